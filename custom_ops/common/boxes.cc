@@ -1,0 +1,114 @@
+#include "common/boxes.h"
+
+#include <string>
+
+namespace krypton {
+namespace {
+
+Ort::ConstValue Input(const Ort::KernelContext& context, size_t index, const char* name,
+                      ONNXTensorElementDataType type, size_t rank) {
+  Ort::ConstValue value = context.GetInput(index);
+  const auto info = value.GetTensorTypeAndShapeInfo();
+  if (info.GetElementType() != type) Fail(std::string(name) + ": unexpected element type");
+  const std::vector<int64_t> shape = info.GetShape();
+  if (shape.size() != rank) {
+    Fail(std::string(name) + ": expected rank " + std::to_string(rank) + ", found shape " + ShapeText(shape));
+  }
+  return value;
+}
+
+std::string BoxText(const Box& box) { return ShapeText({box.y0, box.x0, box.h, box.w}); }
+
+}  // namespace
+
+void Fail(const std::string& message) { throw Ort::Exception(std::string(message), ORT_INVALID_ARGUMENT); }
+
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i ? "," : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+BoxList ReadBoxes(const Ort::KernelContext& context, size_t index, const char* name) {
+  // The largest map an int32 box can lie on; ops that know their map pass it.
+  return ReadBoxes(context, index, name, {INT32_MAX, INT32_MAX});
+}
+
+BoxList ReadBoxes(const Ort::KernelContext& context, size_t index, const char* name, MapShape map) {
+  const Ort::ConstValue value = Input(context, index, name, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, 2);
+  const std::vector<int64_t> shape = value.GetTensorTypeAndShapeInfo().GetShape();
+  if (shape[1] != 4) Fail(std::string(name) + ": expected shape [B,4], found " + ShapeText(shape));
+  BoxList boxes;
+  boxes.data = reinterpret_cast<const Box*>(value.GetTensorData<int32_t>());
+  boxes.count = shape[0];
+  boxes.offsets.resize(static_cast<size_t>(boxes.count) + 1);
+  boxes.offsets[0] = 0;
+  for (int64_t b = 0; b < boxes.count; ++b) {
+    const Box& box = boxes[b];
+    if (box.y0 < 0 || box.x0 < 0 || box.h < 0 || box.w < 0 || box.y1() > map.h || box.x1() > map.w) {
+      Fail(std::string(name) + ": box " + std::to_string(b) + " = (y0,x0,h,w) " + BoxText(box) +
+           " does not lie inside the map of " + ShapeText({map.h, map.w}));
+    }
+    // Rows are counted in int64 and bounded by the values tensor, so the sum cannot wrap before it is compared.
+    if (boxes.offsets[b] > (INT64_MAX >> 2) - box.area()) Fail(std::string(name) + ": boxes hold too many pixels");
+    boxes.offsets[b + 1] = boxes.offsets[b] + box.area();
+  }
+  return boxes;
+}
+
+Values ReadValues(const Ort::KernelContext& context, size_t index, const char* name) {
+  const Ort::ConstValue value = Input(context, index, name, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, 2);
+  const std::vector<int64_t> shape = value.GetTensorTypeAndShapeInfo().GetShape();
+  return {value.GetTensorData<float>(), shape[0], shape[1]};
+}
+
+Values ReadValues(const Ort::KernelContext& context, size_t index, const char* name, const BoxList& boxes) {
+  const Values values = ReadValues(context, index, name);
+  if (values.rows != boxes.rows()) {
+    Fail(std::string(name) + ": expected " + std::to_string(boxes.rows()) + " rows (the pixels of its boxes), found " +
+         std::to_string(values.rows));
+  }
+  return values;
+}
+
+BaseMap ReadBaseMap(const Ort::KernelContext& context, size_t index, const char* name) {
+  const Ort::ConstValue value = Input(context, index, name, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, 3);
+  const std::vector<int64_t> shape = value.GetTensorTypeAndShapeInfo().GetShape();
+  return {value.GetTensorData<float>(), shape[0], shape[1], shape[2]};
+}
+
+float* WriteValues(Ort::KernelContext& context, size_t index, int64_t rows, int64_t channels) {
+  return context.GetOutput(index, {rows, channels}).GetTensorMutableData<float>();
+}
+
+Box* WriteBoxes(Ort::KernelContext& context, size_t index, int64_t count) {
+  return reinterpret_cast<Box*>(context.GetOutput(index, {count, 4}).GetTensorMutableData<int32_t>());
+}
+
+void CheckInside(const BoxList& inner, const BoxList& outer, const char* inner_name, const char* outer_name) {
+  CheckSameCount(inner, outer, inner_name, outer_name);
+  for (int64_t b = 0; b < inner.count; ++b) {
+    const Box &i = inner[b], &o = outer[b];
+    if (i.empty()) continue;
+    if (i.y0 < o.y0 || i.x0 < o.x0 || i.y1() > o.y1() || i.x1() > o.x1()) {
+      Fail(std::string(inner_name) + ": box " + std::to_string(b) + " " + BoxText(i) + " does not lie inside " +
+           outer_name + "'s " + BoxText(o));
+    }
+  }
+}
+
+void CheckSameCount(const BoxList& a, const BoxList& b, const char* a_name, const char* b_name) {
+  if (a.count != b.count) {
+    Fail(std::string(a_name) + " has " + std::to_string(a.count) + " boxes, " + b_name + " has " +
+         std::to_string(b.count));
+  }
+}
+
+void CheckMap(const BaseMap& map, const char* name, MapShape shape, int64_t channels) {
+  if (map.h != shape.h || map.w != shape.w || map.channels != channels) {
+    Fail(std::string(name) + ": expected " + ShapeText({shape.h, shape.w, channels}) + ", found " +
+         ShapeText({map.h, map.w, map.channels}));
+  }
+}
+
+}  // namespace krypton

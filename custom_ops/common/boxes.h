@@ -1,0 +1,64 @@
+// Boxes and ragged rows (DESIGN section 4): `values` float32 [R, C] holds the rows of all boxes of a
+// chunk, one after another; box b owns rows offsets[b] .. offsets[b + 1].
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/ort.h"
+
+namespace krypton {
+
+struct Box {
+  int32_t y0, x0, h, w;
+  bool empty() const { return h <= 0 || w <= 0; }
+  int64_t area() const { return empty() ? 0 : static_cast<int64_t>(h) * w; }
+  int64_t y1() const { return static_cast<int64_t>(y0) + h; }
+  int64_t x1() const { return static_cast<int64_t>(x0) + w; }
+};
+static_assert(sizeof(Box) == 4 * sizeof(int32_t), "boxes are read straight from the tensor");
+
+struct MapShape {
+  int64_t h, w;
+};
+
+struct BoxList {
+  const Box* data = nullptr;
+  int64_t count = 0;
+  std::vector<int64_t> offsets;  // count + 1 entries
+  const Box& operator[](int64_t b) const { return data[b]; }
+  int64_t rows() const { return offsets.back(); }
+};
+
+struct Values {
+  const float* data;
+  int64_t rows, channels;
+  const float* row(int64_t r) const { return data + r * channels; }
+};
+
+struct BaseMap {
+  const float* data;
+  int64_t h, w, channels;
+  const float* pixel(int64_t y, int64_t x) const { return data + (y * w + x) * channels; }
+};
+
+// Readers check type, rank and bounds and throw Ort::Exception naming the input: boxes come from
+// callers, and nothing after these checks may read out of bounds.
+BoxList ReadBoxes(const Ort::KernelContext& context, size_t index, const char* name);
+BoxList ReadBoxes(const Ort::KernelContext& context, size_t index, const char* name, MapShape map);
+Values ReadValues(const Ort::KernelContext& context, size_t index, const char* name);
+Values ReadValues(const Ort::KernelContext& context, size_t index, const char* name, const BoxList& boxes);
+BaseMap ReadBaseMap(const Ort::KernelContext& context, size_t index, const char* name);
+
+float* WriteValues(Ort::KernelContext& context, size_t index, int64_t rows, int64_t channels);
+Box* WriteBoxes(Ort::KernelContext& context, size_t index, int64_t count);
+
+// Every box of `inner` lies inside the box of the same position in `outer`.
+void CheckInside(const BoxList& inner, const BoxList& outer, const char* inner_name, const char* outer_name);
+void CheckSameCount(const BoxList& a, const BoxList& b, const char* a_name, const char* b_name);
+void CheckMap(const BaseMap& map, const char* name, MapShape shape, int64_t channels);
+
+[[noreturn]] void Fail(const std::string& message);
+std::string ShapeText(const std::vector<int64_t>& shape);
+
+}  // namespace krypton

@@ -1,0 +1,67 @@
+// Geometry of window ops; the same formulas as krypton_compile/geometry.py, which explains them.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "common/boxes.h"
+#include "common/op.h"
+
+namespace krypton {
+
+// Division that rounds down and up for any sign of the numerator; b > 0.
+inline int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+inline int64_t CeilDiv(int64_t a, int64_t b) { return -FloorDiv(-a, b); }
+
+struct Range {
+  int64_t lo, hi;
+};
+
+struct WindowAxis {
+  int64_t kernel, stride, pad, pad_end, dilation, in, out;
+
+  // Outputs that read anything of the non-empty inputs [lo, hi).
+  Range Outputs(int64_t lo, int64_t hi) const {
+    const int64_t first = CeilDiv(lo + pad - dilation * (kernel - 1), stride);
+    const int64_t last = FloorDiv(hi - 1 + pad, stride) + 1;
+    return {std::clamp<int64_t>(first, 0, out), std::clamp<int64_t>(last, 0, out)};
+  }
+
+  // Taps of output `o` that read inside the inputs [lo, hi): a contiguous range, maybe empty.
+  Range Taps(int64_t o, int64_t lo, int64_t hi) const {
+    const int64_t start = o * stride - pad;
+    const int64_t first = std::max<int64_t>(0, CeilDiv(lo - start, dilation));
+    const int64_t last = std::min<int64_t>(kernel, FloorDiv(hi - 1 - start, dilation) + 1);
+    return {first, std::max(first, last)};
+  }
+
+  int64_t Input(int64_t o, int64_t tap) const { return o * stride - pad + tap * dilation; }
+};
+
+struct Window {
+  WindowAxis y, x;
+  MapShape input() const { return {y.in, x.in}; }
+  MapShape output() const { return {y.out, x.out}; }
+};
+
+inline Window ReadWindow(const Ort::ConstKernelInfo& info) {
+  const auto kernel = AttributeList<int64_t>(info, "kernel_shape", 2);
+  const auto strides = AttributeList<int64_t>(info, "strides", 2);
+  const auto pads = AttributeList<int64_t>(info, "pads", 4);
+  const auto dilations = AttributeList<int64_t>(info, "dilations", 2);
+  const auto in = AttributeList<int64_t>(info, "input_shape", 2);
+  const auto out = AttributeList<int64_t>(info, "output_shape", 2);
+  constexpr int64_t kLimit = int64_t{1} << 30;  // products of two stay in int64
+  for (int i = 0; i < 2; ++i) {
+    for (int64_t v : {kernel[i], strides[i], dilations[i], in[i], out[i]}) {
+      if (v < 1 || v > kLimit) Fail("window attributes: kernel, strides, dilations and shapes must be positive");
+    }
+    for (int64_t v : {pads[i], pads[i + 2]}) {
+      if (v < 0 || v > kLimit) Fail("attribute pads: negative pads are not supported");
+    }
+  }
+  return {{kernel[0], strides[0], pads[0], pads[2], dilations[0], in[0], out[0]},
+          {kernel[1], strides[1], pads[1], pads[3], dilations[1], in[1], out[1]}};
+}
+
+}  // namespace krypton

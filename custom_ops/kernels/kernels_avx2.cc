@@ -1,0 +1,40 @@
+#include <immintrin.h>
+
+#include "kernels/kernels.h"
+
+namespace krypton {
+namespace {
+
+struct Vector {
+  using Type = __m256;
+  static constexpr int kLanes = 8;
+  static Type Zero() { return _mm256_setzero_ps(); }
+  static Type Set(float v) { return _mm256_set1_ps(v); }
+  static Type Broadcast(const float* p) { return _mm256_broadcast_ss(p); }
+  static Type Load(const float* p) { return _mm256_loadu_ps(p); }
+  static void Store(float* p, Type v) { _mm256_storeu_ps(p, v); }
+  static Type Add(Type a, Type b) { return _mm256_add_ps(a, b); }
+  static Type Subtract(Type a, Type b) { return _mm256_sub_ps(a, b); }
+  static Type MultiplyAdd(Type a, Type b, Type c) { return _mm256_fmadd_ps(a, b, c); }
+  static Type Max(Type a, Type b) { return _mm256_max_ps(a, b); }
+  static Type Min(Type a, Type b) { return _mm256_min_ps(a, b); }
+};
+
+#include "kernels/rows.inl.h"
+// The tile uses the clip rule of the rows.
+#include "kernels/conv_tile.inl.h"
+
+}  // namespace
+
+const Kernels* Avx2Kernels() {
+  static constexpr Kernels kKernels = {"avx2",
+                                       ConvBlockLoop<Vector, 6>,
+                                       ClipRow<Vector>,
+                                       MaxRow<Vector>,
+                                       MultiplyAddRow<Vector>,
+                                       AddScaledRow<Vector>,
+                                       AnyNonzero};
+  return &kKernels;
+}
+
+}  // namespace krypton

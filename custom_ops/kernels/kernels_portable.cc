@@ -1,0 +1,40 @@
+#include "kernels/kernels.h"
+
+namespace krypton {
+namespace {
+
+// Four floats in the compiler's own vector type: SSE2 on x86-64, NEON on arm64.
+struct Vector {
+  typedef float Type __attribute__((vector_size(16)));
+  typedef float Loose __attribute__((vector_size(16), aligned(4)));
+  static constexpr int kLanes = 4;
+  static Type Zero() { return Type{}; }
+  static Type Set(float v) { return Type{v, v, v, v}; }
+  static Type Broadcast(const float* p) { return Set(*p); }
+  static Type Load(const float* p) { return *reinterpret_cast<const Loose*>(p); }
+  static void Store(float* p, Type v) { *reinterpret_cast<Loose*>(p) = v; }
+  static Type Add(Type a, Type b) { return a + b; }
+  static Type Subtract(Type a, Type b) { return a - b; }
+  static Type MultiplyAdd(Type a, Type b, Type c) { return a * b + c; }
+  static Type Max(Type a, Type b) { return a > b ? a : b; }
+  static Type Min(Type a, Type b) { return a < b ? a : b; }
+};
+
+#include "kernels/rows.inl.h"
+// The tile uses the clip rule of the rows.
+#include "kernels/conv_tile.inl.h"
+
+}  // namespace
+
+const Kernels* PortableKernels() {
+  static constexpr Kernels kKernels = {"portable",
+                                       ConvBlockLoop<Vector, 2>,
+                                       ClipRow<Vector>,
+                                       MaxRow<Vector>,
+                                       MultiplyAddRow<Vector>,
+                                       AddScaledRow<Vector>,
+                                       AnyNonzero};
+  return &kKernels;
+}
+
+}  // namespace krypton

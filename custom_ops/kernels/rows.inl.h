@@ -1,0 +1,72 @@
+// Row kernels for any vector type V; included beside conv_tile.inl.h, see there.
+
+template <class V>
+typename V::Type ClipRule(typename V::Type d, typename V::Type z, typename V::Type lo, typename V::Type hi) {
+  // Max and Min give their second operand where either is NaN, so the data stands second.
+  const typename V::Type c = V::Min(hi, V::Max(lo, z));
+  return V::Min(V::Subtract(hi, c), V::Max(V::Subtract(lo, c), V::Add(d, V::Subtract(z, c))));
+}
+
+inline float ClipRuleScalar(float d, float z, float lo, float hi) {
+  const float raised = lo > z ? lo : z;
+  const float c = hi < raised ? hi : raised;
+  const float moved = d + (z - c);
+  const float bounded = lo - c > moved ? lo - c : moved;
+  return hi - c < bounded ? hi - c : bounded;
+}
+
+template <class V>
+void ClipRow(float* y, const float* d, const float* z, int64_t n, float lo, float hi) {
+  const typename V::Type vlo = V::Set(lo), vhi = V::Set(hi);
+  int64_t i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) V::Store(y + i, ClipRule<V>(V::Load(d + i), V::Load(z + i), vlo, vhi));
+  for (; i < n; ++i) y[i] = ClipRuleScalar(d[i], z[i], lo, hi);
+}
+
+template <class V>
+void MaxRow(float* y, const float* x0, const float* y0, const float* d, int64_t n) {
+  int64_t i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) {
+    typename V::Type v = V::Subtract(V::Load(x0 + i), V::Load(y0 + i));
+    if (d != nullptr) v = V::Add(v, V::Load(d + i));
+    V::Store(y + i, V::Max(V::Load(y + i), v));
+  }
+  for (; i < n; ++i) {
+    const float v = d == nullptr ? x0[i] - y0[i] : (x0[i] - y0[i]) + d[i];
+    y[i] = y[i] > v ? y[i] : v;
+  }
+}
+
+template <class V>
+void MultiplyAddRow(float* y, const float* a, const float* b, int64_t n) {
+  int64_t i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) {
+    V::Store(y + i, V::MultiplyAdd(V::Load(a + i), V::Load(b + i), V::Load(y + i)));
+  }
+  for (; i < n; ++i) y[i] += a[i] * b[i];
+}
+
+template <class V>
+void AddScaledRow(float* y, const float* x, float scale, int64_t n) {
+  const typename V::Type vs = V::Set(scale);
+  int64_t i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) {
+    V::Store(y + i, V::MultiplyAdd(vs, V::Load(x + i), V::Load(y + i)));
+  }
+  for (; i < n; ++i) y[i] += scale * x[i];
+}
+
+// `!(x == 0)` and not `x != 0` in spirit: a NaN must never be dropped.
+inline bool AnyNonzero(const float* x, int64_t n) {
+  constexpr int64_t kBlock = 64;  // vectorises, and still stops early
+  int64_t i = 0;
+  for (; i + kBlock <= n; i += kBlock) {
+    int any = 0;
+    for (int64_t k = 0; k < kBlock; ++k) any |= !(x[i + k] == 0.0f);
+    if (any) return true;
+  }
+  for (; i < n; ++i) {
+    if (!(x[i] == 0.0f)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,27 @@
+// The plan of a delta convolution: its output pixels, from all boxes of a chunk, sorted by the set of
+// taps that land inside the input box. Pixels of equal set form full register tiles and run exactly
+// the useful multiply-adds (DESIGN section 7: a 3x3 stride-1 box has at most 25 sets).
+#pragma once
+
+#include <vector>
+
+#include "common/window.h"
+#include "kernels/kernels.h"
+
+namespace krypton {
+
+// The taps [y.lo, y.hi) x [x.lo, x.hi) and its rows, rows[first .. last).
+struct TapClass {
+  Range y, x;
+  int64_t first, last;
+};
+
+struct ConvPlan {
+  std::vector<ConvRow> rows;  // rows that no tap reaches are in none of the classes
+  std::vector<TapClass> classes;
+  std::vector<int64_t> untouched;  // output rows that are zero
+};
+
+ConvPlan PlanConv(const Window& window, const BoxList& x_boxes, const BoxList& y_boxes, int64_t channels);
+
+}  // namespace krypton

@@ -1,0 +1,58 @@
+// Densify: T0 + D as full maps, for the ops that have no incremental rule.
+#include <algorithm>
+#include <string>
+
+#include "common/pixels.h"
+#include "ops/ops.h"
+
+namespace krypton {
+namespace {
+
+struct Densify : KernelBase<Densify> {
+  static constexpr const char* kName = "Densify";
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
+
+  explicit Densify(const Ort::ConstKernelInfo& info)
+      : KernelBase(info), nchw_(info.GetAttribute<std::string>("layout") == "NCHW") {}
+
+  void Compute(Ort::KernelContext context) const {
+    const BaseMap t = ReadBaseMap(context, 2, "T0");
+    const BoxList boxes = ReadBoxes(context, 1, "boxes", {t.h, t.w});
+    const Values d = ReadValues(context, 0, "X", boxes);
+    CheckMap(t, "T0", {t.h, t.w}, d.channels);
+    const int64_t channels = d.channels, pixels = t.h * t.w, size = pixels * channels;
+    const std::vector<int64_t> shape = nchw_ ? std::vector<int64_t>{boxes.count, channels, t.h, t.w}
+                                             : std::vector<int64_t>{boxes.count, t.h, t.w, channels};
+    float* out = context.GetOutput(0, shape).GetTensorMutableData<float>();
+    const int64_t pixel_step = nchw_ ? 1 : channels, channel_step = nchw_ ? pixels : 1;
+    ParallelRanges(context, boxes.count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) {
+        float* map = out + b * size;
+        for (int64_t p = 0; p < pixels; ++p) {
+          const float* source = t.data + p * channels;
+          for (int64_t c = 0; c < channels; ++c) map[p * pixel_step + c * channel_step] = source[c];
+        }
+        const Box& box = boxes[b];
+        int64_t row = boxes.offsets[b];
+        for (int64_t y = box.y0; y < box.y1() && !box.empty(); ++y) {
+          for (int64_t x = box.x0; x < box.x1(); ++x, ++row) {
+            float* pixel = map + (y * t.w + x) * pixel_step;
+            for (int64_t c = 0; c < channels; ++c) pixel[c * channel_step] += d.row(row)[c];
+          }
+        }
+      }
+    });
+  }
+
+ private:
+  bool nchw_;
+};
+
+}  // namespace
+
+const OrtCustomOp* DensifyOp() {
+  static const Op<Densify> op;
+  return &op;
+}
+
+}  // namespace krypton

@@ -1,0 +1,61 @@
+// IncrementalAveragePool: DY = sum of DX over the taps / n, n the count of the *absolute* output
+// window: taps inside the map, or with count_include_pad inside the map and its pads.
+#include <algorithm>
+
+#include "common/pixels.h"
+#include "common/window.h"
+#include "kernels/kernels.h"
+#include "ops/ops.h"
+
+namespace krypton {
+namespace {
+
+struct IncrementalAveragePool : KernelBase<IncrementalAveragePool> {
+  static constexpr const char* kName = "IncrementalAveragePool";
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32}, kOutputs[] = {kFloat};
+
+  explicit IncrementalAveragePool(const Ort::ConstKernelInfo& info)
+      : KernelBase(info),
+        window_(ReadWindow(info)),
+        include_pad_(AttributeOr<int64_t>(info, "count_include_pad", 0) != 0) {}
+
+  void Compute(Ort::KernelContext context) const {
+    const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes", window_.input());
+    const BoxList y_boxes = ReadBoxes(context, 2, "y_boxes", window_.output());
+    CheckSameCount(x_boxes, y_boxes, "x_boxes", "y_boxes");
+    const Values d = ReadValues(context, 0, "X", x_boxes);
+    float* out = WriteValues(context, 0, y_boxes.rows(), d.channels);
+    ForEachPixel(context, y_boxes, [&](int64_t b, int64_t oy, int64_t ox, int64_t row) {
+      float* y = out + row * d.channels;
+      std::fill_n(y, d.channels, 0.0f);
+      const Box& box = x_boxes[b];
+      if (box.empty()) return;
+      const Range taps_y = window_.y.Taps(oy, box.y0, box.y1()), taps_x = window_.x.Taps(ox, box.x0, box.x1());
+      const float scale = 1.0f / static_cast<float>(Count(window_.y, oy) * Count(window_.x, ox));
+      for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
+        for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
+          const int64_t source = RowOf(x_boxes, b, window_.y.Input(oy, ky), window_.x.Input(ox, kx));
+          ActiveKernels().add_scaled_row(y, d.row(source), scale, d.channels);
+        }
+      }
+    });
+  }
+
+ private:
+  int64_t Count(const WindowAxis& axis, int64_t o) const {
+    const Range taps = include_pad_ ? axis.Taps(o, -axis.pad, axis.in + axis.pad_end) : axis.Taps(o, 0, axis.in);
+    return std::max<int64_t>(1, taps.hi - taps.lo);
+  }
+
+  Window window_;
+  bool include_pad_;
+};
+
+}  // namespace
+
+const OrtCustomOp* IncrementalAveragePoolOp() {
+  static const Op<IncrementalAveragePool> op;
+  return &op;
+}
+
+}  // namespace krypton

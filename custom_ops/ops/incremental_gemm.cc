@@ -1,0 +1,112 @@
+// IncrementalGemm: the first fully connected layer, on the box's pixels only:
+//   Y[b, n] = sum over (y, x) in box b, c of DX[b, y, x, c] * W[(y * width + x) * C + c, n]
+//
+// Positions that cover a pixel share its C x N slice of W, so a task takes 128 columns and walks
+// the pixels: pack the slice's columns into panels once (L2), pass over all rows of that pixel. W is
+// read once a chunk and never kept a second time: VGG16's is 411 MB.
+#include <algorithm>
+#include <vector>
+
+#include "common/boxes.h"
+#include "common/op.h"
+#include "common/packed_weights.h"
+#include "kernels/kernels.h"
+#include "ops/ops.h"
+
+namespace krypton {
+namespace {
+
+constexpr int64_t kColumns = 128;
+
+// rows[first[p] .. first[p + 1]) are the delta rows at pixel p.
+struct PixelRows {
+  std::vector<int64_t> first;
+  std::vector<ConvRow> rows;
+};
+
+PixelRows GroupByPixel(const BoxList& boxes, int64_t channels, int64_t height, int64_t width) {
+  PixelRows grouped;
+  grouped.first.assign(static_cast<size_t>(height * width) + 1, 0);
+  const auto each = [&](const auto& visit) {
+    for (int64_t b = 0; b < boxes.count; ++b) {
+      const Box& box = boxes[b];
+      int64_t row = boxes.offsets[b];
+      for (int64_t y = box.y0; y < box.y1() && !box.empty(); ++y) {
+        for (int64_t x = box.x0; x < box.x1(); ++x, ++row) visit(y * width + x, row, b);
+      }
+    }
+  };
+  each([&](int64_t pixel, int64_t, int64_t) { ++grouped.first[pixel + 1]; });
+  for (size_t p = 1; p < grouped.first.size(); ++p) grouped.first[p] += grouped.first[p - 1];
+  std::vector<int64_t> next(grouped.first.begin(), grouped.first.end() - 1);
+  grouped.rows.resize(static_cast<size_t>(boxes.rows()));
+  each([&](int64_t pixel, int64_t row, int64_t b) { grouped.rows[next[pixel]++] = {row * channels, 0, b, 0}; });
+  return grouped;
+}
+
+struct IncrementalGemm : KernelBase<IncrementalGemm> {
+  static constexpr const char* kName = "IncrementalGemm";
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
+
+  explicit IncrementalGemm(const Ort::ConstKernelInfo& info)
+      : KernelBase(info), shape_(AttributeList<int64_t>(info, "input_shape", 2)) {}
+
+  void Compute(Ort::KernelContext context) const {
+    const BoxList boxes = ReadBoxes(context, 1, "boxes", {shape_[0], shape_[1]});
+    const Values d = ReadValues(context, 0, "X", boxes);
+    const Values w = ReadValues(context, 2, "W");
+    const int64_t channels = d.channels, columns = w.channels;
+    if (w.rows != shape_[0] * shape_[1] * channels) {
+      Fail("W: expected " + std::to_string(shape_[0] * shape_[1] * channels) + " rows (H*W*C), found " +
+           std::to_string(w.rows));
+    }
+    float* out = context.GetOutput(0, {boxes.count, columns}).GetTensorMutableData<float>();
+    const PixelRows grouped = GroupByPixel(boxes, channels, shape_[0], shape_[1]);
+    const int64_t blocks = (columns + kColumns - 1) / kColumns;
+    // Scratch is taken before the parallel part, which must not throw.
+    const int64_t scratch_size = boxes.count * kColumns + channels * kColumns;
+    AlignedFloats scratch = AllocateAligned(static_cast<size_t>(blocks * scratch_size));
+    ParallelFor(context, blocks, [&](int64_t block) {
+      float* sums = scratch.get() + block * scratch_size;
+      Block(d, w, grouped, block * kColumns, boxes.count, sums, sums + boxes.count * kColumns, out);
+    });
+  }
+
+ private:
+  void Block(const Values& d, const Values& w, const PixelRows& grouped, int64_t column, int64_t positions, float* sums,
+             float* panels, float* out) const {
+    const int64_t channels = d.channels, columns = std::min(kColumns, w.channels - column);
+    const int panel_count = static_cast<int>((columns + kPanel - 1) / kPanel);
+    std::fill_n(sums, positions * kColumns, 0.0f);
+    std::fill_n(panels, channels * kColumns, 0.0f);
+    ConvBlock conv{};
+    conv.x = d.data, conv.taps_y = 1, conv.taps_x = 1, conv.depth = channels;
+    conv.w_panel = channels * kPanel, conv.y_stride = kColumns, conv.accumulate = true;
+    for (int64_t pixel = 0; pixel < shape_[0] * shape_[1]; ++pixel) {
+      conv.rows = grouped.rows.data() + grouped.first[pixel];
+      conv.count = grouped.first[pixel + 1] - grouped.first[pixel];
+      if (conv.count == 0) continue;
+      for (int64_t c = 0; c < channels; ++c) {
+        const float* source = w.row(pixel * channels + c) + column;
+        for (int64_t n = 0; n < columns; ++n) panels[(n / kPanel) * conv.w_panel + c * kPanel + n % kPanel] = source[n];
+      }
+      for (int panel = 0; panel < panel_count; panel += kMaxPanels) {
+        conv.panels = std::min(kMaxPanels, panel_count - panel);
+        conv.w = panels + panel * conv.w_panel, conv.y = sums + panel * kPanel;
+        ActiveKernels().conv_block(conv);
+      }
+    }
+    for (int64_t b = 0; b < positions; ++b) std::copy_n(sums + b * kColumns, columns, out + b * w.channels + column);
+  }
+
+  std::vector<int64_t> shape_;
+};
+
+}  // namespace
+
+const OrtCustomOp* IncrementalGemmOp() {
+  static const Op<IncrementalGemm> op;
+  return &op;
+}
+
+}  // namespace krypton

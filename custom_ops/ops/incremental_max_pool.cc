@@ -1,0 +1,55 @@
+// IncrementalMaxPool: DY = max over the taps inside the map of (X0 - Y0) + DX, DX = 0 outside the
+// box. Where the winner keeps winning X0 - Y0 is exactly 0, so its own DX comes out unrounded.
+#include <algorithm>
+#include <limits>
+
+#include "common/pixels.h"
+#include "common/window.h"
+#include "kernels/kernels.h"
+#include "ops/ops.h"
+
+namespace krypton {
+namespace {
+
+struct IncrementalMaxPool : KernelBase<IncrementalMaxPool> {
+  static constexpr const char* kName = "IncrementalMaxPool";
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloat}, kOutputs[] = {kFloat};
+
+  explicit IncrementalMaxPool(const Ort::ConstKernelInfo& info) : KernelBase(info), window_(ReadWindow(info)) {}
+
+  void Compute(Ort::KernelContext context) const {
+    const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes", window_.input());
+    const BoxList y_boxes = ReadBoxes(context, 2, "y_boxes", window_.output());
+    CheckSameCount(x_boxes, y_boxes, "x_boxes", "y_boxes");
+    const Values d = ReadValues(context, 0, "X", x_boxes);
+    const BaseMap x0 = ReadBaseMap(context, 3, "X0"), y0 = ReadBaseMap(context, 4, "Y0");
+    CheckMap(x0, "X0", window_.input(), d.channels);
+    CheckMap(y0, "Y0", window_.output(), d.channels);
+    float* out = WriteValues(context, 0, y_boxes.rows(), d.channels);
+    ForEachPixel(context, y_boxes, [&](int64_t b, int64_t oy, int64_t ox, int64_t row) {
+      float* y = out + row * d.channels;
+      std::fill_n(y, d.channels, -std::numeric_limits<float>::infinity());
+      const Range taps_y = window_.y.Taps(oy, 0, x0.h), taps_x = window_.x.Taps(ox, 0, x0.w);
+      for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
+        for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
+          const int64_t iy = window_.y.Input(oy, ky), ix = window_.x.Input(ox, kx);
+          const int64_t source = RowOf(x_boxes, b, iy, ix);
+          ActiveKernels().max_row(y, x0.pixel(iy, ix), y0.pixel(oy, ox), source < 0 ? nullptr : d.row(source),
+                                  d.channels);
+        }
+      }
+    });
+  }
+
+ private:
+  Window window_;
+};
+
+}  // namespace
+
+const OrtCustomOp* IncrementalMaxPoolOp() {
+  static const Op<IncrementalMaxPool> op;
+  return &op;
+}
+
+}  // namespace krypton

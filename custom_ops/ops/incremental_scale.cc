@@ -1,0 +1,38 @@
+// IncrementalScale: DY = DX * scale[c], what a BatchNormalization or a constant Mul does to a delta.
+#include "common/boxes.h"
+#include "common/op.h"
+#include "ops/ops.h"
+
+namespace krypton {
+namespace {
+
+struct IncrementalScale : KernelBase<IncrementalScale> {
+  static constexpr const char* kName = "IncrementalScale";
+  static constexpr Slot kInputs[] = {kFloat, kFloat}, kOutputs[] = {kFloat};
+
+  explicit IncrementalScale(const Ort::ConstKernelInfo& info) : KernelBase(info) {}
+
+  void Compute(Ort::KernelContext context) const {
+    const Values x = ReadValues(context, 0, "X");
+    const Ort::ConstValue scale_value = context.GetInput(1);
+    if (static_cast<int64_t>(scale_value.GetTensorTypeAndShapeInfo().GetElementCount()) != x.channels) {
+      Fail("scale: expected " + std::to_string(x.channels) + " values, one a channel");
+    }
+    const float* scale = scale_value.GetTensorData<float>();
+    float* out = WriteValues(context, 0, x.rows, x.channels);
+    ParallelRanges(context, x.rows, 256, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        for (int64_t c = 0; c < x.channels; ++c) out[r * x.channels + c] = x.row(r)[c] * scale[c];
+      }
+    });
+  }
+};
+
+}  // namespace
+
+const OrtCustomOp* IncrementalScaleOp() {
+  static const Op<IncrementalScale> op;
+  return &op;
+}
+
+}  // namespace krypton

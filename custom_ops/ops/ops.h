@@ -1,0 +1,28 @@
+// Every op of the library, one function each, defined in the file named after it.
+#pragma once
+
+#include "common/ort.h"
+
+namespace krypton {
+
+const OrtCustomOp* BaseMapOp();
+const OrtCustomOp* DensifyOp();
+const OrtCustomOp* IncrementalAddOp();
+const OrtCustomOp* IncrementalAveragePoolOp();
+const OrtCustomOp* IncrementalClipOp();
+const OrtCustomOp* IncrementalConcatOp();
+const OrtCustomOp* IncrementalConvOp();
+const OrtCustomOp* IncrementalGemmOp();
+const OrtCustomOp* IncrementalGlobalAveragePoolOp();
+const OrtCustomOp* IncrementalLRNOp();
+const OrtCustomOp* IncrementalMaxPoolOp();
+const OrtCustomOp* IncrementalPadOp();
+const OrtCustomOp* IncrementalScaleOp();
+const OrtCustomOp* OcclusionChunksOp();
+const OrtCustomOp* OcclusionDeltaOp();
+const OrtCustomOp* ShrinkBoxesOp();
+const OrtCustomOp* TranslateBoxesOp();
+const OrtCustomOp* UnionBoxesOp();
+const OrtCustomOp* WindowBoxesOp();
+
+}  // namespace krypton

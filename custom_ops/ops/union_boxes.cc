@@ -1,0 +1,45 @@
+// UnionBoxes: the hull of several boxes per position (geometry.union_boxes).
+#include <algorithm>
+
+#include "common/boxes.h"
+#include "common/op.h"
+#include "ops/ops.h"
+
+namespace krypton {
+namespace {
+
+Box Hull(const Box& a, const Box& b) {
+  if (a.empty()) return b;
+  if (b.empty()) return a;
+  const int32_t y0 = std::min(a.y0, b.y0), x0 = std::min(a.x0, b.x0);
+  return {y0, x0, static_cast<int32_t>(std::max(a.y1(), b.y1()) - y0),
+          static_cast<int32_t>(std::max(a.x1(), b.x1()) - x0)};
+}
+
+struct UnionBoxes : KernelBase<UnionBoxes> {
+  static constexpr const char* kName = "UnionBoxes";
+  static constexpr Slot kInputs[] = {kInt32Variadic}, kOutputs[] = {kInt32};
+
+  explicit UnionBoxes(const Ort::ConstKernelInfo& info) : KernelBase(info) {}
+
+  void Compute(Ort::KernelContext context) const {
+    const BoxList first = ReadBoxes(context, 0, "boxes[0]");
+    std::vector<Box> hull(first.data, first.data + first.count);
+    for (size_t i = 1; i < context.GetInputCount(); ++i) {
+      const BoxList next = ReadBoxes(context, i, "boxes");
+      CheckSameCount(first, next, "boxes[0]", "another input");
+      for (int64_t b = 0; b < next.count; ++b) hull[b] = Hull(hull[b], next[b]);
+    }
+    Box* out = WriteBoxes(context, 0, first.count);
+    for (int64_t b = 0; b < first.count; ++b) out[b] = hull[b].empty() ? Box{0, 0, 0, 0} : hull[b];
+  }
+};
+
+}  // namespace
+
+const OrtCustomOp* UnionBoxesOp() {
+  static const Op<UnionBoxes> op;
+  return &op;
+}
+
+}  // namespace krypton

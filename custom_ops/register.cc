@@ -1,0 +1,52 @@
+// RegisterCustomOps: what onnxruntime calls when a session registers this library.
+#include <string>
+
+#include "kernels/kernels.h"
+#include "ops/ops.h"
+
+namespace {
+
+using OpFunction = const OrtCustomOp* (*)();
+
+constexpr OpFunction kOps[] = {
+    krypton::BaseMapOp,          krypton::DensifyOp,
+    krypton::IncrementalAddOp,   krypton::IncrementalAveragePoolOp,
+    krypton::IncrementalClipOp,  krypton::IncrementalConcatOp,
+    krypton::IncrementalConvOp,  krypton::IncrementalGemmOp,
+    krypton::IncrementalGlobalAveragePoolOp, krypton::IncrementalLRNOp,
+    krypton::IncrementalMaxPoolOp, krypton::IncrementalPadOp,
+    krypton::IncrementalScaleOp, krypton::OcclusionChunksOp,
+    krypton::OcclusionDeltaOp,   krypton::ShrinkBoxesOp,
+    krypton::TranslateBoxesOp,   krypton::UnionBoxesOp,
+    krypton::WindowBoxesOp,
+};
+
+// A status without our API table: the oldest table there is serves to make one.
+OrtStatus* TooOld(const OrtApiBase* base) {
+  const OrtApi* oldest = base->GetApi(1);
+  if (oldest == nullptr) return nullptr;
+  const std::string message = std::string("krypton's op library needs onnxruntime 1.") +
+                              std::to_string(krypton::kOrtApiVersion) + " or newer; this is " +
+                              base->GetVersionString() + ". Upgrade onnxruntime.";
+  return oldest->CreateStatus(ORT_FAIL, message.c_str());
+}
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
+                                                                               const OrtApiBase* base) {
+  const OrtApi* api = base->GetApi(krypton::kOrtApiVersion);
+  if (api == nullptr) return TooOld(base);
+  Ort::InitApi(api);
+  const char* reason = nullptr;
+  if (krypton::SelectKernels(&reason) == nullptr) return api->CreateStatus(ORT_INVALID_ARGUMENT, reason);
+
+  OrtCustomOpDomain* domain = nullptr;
+  if (OrtStatus* status = api->CreateCustomOpDomain("krypton", &domain)) return status;
+  for (OpFunction op : kOps) {
+    if (OrtStatus* status = api->CustomOpDomain_Add(domain, op())) return status;
+  }
+  // The domain must outlive every session made with these options, and nothing tells us when the
+  // last one goes; a few pointers a registration stay allocated.
+  return api->AddCustomOpDomain(options, domain);
+}

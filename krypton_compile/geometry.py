@@ -1,0 +1,150 @@
+"""Geometry of growing boxes: pure integers, no tensors, no graphs.
+
+A box is ``(y0, x0, h, w)``, int32, on one feature map; the empty box is ``(0, 0, 0, 0)``.
+Boxes come in arrays of shape ``[P, 4]``, one row a patch position.
+
+For one axis, a window op with kernel K, stride S, begin pad p and dilation d reads, for
+output o, the inputs ``o*S - p + d*k``, k in [0, K). With ``k_eff = d*(K-1) + 1`` the outputs
+that read anything of the half-open input interval [lo, hi) are (DESIGN section 3; the paper's
+section 4.1 states the same for square patches)
+
+    lo' = ceil((lo + p - k_eff + 1) / S)      hi' = floor((hi - 1 + p) / S) + 1
+
+clipped to [0, out). ``out`` is given, so asymmetric pads and ceil_mode need no further rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Boxes = npt.NDArray[np.int32]
+"""int32 [P, 4] rows of (y0, x0, h, w)."""
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A sliding window over a map: kernel, strides, begin pads, dilations, map sizes; (y, x) each."""
+
+    kernel: Pair
+    strides: Pair
+    pads: Pair
+    dilations: Pair
+    input_shape: Pair
+    output_shape: Pair
+
+
+def window_interval(
+    lo: npt.NDArray[np.int64], hi: npt.NDArray[np.int64], window: Window, axis: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Outputs of ``window`` on one axis that read anything of the non-empty inputs [lo, hi)."""
+    reach = window.dilations[axis] * (window.kernel[axis] - 1)
+    stride, pad, size = window.strides[axis], window.pads[axis], window.output_shape[axis]
+    first = -((-(lo + pad - reach)) // stride)
+    last = (hi - 1 + pad) // stride + 1
+    return np.clip(first, 0, size), np.clip(last, 0, size)
+
+
+def window_boxes(boxes: Boxes, window: Window) -> Boxes:
+    """Boxes after Conv, MaxPool or AveragePool: all outputs that read a changed input."""
+    corners = boxes.astype(np.int64)
+    starts, stops = [], []
+    for axis in (0, 1):
+        lo, hi = window_interval(corners[:, axis], corners[:, axis] + corners[:, axis + 2], window, axis)
+        starts.append(lo)
+        stops.append(hi)
+    return _from_intervals(starts, stops, is_empty(boxes))
+
+
+def union_boxes(boxes: Sequence[Boxes]) -> Boxes:
+    """The hull of several boxes per position; empty ones do not count."""
+    stacked = np.stack(boxes).astype(np.int64)
+    empty = (stacked[..., 2] <= 0) | (stacked[..., 3] <= 0)
+    far = np.iinfo(np.int32).max
+    starts = [np.where(empty, far, stacked[..., axis]).min(axis=0) for axis in (0, 1)]
+    stops = [np.where(empty, 0, stacked[..., axis] + stacked[..., axis + 2]).max(axis=0) for axis in (0, 1)]
+    return _from_intervals(starts, stops, empty.all(axis=0))
+
+
+def translate_boxes(boxes: Boxes, shift: Pair, output_shape: Pair) -> Boxes:
+    """Boxes after a constant Pad: moved by the begin pads, cropped to the padded map."""
+    corners = boxes.astype(np.int64)
+    starts, stops = [], []
+    for axis in (0, 1):
+        lo = corners[:, axis] + shift[axis]
+        starts.append(np.clip(lo, 0, output_shape[axis]))
+        stops.append(np.clip(lo + corners[:, axis + 2], 0, output_shape[axis]))
+    return _from_intervals(starts, stops, is_empty(boxes))
+
+
+def is_empty(boxes: Boxes) -> npt.NDArray[np.bool_]:
+    """Which boxes hold no pixel; bool [P]."""
+    return (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
+
+
+def areas(boxes: Boxes) -> npt.NDArray[np.int64]:
+    """Pixels of each box; int64 [P]."""
+    return np.where(is_empty(boxes), 0, boxes[:, 2].astype(np.int64) * boxes[:, 3])
+
+
+def row_offsets(boxes: Boxes) -> npt.NDArray[np.int64]:
+    """First row of each box in the concatenated values; int64 [P + 1], the last is the row count."""
+    return np.concatenate([[0], np.cumsum(areas(boxes))]).astype(np.int64)
+
+
+def overlapping_taps(source: Boxes, target: Boxes, window: Window) -> npt.NDArray[np.int64]:
+    """(output pixel, tap) pairs of each position that read a pixel of the source box; int64 [P].
+
+    The pairs factor by axis, so each axis is counted alone and the counts multiply.
+    """
+    count = np.ones(len(source), np.int64)
+    for axis in (0, 1):
+        lo, hi = source[:, axis].astype(np.int64), source[:, axis].astype(np.int64) + source[:, axis + 2]
+        start, stop = target[:, axis].astype(np.int64), target[:, axis].astype(np.int64) + target[:, axis + 2]
+        along = np.zeros(len(source), np.int64)
+        for tap in range(window.kernel[axis]):
+            shift = tap * window.dilations[axis] - window.pads[axis]
+            first = np.maximum(-((-(lo - shift)) // window.strides[axis]), start)
+            last = np.minimum((hi - 1 - shift) // window.strides[axis] + 1, stop)
+            along += np.maximum(last - first, 0)
+        count *= along
+    return np.where(is_empty(source) | is_empty(target), 0, count)
+
+
+def occlusion_grid(image_shape: Pair, patch: Pair, stride: Pair) -> Boxes:
+    """Patch positions of an occlusion map, row by row; windows at the far edges are truncated.
+
+    ``ceil((size - patch) / stride) + 1`` positions an axis (Captum's count), so every pixel is covered.
+
+    Raises:
+        ValueError: a patch or stride below 1, or a patch larger than the image.
+    """
+    axes = []
+    for axis, name in ((0, "height"), (1, "width")):
+        size, extent, step = image_shape[axis], patch[axis], stride[axis]
+        if step < 1:
+            raise ValueError(f"stride {step} on the {name} axis; expected at least 1")
+        if extent < 1:
+            raise ValueError(f"patch size {extent} on the {name} axis; expected at least 1")
+        if extent > size:
+            raise ValueError(f"patch {name} {extent} exceeds the image's {name} {size}; use at most {size}")
+        start = np.arange(-(-(size - extent) // step) + 1, dtype=np.int64) * step
+        axes.append((start, np.minimum(start + extent, size) - start))
+    (y0, h), (x0, w) = axes
+    rows, columns = len(y0), len(x0)
+    grid = [np.repeat(y0, columns), np.tile(x0, rows), np.repeat(h, columns), np.tile(w, rows)]
+    return np.stack(grid, axis=1).astype(np.int32)
+
+
+def _from_intervals(
+    starts: list[npt.NDArray[np.int64]], stops: list[npt.NDArray[np.int64]], empty: npt.NDArray[np.bool_]
+) -> Boxes:
+    extents = [stop - start for start, stop in zip(starts, stops, strict=True)]
+    gone = empty | (extents[0] <= 0) | (extents[1] <= 0)
+    boxes = np.stack([*starts, *extents], axis=1)
+    return np.where(gone[:, None], 0, boxes).astype(np.int32)

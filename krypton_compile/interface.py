@@ -1,0 +1,128 @@
+"""Which input is the image and which output the class scores; refusals name the candidates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from krypton_compile.errors import ModelError
+
+_CHANNELS = (1, 2, 3, 4)
+_PROBABILITY_OPS = ("Softmax", "Sigmoid")
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The image input, its layout ("NCHW" or "NHWC"), the score output and the tensor before a final Softmax."""
+
+    image: ir.Value
+    layout: str
+    scores: ir.Value
+    logits: ir.Value | None
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(H, W) of the image."""
+        shape = static_shape(self.image)
+        return (shape[2], shape[3]) if self.layout == "NCHW" else (shape[1], shape[2])
+
+    @property
+    def channels(self) -> int:
+        """Channels of the image."""
+        return static_shape(self.image)[1 if self.layout == "NCHW" else 3]
+
+
+def static_shape(value: ir.Value) -> tuple[int, ...]:
+    """The value's shape as integers.
+
+    Raises:
+        ModelError: unknown or symbolic.
+    """
+    if value.shape is None or not all(isinstance(dim, int) for dim in value.shape):
+        raise ModelError(f"tensor '{value.name}': expected a static shape, found {value.shape}")
+    return tuple(int(dim) for dim in value.shape)
+
+
+def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
+    """The image input: the only rank-4 float input, or the named one.
+
+    Raises:
+        ModelError: none, several (candidates named), or of a dtype or rank that is not supported.
+    """
+    inputs = [value for value in graph.inputs if not value.is_initializer()]
+    listing = ", ".join(f"'{value.name}' {value.dtype} {value.shape}" for value in inputs) or "none"
+    if name is not None:
+        chosen = [value for value in inputs if value.name == name]
+        if not chosen:
+            raise ModelError(f"no input is called '{name}'; the model's inputs: {listing}")
+    else:
+        chosen = [value for value in inputs if value.shape is not None and len(value.shape) == 4]
+        if not chosen:
+            raise ModelError(f"expected an image input of rank 4 (NCHW or NHWC), found inputs: {listing}")
+    if len(inputs) > 1:
+        raise ModelError(
+            f"the model has several inputs: {listing}. Expected the image alone; "
+            "export the model with the others fixed to constants."
+        )
+    image = chosen[0]
+    if image.shape is None or len(image.shape) != 4:
+        raise ModelError(f"input '{image.name}': expected rank 4 (NCHW or NHWC), found shape {image.shape}")
+    if image.dtype != ir.DataType.FLOAT:
+        raise ModelError(f"input '{image.name}': expected float32, found {image.dtype}; export the model in float32")
+    return image
+
+
+def find_layout(image: ir.Value, layout: str | None) -> str:
+    """"NCHW" or "NHWC": as given, by where the channels must be, or by the first consumer."""
+    if layout is not None:
+        return layout
+    assert image.shape is not None
+    first, last = (image.shape[axis] in _CHANNELS for axis in (1, 3))
+    if first != last:
+        return "NCHW" if first else "NHWC"
+    for node in image.consumers():
+        if node.op_type == "Transpose" and node.attributes["perm"].as_ints() == [0, 3, 1, 2]:
+            return "NHWC"
+        if node.op_type == "Conv":
+            return "NCHW"
+    raise ModelError(f"input '{image.name}' {image.shape}: cannot tell NCHW from NHWC; give the layout")
+
+
+def find_scores(graph: ir.Graph, name: str | None) -> ir.Value:
+    """The output that holds the class scores: the only one, or the named one.
+
+    Raises:
+        ModelError: several outputs and none named, or one that cannot be a row of class scores.
+    """
+    listing = ", ".join(f"'{value.name}' {value.dtype} {value.shape}" for value in graph.outputs)
+    if name is not None:
+        chosen = [value for value in graph.outputs if value.name == name]
+        if not chosen:
+            raise ModelError(f"no output is called '{name}'; the model's outputs: {listing}")
+    elif len(graph.outputs) != 1:
+        raise ModelError(f"the model has several outputs: {listing}. Name the class scores with --output-name.")
+    else:
+        chosen = list(graph.outputs)
+    scores = chosen[0]
+    wrong = f"output '{scores.name}' {scores.dtype} {scores.shape} is no row of class scores: "
+    if scores.dtype != ir.DataType.FLOAT:
+        raise ModelError(wrong + "expected float32 scores or probabilities. Export the tensor before the last op.")
+    shape = static_shape(scores)
+    spread = [dim for dim in shape[1:] if dim > 1]
+    if len(shape) < 2 or shape[0] != 1 or len(spread) > 1:
+        raise ModelError(wrong + "expected [1, classes]. Name another output, or export a classifier.")
+    return scores
+
+
+def find_logits(scores: ir.Value) -> ir.Value | None:
+    """The tensor before a final Softmax or Sigmoid, or None."""
+    node = scores.producer()
+    while node is not None and node.op_type in ("Reshape", "Flatten", "Squeeze", "Identity"):
+        node = node.inputs[0].producer() if node.inputs[0] is not None else None
+    if node is None or node.op_type not in _PROBABILITY_OPS:
+        return None
+    logits = node.inputs[0]
+    same_size = logits is not None and math.prod(static_shape(logits)) == math.prod(static_shape(scores))
+    return logits if same_size else None

@@ -1,0 +1,68 @@
+"""Reads a model from wherever it is, and writes one without leaving half a file behind."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+
+from krypton_compile.errors import ModelError
+
+Source = str | os.PathLike[str] | bytes | onnx.ModelProto | ir.Model
+
+
+def load_proto(source: Source) -> onnx.ModelProto:
+    """The model as a ModelProto of its own, external data loaded.
+
+    Raises:
+        ModelError: no such file, not ONNX, truncated, or failing onnx's checker.
+    """
+    if isinstance(source, ir.Model):
+        proto = ir.to_proto(source)
+    elif isinstance(source, onnx.ModelProto):
+        proto = onnx.ModelProto()
+        proto.CopyFrom(source)
+    else:
+        proto = _parse(source)
+    if not proto.graph.node:
+        raise ModelError(f"{describe(source)}: expected an ONNX model, found no graph. Is it an .onnx file?")
+    return proto
+
+
+def describe(source: Source) -> str:
+    """How messages call the source."""
+    return str(source) if isinstance(source, (str, os.PathLike)) else f"<{type(source).__name__}>"
+
+
+def save_proto(proto: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
+    """Writes the whole file or nothing; weights beyond protobuf's 2 GB go to ``<path>.data``."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    large = proto.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        temporary = Path(folder) / target.name
+        if large:
+            data = f"{target.name}.data"
+            onnx.save_model(proto, temporary, save_as_external_data=True, location=data)
+            os.replace(Path(folder) / data, target.parent / data)
+        else:
+            onnx.save_model(proto, temporary)
+        os.replace(temporary, target)
+
+
+def _parse(source: str | os.PathLike[str] | bytes) -> onnx.ModelProto:
+    try:
+        if isinstance(source, bytes):
+            return onnx.load_model_from_string(source)
+        return onnx.load_model(source)
+    except FileNotFoundError as error:
+        raise ModelError(f"{describe(source)}: {error.strerror}: {error.filename}") from error
+    except (DecodeError, ValueError, OSError, onnx.checker.ValidationError) as error:
+        raise ModelError(
+            f"{describe(source)}: expected an ONNX model, but it cannot be parsed ({error}). "
+            "Is the file complete, and an .onnx file?"
+        ) from error

@@ -1,0 +1,193 @@
+"""The pipeline: an ONNX classifier in, a model with incremental ops out. Read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from krypton_compile import annotations, geometry
+from krypton_compile.errors import ModelError
+from krypton_compile.interface import Interface, find_image, find_layout, find_logits, find_scores, static_shape
+from krypton_compile.loading import Source, describe, load_proto, save_proto
+from krypton_compile.passes.batch_positions import batch_positions, make_contract, make_occlusion_inputs
+from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
+from krypton_compile.passes.fuse_activation import fuse_activation
+from krypton_compile.passes.lower import INCREMENTAL, Outcome, lower, occluded
+from krypton_compile.passes.lowering import Delta, LoweringContext
+from krypton_compile.passes.propagate_boxes import LayerCost, propagate_boxes
+from krypton_compile.passes.verify import verify as verify_model
+from krypton_compile.report import LayerReport, Report
+
+IR_VERSION = 10
+"""Newest ONNX IR that the oldest supported onnxruntime (1.20) reads."""
+
+_CHUNK = 32
+_DENSE_BYTES = 128 << 20
+
+
+def compile(
+    model: Source,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    image_size: tuple[int, int] | None = None,
+    input_name: str | None = None,
+    output_name: str | None = None,
+    layout: str | None = None,
+    chunk: int | None = None,
+    patch_size: tuple[int, int] = (16, 16),
+    stride: tuple[int, int] = (4, 4),
+    verify: bool = True,
+) -> tuple[onnx.ModelProto, Report]:
+    """Compiles a CNN classifier for occlusion explanations by incremental inference.
+
+    Args:
+        model: path, bytes, ``onnx.ModelProto`` or ``onnx_ir.Model``; float32, one image input.
+        output: where to write the compiled file; written only if everything succeeds.
+        image_size: (H, W) for a model whose image has symbolic sizes.
+        input_name: the image input, if the model has several rank-4 inputs.
+        output_name: the class scores, if the model has several outputs.
+        layout: "NCHW" or "NHWC" where it cannot be told from the shapes.
+        chunk: positions a Scan iteration; chosen by the model's memory when None.
+        patch_size, stride: (h, w) of the reference patch of the report.
+        verify: run a few positions against the original model and refuse to go on if they differ.
+
+    Returns:
+        The compiled model (DESIGN section 5) and the :class:`Report`.
+
+    Raises:
+        ModelError: not a model that can be compiled; the message says why and what to do.
+        VerificationError: the compiled model differs from the original.
+    """
+    original = load_proto(model)
+    graph_model = ir.from_proto(upgrade_opset(original))
+    graph = graph_model.graph
+    image = find_image(graph, input_name)
+    fix_shapes(image, _image_shape(image, image_size, layout), graph)
+    canonicalize(graph_model)
+    scores = find_scores(graph, output_name)
+    interface = Interface(image, find_layout(image, layout), scores, find_logits(scores))
+    grid = _reference_grid(interface, patch_size, stride)
+
+    contract = make_contract(graph, interface)
+    context = LoweringContext(graph)
+    inputs = make_occlusion_inputs(context, interface, contract)
+    outcomes = lower(context, interface, inputs)
+    if interface.scores not in context.replaced and interface.scores not in context.forms:
+        raise ModelError(f"output '{interface.scores.name}' does not depend on the image '{image.name}'")
+    for value in (interface.scores, interface.logits):
+        if value is not None:
+            occluded(value, context)
+    context.body = fuse_activation(context.body)
+    costs = propagate_boxes(context.body, inputs.boxes, grid)
+    report = Report(describe(model), patch_size, stride, len(grid), _layers(outcomes, costs, len(grid), context))
+    chunk = chunk or _choose_chunk(context)
+    batch_positions(context, interface, contract, inputs, chunk)
+
+    graph_model.ir_version = IR_VERSION
+    graph.opset_imports["krypton"] = 1
+    names = contract.names
+    graph_model.metadata_props[annotations.MODEL_KEY] = annotations.write_model_annotation(
+        annotations.ModelAnnotation(
+            image=str(image.name),
+            layout=interface.layout,
+            image_shape=interface.image_shape,
+            channels=interface.channels,
+            boxes=names["boxes"],
+            baseline=names["baseline"],
+            patches=names["patches"],
+            mask=names["mask"],
+            scores=names["scores"],
+            base_scores=names["base_scores"],
+            logits=names["logits"] if interface.logits else None,
+            base_logits=names["base_logits"] if interface.logits else None,
+            chunk=chunk,
+        )
+    )
+    compiled = _to_proto(graph_model)
+    if verify:
+        report.verification = verify_model(original, compiled, interface, grid)
+    if output is not None:
+        save_proto(compiled, Path(output))
+    return compiled, report
+
+
+def _image_shape(image: ir.Value, image_size: tuple[int, int] | None, layout: str | None) -> tuple[int, ...]:
+    assert image.shape is not None
+    dims: list[int | None] = [dim if isinstance(dim, int) and dim > 0 else None for dim in image.shape]
+    if dims[0] not in (None, 1):
+        dims[0] = None  # a model traced with a fixed larger batch; compiled for one image
+    dims[0] = 1
+    chosen = layout or ("NHWC" if dims[3] in (1, 3, 4) and dims[1] not in (1, 3, 4) else "NCHW")
+    axes = (2, 3) if chosen == "NCHW" else (1, 2)
+    if image_size is not None:
+        for axis, size in zip(axes, image_size, strict=True):
+            if dims[axis] not in (None, size):
+                raise ModelError(
+                    f"input '{image.name}' {image.shape}: its size is fixed, --image-size {image_size} does not fit"
+                )
+            dims[axis] = size
+    if any(dim is None for dim in dims):
+        raise ModelError(
+            f"input '{image.name}' has the shape {image.shape}; expected fixed channels, height and width. "
+            "Give the size with --image-size H W."
+        )
+    return tuple(int(dim) for dim in dims if dim is not None)
+
+
+def _reference_grid(interface: Interface, patch: tuple[int, int], stride: tuple[int, int]) -> geometry.Boxes:
+    height, width = interface.image_shape
+    return geometry.occlusion_grid((height, width), (min(patch[0], height), min(patch[1], width)), stride)
+
+
+def _layers(
+    outcomes: list[Outcome], costs: dict[str, LayerCost], positions: int, context: LoweringContext
+) -> list[LayerReport]:
+    layers = []
+    for outcome in outcomes:
+        node, name = outcome.node, str(outcome.node.name)
+        output = context.replaced.get(node.outputs[0], node.outputs[0])
+        naive = _conv_multiply_adds(node)
+        cost = costs.get(name) if outcome.became == INCREMENTAL else None
+        layers.append(
+            LayerReport(
+                name,
+                node.op_type,
+                static_shape(output) if output.shape is not None else (),
+                outcome.became,
+                outcome.reason,
+                cost.growth if cost else None,
+                naive,
+                cost.paper / positions if cost else float(naive),
+                cost.overlap / positions if cost else float(naive),
+            )
+        )
+    return layers
+
+
+def _conv_multiply_adds(node: ir.Node) -> int:
+    weight = node.inputs[1] if node.op_type == "Conv" else None
+    if weight is None:
+        return 0
+    output = static_shape(node.outputs[0])
+    return math.prod(output) * math.prod(static_shape(weight)[1:])
+
+
+def _choose_chunk(context: LoweringContext) -> int:
+    """As many positions as keep the largest full map of a dense region within some megabytes."""
+    sizes = [math.prod(static_shape(value)) * 4 for value in context.densified]
+    sizes += [
+        math.prod(static_shape(value)) * 4
+        for value, form in context.forms.items()
+        if not isinstance(form, Delta) and value.shape is not None
+    ]
+    return max(1, min(_CHUNK, _DENSE_BYTES // max(sizes, default=1)))
+
+
+def _to_proto(model: ir.Model) -> onnx.ModelProto:
+    proto = ir.to_proto(model)
+    assert isinstance(proto, onnx.ModelProto)
+    return proto

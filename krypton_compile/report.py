@@ -1,0 +1,96 @@
+"""The compile report: what each layer became, its box growth and its multiply-adds.
+
+The redundancy ratio of the paper's equations 10-14 over all P positions of the reference patch,
+
+    R = P * Q / sum over p of Q_inc(p),
+
+is given both ways: ``redundancy_paper`` counts all taps of every output in the box, as the paper
+does, ``redundancy_overlap`` only those that land inside the delta, which is what the kernels execute.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One node of the canonical graph; multiply-adds are of Conv only, incremental ones a mean a position."""
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    became: str
+    reason: str
+    growth: tuple[int, int] | None
+    multiply_adds: int
+    incremental_paper: float
+    incremental_overlap: float
+
+
+@dataclass
+class Report:
+    """All layers, for a reference patch of ``patch_size`` at ``stride``, ``positions`` in all."""
+
+    model: str
+    patch_size: tuple[int, int]
+    stride: tuple[int, int]
+    positions: int
+    layers: list[LayerReport] = field(default_factory=list)
+    verification: str = "not verified"
+
+    @property
+    def redundancy_paper(self) -> float:
+        """R with all taps of each output in the box."""
+        return _ratio(sum(l.multiply_adds for l in self.layers), sum(l.incremental_paper for l in self.layers))
+
+    @property
+    def redundancy_overlap(self) -> float:
+        """R with only the taps that overlap the delta."""
+        return _ratio(sum(l.multiply_adds for l in self.layers), sum(l.incremental_overlap for l in self.layers))
+
+    @property
+    def incremental_share(self) -> float:
+        """Share of the Conv multiply-adds that lie in incremental layers."""
+        inside = sum(l.multiply_adds for l in self.layers if l.became == "incremental")
+        return inside / max(1, sum(l.multiply_adds for l in self.layers))
+
+    def lines(self) -> Iterator[str]:
+        """The table, one line a layer, and the totals."""
+        header = ("layer", "op", "shape", "became", "growth", "MACs", "incremental")
+        rows = [header] + [_row(layer) for layer in self.layers]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+        for row, layer in zip(rows, [None, *self.layers], strict=True):
+            text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            yield f"{text}  {layer.reason if layer else 'reason'}".rstrip()
+        patch, stride = "x".join(map(str, self.patch_size)), "x".join(map(str, self.stride))
+        yield f"patch {patch}, stride {stride}: {self.positions} positions"
+        yield (
+            f"redundancy ratio R: {self.redundancy_paper:.1f} (all taps of each output in the box), "
+            f"{self.redundancy_overlap:.1f} (taps that overlap the delta)"
+        )
+        yield f"incremental: {100 * self.incremental_share:.1f}% of the Conv multiply-adds"
+        yield f"verification: {self.verification}"
+
+    def save(self, path: str | Path) -> None:
+        """Writes everything as JSON."""
+        content = asdict(self) | {
+            "redundancy_paper": self.redundancy_paper,
+            "redundancy_overlap": self.redundancy_overlap,
+            "incremental_share": self.incremental_share,
+        }
+        Path(path).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _ratio(whole: float, part: float) -> float:
+    return whole / part if part else 1.0
+
+
+def _row(layer: LayerReport) -> tuple[str, ...]:
+    growth = "x".join(map(str, layer.growth)) if layer.growth else "-"
+    naive = f"{layer.multiply_adds / 1e6:.2f}M" if layer.multiply_adds else "-"
+    incremental = f"{layer.incremental_overlap / 1e6:.2f}M" if layer.multiply_adds else "-"
+    return layer.name, layer.op, "x".join(map(str, layer.shape)), layer.became, growth, naive, incremental

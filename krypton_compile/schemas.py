@@ -1,0 +1,109 @@
+"""Schemas of the incremental ops: the one table that compiler, reference and C++ kernels agree on.
+
+Forms of a tensor inside the incremental graph (DESIGN section 4), for a chunk of B positions:
+
+* ``values`` float32 [R, C], the delta's rows: for each box in order, its pixels row by row, C
+  channels each, R = sum of h*w; ``boxes`` int32 [B, 4] = (y0, x0, h, w), empty = (0, 0, 0, 0).
+* a *base map* float32 [H, W, C]: the same tensor for the image itself.
+
+Window attributes are ONNX's: ``kernel_shape`` [2], ``strides`` [2], ``pads`` [y0, x0, y1, x1],
+``dilations`` [2]; ``input_shape`` and ``output_shape`` are (H, W) of the maps before and after.
+
+| op | inputs | outputs | meaning |
+|---|---|---|---|
+| OcclusionChunks | boxes [P,4], patches [r,C], mask [m], tau [G], eps [G] | chunks [n,B,4], offsets int64 [n,B] | checks all that a caller gives; pads the boxes with empty ones to n*B, n = max(1, ceil(P/B)); offsets: first patch/mask row of a box |
+| BaseMap | tensor [1,C,H,W] or [1,H,W,C] | [H,W,C] | NHWC view; refuses NaN and Inf |
+| OcclusionDelta | image, baseline [H,W,C], patches, mask, boxes, offsets | values | (baseline or patch - image) where the mask holds, else 0 |
+| WindowBoxes | boxes | boxes | geometry.window_boxes |
+| UnionBoxes | boxes, boxes, ... | boxes | geometry.union_boxes |
+| TranslateBoxes | boxes | boxes | geometry.translate_boxes (Pad with a constant) |
+| ShrinkBoxes | values, boxes | values, boxes | each box cut to the hull of its rows that are not all zero |
+| IncrementalPad | X, x_boxes, y_boxes | values | the rows of y_boxes, shifted back by the pads |
+| IncrementalConv | X, x_boxes, y_boxes, W [, Z0] | values | Conv of the delta, no bias; with Z0 [H,W,M] the clip rule follows |
+| IncrementalClip | X, boxes, Z0 | values | clip(Z0 + D) - clip(Z0), by branch |
+| IncrementalMaxPool | X, x_boxes, y_boxes, X0, Y0 | values | max over taps of (X0 - Y0) + D |
+| IncrementalAveragePool | X, x_boxes, y_boxes | values | sum over taps / count of the absolute window |
+| IncrementalScale | X, scale [C] | values | D * scale |
+| IncrementalAdd | A, a_boxes, B, b_boxes, y_boxes | values | A + beta * B |
+| IncrementalConcat | y_boxes, X1, boxes1, X2, boxes2, ... | values | channels side by side |
+| IncrementalLRN | X, boxes, Z0 | values | lrn(Z0 + D) - lrn(Z0) |
+| IncrementalGemm | X, boxes, W [H*W*C, N] | [B, N] | D flattened (y, x, c), times W |
+| IncrementalGlobalAveragePool | X, boxes | [B, C] | sum over the box / (H*W) |
+| Densify | X, boxes, T0 | [B,C,H,W] or [B,H,W,C] | T0 + D as full maps |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DOMAIN = "krypton"
+VERSION = 1
+
+_WINDOW = ("kernel_shape", "strides", "pads", "dilations", "input_shape", "output_shape")
+
+
+@dataclass(frozen=True)
+class OpSchema:
+    """One incremental op: inputs as ``name:type``, ``?`` optional, ``*`` variadic; outputs alike."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: tuple[str, ...] = ()
+
+
+SCHEMAS: tuple[OpSchema, ...] = (
+    OpSchema(
+        "OcclusionChunks",
+        ("boxes:int32", "patches:float", "mask:bool", "tau:float", "eps:float"),
+        ("chunks:int32", "offsets:int64"),
+        ("image_shape", "channels", "chunk"),
+    ),
+    OpSchema("BaseMap", ("tensor:float",), ("map:float",), ("layout", "tensor_name")),
+    OpSchema(
+        "OcclusionDelta",
+        ("image:float", "baseline:float", "patches:float", "mask:bool", "boxes:int32", "offsets:int64"),
+        ("values:float",),
+    ),
+    OpSchema("WindowBoxes", ("boxes:int32",), ("y_boxes:int32",), _WINDOW),
+    OpSchema("UnionBoxes", ("boxes:int32*",), ("y_boxes:int32",)),
+    OpSchema("TranslateBoxes", ("boxes:int32",), ("y_boxes:int32",), ("shift", "output_shape")),
+    OpSchema("ShrinkBoxes", ("X:float", "boxes:int32"), ("Y:float", "y_boxes:int32")),
+    OpSchema("IncrementalPad", ("X:float", "x_boxes:int32", "y_boxes:int32"), ("Y:float",), ("shift",)),
+    OpSchema(
+        "IncrementalConv",
+        ("X:float", "x_boxes:int32", "y_boxes:int32", "W:float", "Z0:float?"),
+        ("Y:float",),
+        (*_WINDOW, "group", "min", "max"),
+    ),
+    OpSchema("IncrementalClip", ("X:float", "boxes:int32", "Z0:float"), ("Y:float",), ("min", "max")),
+    OpSchema(
+        "IncrementalMaxPool",
+        ("X:float", "x_boxes:int32", "y_boxes:int32", "X0:float", "Y0:float"),
+        ("Y:float",),
+        _WINDOW,
+    ),
+    OpSchema(
+        "IncrementalAveragePool",
+        ("X:float", "x_boxes:int32", "y_boxes:int32"),
+        ("Y:float",),
+        (*_WINDOW, "count_include_pad"),
+    ),
+    OpSchema("IncrementalScale", ("X:float", "scale:float"), ("Y:float",)),
+    OpSchema(
+        "IncrementalAdd",
+        ("A:float", "a_boxes:int32", "B:float", "b_boxes:int32", "y_boxes:int32"),
+        ("Y:float",),
+        ("beta",),
+    ),
+    OpSchema("IncrementalConcat", ("y_boxes:int32", "rest:any*"), ("Y:float",)),
+    OpSchema(
+        "IncrementalLRN",
+        ("X:float", "boxes:int32", "Z0:float"),
+        ("Y:float",),
+        ("size", "alpha", "beta", "bias"),
+    ),
+    OpSchema("IncrementalGemm", ("X:float", "boxes:int32", "W:float"), ("Y:float",), ("input_shape",)),
+    OpSchema("IncrementalGlobalAveragePool", ("X:float", "boxes:int32"), ("Y:float",), ("input_shape",)),
+    OpSchema("Densify", ("X:float", "boxes:int32", "T0:float"), ("Y:float",), ("layout",)),
+)

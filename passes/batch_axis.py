@@ -1,0 +1,116 @@
+"""Which ops treat axis 0 as a batch, so that one call serves all positions of a chunk.
+
+Exporters trace with batch 1, and a graph full of constants may mean that 1 literally: each op is
+asked, with its attributes and constants, and whatever is not known to be safe runs once a position.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from krypton_compile.interface import static_shape
+from krypton_compile.passes.lowering import LoweringContext
+
+_POINTWISE = frozenset(
+    "Abs Add And Cast Ceil Celu Clip Cos Div Dropout Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid "
+    "HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow "
+    "Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Softsign Sqrt Sub Sum Tanh ThresholdedRelu Where Xor".split()
+)
+_PER_IMAGE = frozenset(
+    "AveragePool BatchNormalization Conv ConvTranspose DepthToSpace GlobalAveragePool GlobalLpPool GlobalMaxPool "
+    "GroupNormalization InstanceNormalization LRN LpPool SpaceToDepth".split()
+)
+_ALONG_AXIS = {"ArgMax": 0, "ArgMin": 0, "Hardmax": -1, "LayerNormalization": -1, "LogSoftmax": -1, "Softmax": -1}
+_REDUCTIONS = frozenset("ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare".split())
+
+Inputs = list[ir.Value | None]
+
+
+def batched_inputs(node: ir.Node, dense: dict[ir.Value, ir.Value], context: LoweringContext) -> Inputs | None:
+    """The node's inputs for B positions at once, or None where the op must run once a position."""
+    if node.domain not in ("", "ai.onnx"):
+        return None
+    shapes = [static_shape(value) for value in (*dense, *node.outputs) if value.name]
+    if any(not shape or shape[0] != 1 for shape in shapes):
+        return None
+    inputs: Inputs = [dense.get(value, value) if value is not None else None for value in node.inputs]
+    if node.op_type == "Reshape":
+        if context.constant(node.inputs[1]) is None:
+            return None
+        target = np.array([-1, *static_shape(node.outputs[0])[1:]], np.int64)
+        return [inputs[0], context.initializer(f"{node.outputs[0].name}.batched_shape", target)]
+    return inputs if _is_batch_safe(node, dense, context) else None
+
+
+def _is_batch_safe(node: ir.Node, dense: dict[ir.Value, ir.Value], context: LoweringContext) -> bool:
+    op = node.op_type
+    data = node.inputs[0]
+    assert data is not None
+    rank = len(static_shape(data))
+    first_only = list(dense) == [data]
+    if op in _POINTWISE:
+        return _broadcasts_per_image(node, dense)
+    if op == "MaxPool":
+        return first_only and len(node.outputs) == 1
+    if op in _PER_IMAGE:
+        return first_only
+    if op == "Flatten":
+        return _int(node, "axis", 1) % (rank + 1) == 1
+    if op == "Transpose":
+        return "perm" in node.attributes and node.attributes["perm"].as_ints()[0] == 0
+    if op in _ALONG_AXIS:
+        return first_only and _int(node, "axis", _ALONG_AXIS[op]) % rank != 0
+    if op == "Concat":
+        return all(value in dense for value in node.inputs) and _int(node, "axis", 0) % rank != 0
+    if op == "Split":
+        return first_only and _int(node, "axis", 0) % rank != 0
+    if op == "Gather":
+        return first_only and _int(node, "axis", 0) % rank != 0
+    if op in _REDUCTIONS or op in ("Squeeze", "Unsqueeze"):
+        axes = _axes(node, context, rank + (op == "Unsqueeze") * 1)
+        return first_only and axes is not None and 0 not in axes
+    if op == "Slice":
+        axes_value = context.constant(node.inputs[3]) if len(node.inputs) > 3 else None
+        return first_only and axes_value is not None and all(int(axis) % rank for axis in axes_value)
+    if op == "Pad":
+        pads = context.constant(node.inputs[1])
+        plain = len(node.inputs) < 4 or node.inputs[3] is None
+        return first_only and plain and pads is not None and int(pads[0]) == int(pads[rank]) == 0
+    if op == "Gemm":
+        return first_only and not _int(node, "transA", 0) and _one_row(node.inputs[2:])
+    if op == "MatMul":
+        return _is_batched_product(node, dense)
+    return False
+
+
+def _broadcasts_per_image(node: ir.Node, dense: dict[ir.Value, ir.Value]) -> bool:
+    rank = len(static_shape(node.outputs[0]))
+    if any(len(static_shape(value)) != rank for value in dense):
+        return False
+    others = [value for value in node.inputs if value is not None and value not in dense]
+    return all(len(static_shape(value)) < rank or static_shape(value)[0] == 1 for value in others)
+
+
+def _is_batched_product(node: ir.Node, dense: dict[ir.Value, ir.Value]) -> bool:
+    a, b = node.inputs[0], node.inputs[1]
+    assert a is not None and b is not None
+    if a in dense and b not in dense:
+        return len(static_shape(b)) == 2 and len(static_shape(a)) >= 2
+    return a in dense and b in dense and len(static_shape(a)) == len(static_shape(b)) >= 3
+
+
+def _one_row(values: object) -> bool:
+    assert isinstance(values, (list, tuple))
+    return all(value is None or len(static_shape(value)) < 2 or static_shape(value)[0] == 1 for value in values)
+
+
+def _axes(node: ir.Node, context: LoweringContext, rank: int) -> list[int] | None:
+    if "axes" in node.attributes:
+        return [axis % rank for axis in node.attributes["axes"].as_ints()]
+    array = context.constant(node.inputs[1]) if len(node.inputs) > 1 else None
+    return None if array is None else [int(axis) % rank for axis in array]
+
+
+def _int(node: ir.Node, name: str, default: int) -> int:
+    return node.attributes[name].as_int() if name in node.attributes else default

@@ -1,0 +1,139 @@
+"""Batch positions: the Scan over chunks of B positions, and the compiled file's contract (DESIGN section 5).
+
+    chunks [n, B, 4], offsets [n, B] = OcclusionChunks(boxes, patches, mask, tau, eps)
+    scores [n, B, K] = Scan(chunks, offsets; the incremental body)     base maps, weights: outer scope
+    scores [P, K]    = Slice(Reshape(scores, [n*B, K]), 0, P)
+
+So one ``session.run`` gives a whole explanation in any language that onnxruntime has.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from krypton_compile import schemas
+from krypton_compile.interface import Interface, static_shape
+from krypton_compile.passes.lower import OcclusionInputs, occluded
+from krypton_compile.passes.lowering import LoweringContext
+
+SCAN_NAME = "krypton.positions"
+_CONTRACT = ("boxes", "baseline", "patches", "mask", "scores", "base_scores", "logits", "base_logits")
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The graph-level values a caller sees, by role; thresholds are inputs that have defaults."""
+
+    boxes: ir.Value
+    baseline: ir.Value
+    patches: ir.Value
+    mask: ir.Value
+    tau: ir.Value
+    eps: ir.Value
+    names: dict[str, str]
+
+
+def make_contract(graph: ir.Graph, interface: Interface) -> Contract:
+    """New graph inputs; a name that the model already has gets the prefix ``krypton_``."""
+    taken = {str(value.name) for value in graph.inputs} | set(graph.initializers)
+    taken |= {str(value.name) for node in graph for value in node.outputs}
+    names = {role: f"krypton_{role}" if role in taken else role for role in _CONTRACT}
+    image = interface.image
+    boxes = _value(names["boxes"], ir.DataType.INT32, ["positions", 4])
+    baseline = _value(names["baseline"], ir.DataType.FLOAT, list(static_shape(image)))
+    patches = _default(names["patches"], np.zeros((0, 0), np.float32), ["patch_rows", "patch_channels"])
+    mask = _default(names["mask"], np.zeros((0,), np.bool_), ["mask_rows"])
+    tau = _default("krypton_tau", np.ones(1, np.float32), ["tau_groups"])
+    eps = _default("krypton_eps", np.zeros(1, np.float32), ["eps_groups"])
+    for value in (boxes, baseline, patches, mask, tau, eps):
+        graph.inputs.append(value)
+        if value.const_value is not None:
+            graph.register_initializer(value)
+    return Contract(boxes, baseline, patches, mask, tau, eps, names)
+
+
+def make_occlusion_inputs(context: LoweringContext, interface: Interface, contract: Contract) -> OcclusionInputs:
+    """The body's inputs; boxes and offsets are those of one chunk."""
+    boxes = ir.Value(name="chunk.boxes", type=ir.TensorType(ir.DataType.INT32))
+    offsets = ir.Value(name="chunk.offsets", type=ir.TensorType(ir.DataType.INT64))
+    return OcclusionInputs(
+        context.base_map(interface.image, interface.layout),
+        context.base_map(contract.baseline, interface.layout),
+        contract.patches,
+        contract.mask,
+        boxes,
+        offsets,
+    )
+
+
+def batch_positions(
+    context: LoweringContext, interface: Interface, contract: Contract, inputs: OcclusionInputs, chunk: int
+) -> None:
+    """Wraps the context's body into the Scan and gives the graph its outputs."""
+    graph = context.graph
+    inputs.boxes.shape, inputs.offsets.shape = ir.Shape([chunk, 4]), ir.Shape([chunk])
+    chosen = [("scores", interface.scores)] + ([("logits", interface.logits)] if interface.logits else [])
+    outputs, sizes = [], []
+    for role, value in chosen:
+        size = math.prod(static_shape(context.replaced.get(value, value)))
+        rows = context.initializer(f"chunk.{role}.shape", np.array([-1, size], np.int64))
+        flat = context.emit("Reshape", [_positions_first(value, context), rows], {}, f"chunk.{role}", domain="")
+        flat.type, flat.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([chunk, size])
+        outputs.append(flat)
+        sizes.append(size)
+    body = ir.Graph([inputs.boxes, inputs.offsets], outputs, nodes=context.body, name="incremental")
+    attributes = {"image_shape": interface.image_shape, "channels": interface.channels, "chunk": chunk}
+    checked = [contract.boxes, contract.patches, contract.mask, contract.tau, contract.eps]
+    split = ir.node(
+        "OcclusionChunks", checked, attributes, domain=schemas.DOMAIN, num_outputs=2, name="krypton.chunks"
+    )
+    split.outputs[0].name, split.outputs[1].name = "krypton.chunks", "krypton.offsets"
+    scan = ir.node("Scan", split.outputs, {"num_scan_inputs": 2}, num_outputs=len(outputs), name=SCAN_NAME)
+    scan.attributes.add(ir.AttrGraph("body", body))
+    graph.extend([split, scan])
+    graph.outputs.clear()
+    for (role, value), size, chunked in zip(chosen, sizes, scan.outputs, strict=True):
+        chunked.name = f"krypton.{role}.chunks"
+        graph.outputs.append(_first_positions(context, chunked, contract, contract.names[role], size))
+        graph.outputs.append(_base_row(context, value, contract.names[f"base_{role}"], size))
+    graph.sort()
+
+
+def _positions_first(value: ir.Value, context: LoweringContext) -> ir.Value:
+    return occluded(value, context).value
+
+
+def _first_positions(
+    context: LoweringContext, chunked: ir.Value, contract: Contract, name: str, size: int
+) -> ir.Value:
+    rows = context.initializer(f"{name}.rows", np.array([-1, size], np.int64))
+    flat = context.emit_base("Reshape", [chunked, rows], {}, f"{name}.padded", domain="")
+    zero = context.initializer(f"{name}.zero", np.array([0], np.int64))
+    one = context.initializer(f"{name}.one", np.array([1], np.int64))
+    shape = context.emit_base("Shape", [contract.boxes], {}, f"{name}.boxes_shape", domain="")
+    count = context.emit_base("Slice", [shape, zero, one, zero], {}, f"{name}.count", domain="")
+    sliced = context.emit_base("Slice", [flat, zero, count, zero], {}, name, domain="")
+    sliced.name, sliced.type = name, ir.TensorType(ir.DataType.FLOAT)
+    sliced.shape = ir.Shape(["positions", size])
+    return sliced
+
+
+def _base_row(context: LoweringContext, value: ir.Value, name: str, size: int) -> ir.Value:
+    rows = context.initializer(f"{name}.rows", np.array([1, size], np.int64))
+    row = context.emit_base("Reshape", [context.replaced.get(value, value), rows], {}, name, domain="")
+    row.name, row.type, row.shape = name, ir.TensorType(ir.DataType.FLOAT), ir.Shape([1, size])
+    return row
+
+
+def _value(name: str, dtype: ir.DataType, shape: list[int | str]) -> ir.Value:
+    return ir.Value(name=name, type=ir.TensorType(dtype), shape=ir.Shape(shape))
+
+
+def _default(name: str, array: np.ndarray, shape: list[int | str]) -> ir.Value:  # type: ignore[type-arg]
+    value = _value(name, ir.tensor(array).dtype, shape)
+    value.const_value = ir.tensor(array, name=name)
+    return value

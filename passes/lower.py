@@ -1,0 +1,132 @@
+"""Lower: the incremental body of a model, node by node through an explicit table of rules.
+
+Before: a canonical graph. After: the same graph, with base maps and other once-an-image nodes added, and
+beside it the body: incremental ops for the nodes whose rule accepts them, the original ops on T' for the rest,
+each with the reason. A rule refuses by returning that reason; nothing falls back silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from krypton_compile.interface import Interface
+from krypton_compile.passes import (
+    lower_activation,
+    lower_concat,
+    lower_conv,
+    lower_elementwise,
+    lower_gemm,
+    lower_layout,
+    lower_lrn,
+    lower_pool,
+    lower_reduce,
+)
+from krypton_compile.passes.densify import densify, lower_dense
+from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext
+
+INCREMENTAL, DENSE, BASE_ONLY = "incremental", "dense", "base only"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A delta rule: the reason why it does not apply, and the emission."""
+
+    check: Callable[[ir.Node, LoweringContext], str | None]
+    lower: Callable[[ir.Node, LoweringContext], Form]
+
+
+_ELEMENTWISE = Rule(lower_elementwise.check, lower_elementwise.lower)
+_LAYOUT = Rule(lower_layout.check, lower_layout.lower)
+_POOL = Rule(lower_pool.check, lower_pool.lower)
+_PRODUCT = Rule(lower_gemm.check, lower_gemm.lower)
+_REDUCE = Rule(lower_reduce.check, lower_reduce.lower)
+_ACTIVATION = Rule(lower_activation.check, lower_activation.lower)
+
+RULES: dict[str, Rule] = {
+    "Add": _ELEMENTWISE,
+    "AveragePool": _POOL,
+    "BatchNormalization": _ELEMENTWISE,
+    "Clip": _ACTIVATION,
+    "Concat": Rule(lower_concat.check, lower_concat.lower),
+    "Conv": Rule(lower_conv.check, lower_conv.lower),
+    "Div": _ELEMENTWISE,
+    "Dropout": _LAYOUT,
+    "Flatten": _LAYOUT,
+    "Gemm": _PRODUCT,
+    "GlobalAveragePool": _REDUCE,
+    "Identity": _LAYOUT,
+    "LRN": Rule(lower_lrn.check, lower_lrn.lower),
+    "MatMul": _PRODUCT,
+    "MaxPool": _POOL,
+    "Mul": _ELEMENTWISE,
+    "Pad": _LAYOUT,
+    "ReduceMean": _REDUCE,
+    "Relu": _ACTIVATION,
+    "Reshape": _LAYOUT,
+    "Sub": _ELEMENTWISE,
+    "Transpose": _LAYOUT,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one node: INCREMENTAL, DENSE or BASE_ONLY, and why if not incremental."""
+
+    node: ir.Node
+    became: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class OcclusionInputs:
+    """The body's inputs: NHWC image and baseline maps, patches and mask (outer scope); boxes and offsets."""
+
+    image: ir.Value
+    baseline: ir.Value
+    patches: ir.Value
+    mask: ir.Value
+    boxes: ir.Value
+    offsets: ir.Value
+
+
+def lower(context: LoweringContext, interface: Interface, inputs: OcclusionInputs) -> list[Outcome]:
+    """Fills the context's body and forms; one outcome a node, in graph order."""
+    image = interface.image
+    occlusion = [inputs.image, inputs.baseline, inputs.patches, inputs.mask, inputs.boxes, inputs.offsets]
+    values = context.emit("OcclusionDelta", occlusion, {}, f"{image.name}.delta")
+    values, boxes = context.shrink(values, inputs.boxes, str(image.name))
+    context.forms[image] = Delta(values, boxes, interface.layout, interface.channels, *interface.image_shape)
+    outcomes = []
+    for node in list(context.graph):
+        if node.domain == "krypton":
+            continue
+        context.source = node
+        outcomes.append(_lower_node(node, context))
+    context.source = None
+    return outcomes
+
+
+def occluded(value: ir.Value, context: LoweringContext) -> Dense:
+    """T' of an output of the base graph for the chunk's positions."""
+    return densify(context.replaced.get(value, value), context)
+
+
+def _lower_node(node: ir.Node, context: LoweringContext) -> Outcome:
+    dependent = [context.forms[value] for value in node.inputs if value is not None and value in context.forms]
+    if not dependent:
+        return Outcome(node, BASE_ONLY, "does not depend on the image")
+    if all(isinstance(form, Dense) for form in dependent):
+        lower_dense(node, context)
+        return Outcome(node, DENSE, "its input is dense")
+    rule = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    reason = f"no incremental rule for {node.op_type}" if rule is None else rule.check(node, context)
+    if rule is None or reason is not None:
+        lower_dense(node, context)
+        return Outcome(node, DENSE, str(reason))
+    form = rule.lower(node, context)
+    output = node.outputs[0]
+    context.forms[context.replaced.get(output, output)] = form
+    return Outcome(node, INCREMENTAL, "")

@@ -1,0 +1,33 @@
+"""Concat over channels: each input zero outside its own box, boxes united.
+
+    Y = Concat(A, B, axis = channels)    ->    DY = IncrementalConcat(hull, DA, a_boxes, DB, b_boxes)
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from krypton_compile.passes.lowering import Delta, Form, LoweringContext, make_delta
+
+
+def check(node: ir.Node, context: LoweringContext) -> str | None:
+    """Why this Concat cannot be incremental, or None."""
+    forms = [context.forms.get(value) if value is not None else None for value in node.inputs]
+    deltas = [form for form in forms if isinstance(form, Delta)]
+    if len(deltas) != len(forms):
+        return "not all of its inputs are spatial deltas"
+    if len({(delta.layout, delta.map_shape) for delta in deltas}) > 1:
+        return "its inputs differ in layout or map size"
+    channel_axis = 1 if deltas[0].layout == "NCHW" else 3
+    if node.attributes["axis"].as_int() % 4 != channel_axis:
+        return "it does not concatenate channels"
+    return None
+
+
+def lower(node: ir.Node, context: LoweringContext) -> Form:
+    """The rule above."""
+    deltas, name = [context.delta(value) for value in node.inputs], str(node.outputs[0].name)
+    boxes = context.emit("UnionBoxes", [delta.boxes for delta in deltas], {}, f"{name}.boxes")
+    pairs = [part for delta in deltas for part in (delta.values, delta.boxes)]
+    values = context.emit("IncrementalConcat", [boxes, *pairs], {}, f"{name}.delta")
+    return make_delta(node, values, boxes, deltas[0].layout)

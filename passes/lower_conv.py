@@ -1,0 +1,43 @@
+"""Conv: DY = W * DX, the same convolution without bias, on the boxes only.
+
+    Y = Conv(X, W, b)    ->    y_boxes = WindowBoxes(x_boxes)
+                               DY = IncrementalConv(DX, x_boxes, y_boxes, W)
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from krypton_compile.interface import static_shape
+from krypton_compile.passes.lowering import Delta, Form, LoweringContext, emit_window_boxes, make_delta, window_attributes
+from krypton_compile.passes.windows import read_window
+
+
+def check(node: ir.Node, context: LoweringContext) -> str | None:
+    """Why this Conv cannot be incremental, or None."""
+    x, weight = context.forms.get(node.inputs[0]) if node.inputs[0] else None, node.inputs[1]
+    if not isinstance(x, Delta):
+        return "its input is not a spatial delta"
+    if x.layout != "NCHW":
+        return f"its input is {x.layout}"
+    if weight is None or weight.const_value is None:
+        return "its weights are not constant"
+    if weight in context.forms or (len(node.inputs) > 2 and node.inputs[2] in context.forms):
+        return "its weights or bias depend on the image"
+    pads = node.attributes["pads"].as_ints() if "pads" in node.attributes else ()
+    if any(pad < 0 for pad in pads):
+        return "it has negative pads"
+    return None
+
+
+def lower(node: ir.Node, context: LoweringContext) -> Form:
+    """The rule above."""
+    x, weight, name = context.delta(node.inputs[0]), node.inputs[1], str(node.outputs[0].name)
+    assert weight is not None
+    output = static_shape(node.outputs[0])
+    window = read_window(node, static_shape(weight)[2:], x.map_shape, (output[2], output[3]))
+    boxes = emit_window_boxes(context, x, window, name)
+    group = node.attributes["group"].as_int() if "group" in node.attributes else 1
+    attributes = {**window_attributes(window), "group": group}
+    values = context.emit("IncrementalConv", [x.values, x.boxes, boxes, weight], attributes, f"{name}.delta")
+    return make_delta(node, values, boxes, "NCHW")

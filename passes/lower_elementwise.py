@@ -1,0 +1,112 @@
+"""Add, Sub, Mul, Div and BatchNormalization.
+
+    Y = A + B, A - B     ->   DY = DA + DB, DA - DB on the hull of both boxes
+    Y = A + k, A - k     ->   DY = DA                 (k constant: no op at all)
+    Y = A * k, A / k     ->   DY = DA * k, DA / k     (k a number or one a channel)
+    Y = BN(A)            ->   DY = DA * gamma / sqrt(var + epsilon)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from krypton_compile.interface import static_shape
+from krypton_compile.passes.lowering import Delta, Form, LoweringContext, make_delta
+
+
+def check(node: ir.Node, context: LoweringContext) -> str | None:
+    """Why this node cannot be incremental, or None."""
+    if node.op_type == "BatchNormalization":
+        return _check_batch_normalization(node, context)
+    forms = [context.forms.get(value) if value is not None else None for value in node.inputs]
+    deltas = [form for form in forms if isinstance(form, Delta)]
+    if len(deltas) == 2:
+        if node.op_type not in ("Add", "Sub"):
+            return f"{node.op_type} of two image-dependent maps has no rule yet"
+        a, b = deltas
+        if (a.layout, a.channels, a.map_shape) != (b.layout, b.channels, b.map_shape):
+            return "its two maps differ in shape or layout (broadcasting)"
+        return None
+    constants = [value for value, form in zip(node.inputs, forms, strict=True) if form is None]
+    if len(deltas) != 1 or len(constants) != 1 or context.constant(constants[0]) is None:
+        return "expected two maps, or a map and a constant"
+    delta = deltas[0]
+    output = static_shape(node.outputs[0])
+    if output != _map_shape(delta):
+        return "the constant broadcasts the map to another shape"
+    if node.op_type in ("Add", "Sub"):
+        return "the map is subtracted from a constant" if node.op_type == "Sub" and forms[0] is None else None
+    if node.op_type == "Div" and forms[0] is None:
+        return "division by a map has no rule yet"
+    if _per_channel(context.constant(constants[0]), delta) is None:
+        return "the constant is neither a number nor one value a channel"
+    return None
+
+
+def lower(node: ir.Node, context: LoweringContext) -> Form:
+    """The rules above."""
+    name = str(node.outputs[0].name)
+    if node.op_type == "BatchNormalization":
+        x = context.delta(node.inputs[0])
+        return _scaled(node, context, x, _batch_normalization_scale(node, context))
+    if all(value in context.forms for value in node.inputs):
+        a, b = context.delta(node.inputs[0]), context.delta(node.inputs[1])
+        boxes = context.emit("UnionBoxes", [a.boxes, b.boxes], {}, f"{name}.boxes")
+        beta = 1.0 if node.op_type == "Add" else -1.0
+        inputs = [a.values, a.boxes, b.values, b.boxes, boxes]
+        values = context.emit("IncrementalAdd", inputs, {"beta": beta}, f"{name}.delta")
+        return make_delta(node, values, boxes, a.layout)
+    first_is_delta = node.inputs[0] in context.forms
+    delta, constant = (node.inputs[0], node.inputs[1]) if first_is_delta else (node.inputs[1], node.inputs[0])
+    x = context.delta(delta)
+    if node.op_type in ("Add", "Sub"):
+        return x
+    scale = _per_channel(context.constant(constant), x)
+    assert scale is not None
+    return _scaled(node, context, x, 1.0 / scale if node.op_type == "Div" else scale)
+
+
+def _scaled(node: ir.Node, context: LoweringContext, x: Delta, scale: npt.NDArray[np.float64]) -> Delta:
+    name = str(node.outputs[0].name)
+    factor = context.initializer(f"{name}.scale", scale.astype(np.float32))
+    values = context.emit("IncrementalScale", [x.values, factor], {}, f"{name}.delta")
+    return make_delta(node, values, x.boxes, x.layout)
+
+
+def _per_channel(array: npt.NDArray[np.generic] | None, delta: Delta) -> npt.NDArray[np.float64] | None:
+    if array is None:
+        return None
+    values = array.astype(np.float64)
+    if values.size == 1:
+        return np.full(delta.channels, values.reshape(()))
+    axis = 1 if delta.layout == "NCHW" else 3
+    shape = (1,) * (4 - values.ndim) + values.shape
+    if len(shape) != 4 or values.size != delta.channels or shape[axis] != delta.channels:
+        return None
+    return values.reshape(-1)
+
+
+def _map_shape(delta: Delta) -> tuple[int, ...]:
+    if delta.layout == "NCHW":
+        return 1, delta.channels, delta.height, delta.width
+    return 1, delta.height, delta.width, delta.channels
+
+
+def _check_batch_normalization(node: ir.Node, context: LoweringContext) -> str | None:
+    x = context.forms.get(node.inputs[0]) if node.inputs[0] else None
+    if not isinstance(x, Delta) or x.layout != "NCHW":
+        return "its input is not an NCHW spatial delta"
+    if any(context.constant(value) is None for value in node.inputs[1:]):
+        return "its parameters are not constant"
+    if "training_mode" in node.attributes and node.attributes["training_mode"].as_int():
+        return "it is in training mode; export the model in eval mode"
+    return None
+
+
+def _batch_normalization_scale(node: ir.Node, context: LoweringContext) -> npt.NDArray[np.float64]:
+    epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5
+    gamma, variance = context.constant(node.inputs[1]), context.constant(node.inputs[4])
+    assert gamma is not None and variance is not None
+    return gamma.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)

@@ -1,0 +1,197 @@
+"""What the lowering rules share: the forms a tensor can have, and the context that emits nodes.
+
+Every image-dependent tensor T of the base graph, T' = T0 + D for an occluded image, is in one form:
+
+* :class:`Delta`: D as ragged rows and boxes (DESIGN section 4);
+* :class:`Flat`: a Delta seen through a Flatten or Reshape to [1, C*H*W];
+* :class:`Dense`: T' itself, for the B positions of a chunk.
+
+A rule file offers ``check(node, context) -> str | None``, the reason why the node cannot be lowered, and
+``lower(node, context) -> Form``; the table of rules is in :mod:`krypton_compile.passes.lower`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from krypton_compile import annotations, schemas
+from krypton_compile.geometry import Window
+from krypton_compile.interface import static_shape
+
+Attributes = Mapping[str, int | float | str | Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A spatial delta: ``values`` [R, C] and ``boxes`` [B, 4]; ``layout`` is the base tensor's axis order."""
+
+    values: ir.Value
+    boxes: ir.Value
+    layout: str
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def map_shape(self) -> tuple[int, int]:
+        """(H, W) of the map."""
+        return self.height, self.width
+
+
+@dataclass(frozen=True)
+class Flat:
+    """``delta`` flattened to one axis in the order of its layout; ``base`` is the tensor before."""
+
+    delta: Delta
+    base: ir.Value
+
+
+@dataclass(frozen=True)
+class Dense:
+    """T' of B positions: [B, ...], or with ``stacked`` [B, *shape of T], the batch axis of T kept."""
+
+    value: ir.Value
+    stacked: bool = False
+
+
+Form = Delta | Flat | Dense
+
+
+@dataclass
+class LoweringContext:
+    """The base graph being read, the incremental body being written, and the form of each tensor."""
+
+    graph: ir.Graph
+    body: list[ir.Node] = field(default_factory=list)
+    forms: dict[ir.Value, Form] = field(default_factory=dict)
+    base_maps: dict[ir.Value, ir.Value] = field(default_factory=dict)
+    replaced: dict[ir.Value, ir.Value] = field(default_factory=dict)
+    densified: dict[ir.Value, Dense] = field(default_factory=dict)
+    source: ir.Node | None = None
+    _names: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._names.update(str(value.name) for value in (*self.graph.inputs, *self.graph.initializers.values()))
+        self._names.update(str(value.name) for node in self.graph for value in node.outputs)
+
+    def delta(self, value: ir.Value | None) -> Delta:
+        """The Delta form of a value that ``check`` has found to have one."""
+        form = self.forms[value] if value is not None else None
+        assert isinstance(form, Delta), f"{value} has no delta form"
+        return form
+
+    def constant(self, value: ir.Value | None) -> npt.NDArray[np.generic] | None:
+        """The value's array where it is an initializer, else None."""
+        tensor = None if value is None else value.const_value
+        return None if tensor is None else tensor.numpy()
+
+    def emit(
+        self, op: str, inputs: Sequence[ir.Value | None], attributes: Attributes, *names: str, domain: str = schemas.DOMAIN
+    ) -> ir.Value:
+        """Appends a node to the body and returns its first output; outputs are called ``names``."""
+        node = self._node(op, inputs, attributes, names, domain)
+        self.body.append(node)
+        return node.outputs[0]
+
+    def emit_base(
+        self, op: str, inputs: Sequence[ir.Value | None], attributes: Attributes, name: str, domain: str = schemas.DOMAIN
+    ) -> ir.Value:
+        """Appends a node to the base graph, where it runs once an image."""
+        node = self._node(op, inputs, attributes, (name,), domain)
+        self.graph.append(node)
+        return node.outputs[0]
+
+    def initializer(self, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
+        """A new initializer of the base graph."""
+        name = self._unique(name)
+        tensor = ir.tensor(array, name=name)
+        value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+        self.graph.register_initializer(value)
+        return value
+
+    def base_map(self, value: ir.Value, layout: str) -> ir.Value:
+        """The NHWC view [H, W, C] of a base tensor; made once."""
+        if value not in self.base_maps:
+            name = str(value.name)
+            attributes: Attributes = {"layout": layout, "tensor_name": name}
+            view = self.emit_base("BaseMap", [value], attributes, f"{name}.base_map")
+            view.type = ir.TensorType(ir.DataType.FLOAT)
+            channels, height, width = chw(static_shape(value), layout)
+            view.shape = ir.Shape([height, width, channels])
+            self.base_maps[value] = view
+        return self.base_maps[value]
+
+    def replace_base(self, node: ir.Node, new: ir.Value) -> None:
+        """``new`` takes the place, and the name, of the base node's output."""
+        old = node.outputs[0]
+        name = str(old.name)
+        new.type, new.shape = old.type, old.shape
+        old.name = self._unique(f"{name}.replaced")
+        new.name = name
+        old.replace_all_uses_with(new, replace_graph_outputs=True)
+        self.replaced[old] = new
+
+    def shrink(self, values: ir.Value, boxes: ir.Value, name: str) -> tuple[ir.Value, ir.Value]:
+        """Values and boxes cut to their non-zero rows, where an op makes exact zeros."""
+        first = self.emit("ShrinkBoxes", [values, boxes], {}, f"{name}.delta.shrunk", f"{name}.boxes.shrunk")
+        producer = first.producer()
+        assert producer is not None
+        return producer.outputs[0], producer.outputs[1]
+
+    def _node(
+        self, op: str, inputs: Sequence[ir.Value | None], attributes: Attributes, names: Sequence[str], domain: str
+    ) -> ir.Node:
+        unique = [self._unique(name) for name in names]
+        metadata = {}
+        if self.source is not None:
+            metadata = {annotations.NODE_SOURCE: str(self.source.name), annotations.NODE_OP: self.source.op_type}
+        outputs = [ir.Value(name=name) for name in unique]
+        return ir.node(
+            op, inputs, dict(attributes), domain=domain, outputs=outputs, name=unique[0], metadata_props=metadata
+        )
+
+    def _unique(self, name: str) -> str:
+        candidate, count = name, 1
+        while candidate in self._names:
+            count += 1
+            candidate = f"{name}.{count}"
+        self._names.add(candidate)
+        return candidate
+
+
+def chw(shape: Sequence[int], layout: str) -> tuple[int, int, int]:
+    """(C, H, W) of a [1, ...] rank-4 shape."""
+    return (shape[1], shape[2], shape[3]) if layout == "NCHW" else (shape[3], shape[1], shape[2])
+
+
+def make_delta(node: ir.Node, values: ir.Value, boxes: ir.Value, layout: str) -> Delta:
+    """The Delta of the node's first output, whose static shape gives C, H and W."""
+    channels, height, width = chw(static_shape(node.outputs[0]), layout)
+    return Delta(values, boxes, layout, channels, height, width)
+
+
+def window_attributes(window: Window) -> dict[str, Sequence[int]]:
+    """A window as the attributes of the ops that take one; only begin and end pads differ from ONNX's."""
+    ends = [
+        max(0, (window.output_shape[a] - 1) * window.strides[a] + window.dilations[a] * (window.kernel[a] - 1) + 1
+            - window.pads[a] - window.input_shape[a])
+        for a in (0, 1)
+    ]  # fmt: skip
+    return {
+        "kernel_shape": window.kernel,
+        "strides": window.strides,
+        "pads": [*window.pads, *ends],
+        "dilations": window.dilations,
+        "input_shape": window.input_shape,
+        "output_shape": window.output_shape,
+    }
+
+
+def emit_window_boxes(context: LoweringContext, x: Delta, window: Window, name: str) -> ir.Value:
+    """Boxes after a window op."""
+    return context.emit("WindowBoxes", [x.boxes], window_attributes(window), f"{name}.boxes")

@@ -1,0 +1,105 @@
+"""Verify: a few positions of the compiled model against the original one, really occluded.
+
+Four corners, the whole image and random interior positions, on a seeded random image; the difference
+must stay within the exact-mode bound of DESIGN section 10, on logits where there are some.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+
+from krypton_compile import geometry
+from krypton_compile.errors import VerificationError
+from krypton_compile.interface import Interface, static_shape
+from krypton_compile.library import get_library_path
+
+LOGIT_BOUND = 1e-5
+"""Of max |logit|; onnxruntime against itself at other optimisation levels differs by 3e-7 to 5e-7."""
+PROBABILITY_BOUND = 1e-5
+
+_INTERIOR = 3
+
+
+def verify(original: onnx.ModelProto, compiled: onnx.ModelProto, interface: Interface, grid: geometry.Boxes) -> str:
+    """A sentence on what was compared.
+
+    Raises:
+        VerificationError: the largest difference exceeds the bound.
+    """
+    rng = np.random.default_rng(0)
+    shape = static_shape(interface.image)
+    image = rng.uniform(0, 1, shape).astype(np.float32)
+    boxes = _positions(interface, grid, rng)
+    use_logits = interface.logits is not None and _has_tensor(original, str(interface.logits.name))
+    target = interface.logits if use_logits and interface.logits is not None else interface.scores
+    reference = _reference_session(original, str(target.name))
+    expected = np.stack([_occluded_row(reference, image, box, interface) for box in boxes])
+    found = _compiled_rows(compiled, image, boxes, interface, use_logits)
+    base = reference.run([target.name], {str(interface.image.name): image})[0].reshape(-1)
+    is_probability = interface.logits is not None and not use_logits
+    scale = 1.0 if is_probability else float(np.abs(base).max())
+    bound = (PROBABILITY_BOUND if is_probability else LOGIT_BOUND) * scale
+    difference = float(np.abs(found - expected).max())
+    if not difference <= bound:
+        row = int(np.abs(found - expected).max(axis=1).argmax())
+        raise VerificationError(
+            f"box (y0,x0,h,w) {boxes[row].tolist()}: '{target.name}' differs from the original model by "
+            f"{difference:.3g}, expected at most {bound:.3g}. Nothing is written; please report this model."
+        )
+    kind = "logits" if use_logits else "scores"
+    return f"{len(boxes)} positions, largest difference of the {kind} {difference:.2g} (bound {bound:.2g})"
+
+
+def _positions(interface: Interface, grid: geometry.Boxes, rng: np.random.Generator) -> geometry.Boxes:
+    height, width = interface.image_shape
+    largest = int(geometry.areas(grid).argmax())
+    h, w = int(grid[largest, 2]), int(grid[largest, 3])
+    corners = [(0, 0), (0, width - w), (height - h, 0), (height - h, width - w)]
+    chosen = [(y, x, h, w) for y, x in corners] + [(0, 0, height, width)]
+    interior = rng.integers(0, len(grid), _INTERIOR)
+    return np.concatenate([np.array(chosen, np.int32), grid[interior]])
+
+
+def _has_tensor(model: onnx.ModelProto, name: str) -> bool:
+    return any(name in node.output for node in model.graph.node)
+
+
+def _reference_session(original: onnx.ModelProto, target: str) -> ort.InferenceSession:
+    model = onnx.ModelProto()
+    model.CopyFrom(original)
+    if target not in [value.name for value in model.graph.output]:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(target, onnx.TensorProto.FLOAT, None))
+    return ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def _occluded_row(
+    session: ort.InferenceSession, image: npt.NDArray[np.float32], box: npt.NDArray[np.int32], interface: Interface
+) -> npt.NDArray[np.float32]:
+    y, x, h, w = (int(v) for v in box)
+    occluded = image.copy()
+    if interface.layout == "NCHW":
+        occluded[:, :, y : y + h, x : x + w] = 0
+    else:
+        occluded[:, y : y + h, x : x + w, :] = 0
+    row = session.run([session.get_outputs()[-1].name], {str(interface.image.name): occluded})[0]
+    return np.asarray(row, np.float32).reshape(-1)
+
+
+def _compiled_rows(
+    compiled: onnx.ModelProto,
+    image: npt.NDArray[np.float32],
+    boxes: geometry.Boxes,
+    interface: Interface,
+    use_logits: bool,
+) -> npt.NDArray[np.float32]:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # overridable initializers are meant; onnxruntime warns of each
+    options.register_custom_ops_library(get_library_path())
+    session = ort.InferenceSession(compiled.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    inputs = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs()]
+    feeds = {inputs[0]: image, inputs[1]: boxes, inputs[2]: np.zeros_like(image)}
+    return np.asarray(session.run([outputs[2 if use_logits else 0]], feeds)[0])
