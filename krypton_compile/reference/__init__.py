@@ -1,0 +1,49 @@
+"""The executable spec: a NumPy reference of every op in schemas.py.
+
+``onnx.reference.ReferenceEvaluator(model, new_ops=REFERENCE_OPS)`` runs a compiled model without
+onnxruntime and without the C++ library. Sums are taken in float64; everything else in float32, in
+the order of operations that the kernels follow.
+"""
+
+from __future__ import annotations
+
+from onnx.reference.op_run import OpRun
+
+from krypton_compile.reference.activation import IncrementalClip
+from krypton_compile.reference.boxes import ShrinkBoxes, TranslateBoxes, UnionBoxes, WindowBoxes
+from krypton_compile.reference.conv import IncrementalConv
+from krypton_compile.reference.densify import BaseMap, Densify
+from krypton_compile.reference.elementwise import (
+    IncrementalAdd,
+    IncrementalConcat,
+    IncrementalLRN,
+    IncrementalPad,
+    IncrementalScale,
+)
+from krypton_compile.reference.occlusion import OcclusionChunks, OcclusionDelta
+from krypton_compile.reference.pool import IncrementalAveragePool, IncrementalMaxPool
+from krypton_compile.reference.reduce import IncrementalGemm, IncrementalGlobalAveragePool
+
+REFERENCE_OPS: tuple[type[OpRun], ...] = (
+    OcclusionChunks,
+    BaseMap,
+    OcclusionDelta,
+    WindowBoxes,
+    UnionBoxes,
+    TranslateBoxes,
+    ShrinkBoxes,
+    IncrementalPad,
+    IncrementalConv,
+    IncrementalClip,
+    IncrementalMaxPool,
+    IncrementalAveragePool,
+    IncrementalScale,
+    IncrementalAdd,
+    IncrementalConcat,
+    IncrementalLRN,
+    IncrementalGemm,
+    IncrementalGlobalAveragePool,
+    Densify,
+)
+
+__all__ = ["REFERENCE_OPS"]

@@ -1,0 +1,68 @@
+"""Box ops: integers only (geometry.py), except ShrinkBoxes, the one that looks at values.
+
+ShrinkBoxes: Y holds the same delta as X on the smallest box that still holds every entry that is
+not zero. NaN counts as not zero, so that it is never dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import numpy as np
+from onnx.reference.op_run import OpRun
+
+from krypton_compile import geometry
+from krypton_compile.geometry import Boxes
+from krypton_compile.reference.ragged import Floats, check_boxes, join, read_box, split
+from krypton_compile.reference.windows import WindowAttributes, read_window
+from krypton_compile.schemas import DOMAIN
+
+
+class WindowBoxes(OpRun):
+    """Boxes after Conv, MaxPool or AveragePool."""
+
+    op_domain = DOMAIN
+
+    def _run(self, boxes: Boxes, **window: Unpack[WindowAttributes]) -> tuple[Boxes]:
+        described = read_window(window)
+        check_boxes("boxes", boxes, described.input_shape)
+        return (geometry.window_boxes(boxes, described),)
+
+
+class UnionBoxes(OpRun):
+    """The hull of several boxes per position."""
+
+    op_domain = DOMAIN
+
+    def _run(self, *boxes: Boxes) -> tuple[Boxes]:
+        for each in boxes:
+            check_boxes("boxes", each)
+        return (geometry.union_boxes(boxes),)
+
+
+class TranslateBoxes(OpRun):
+    """Boxes after a constant Pad."""
+
+    op_domain = DOMAIN
+
+    def _run(self, boxes: Boxes, shift: list[int], output_shape: list[int]) -> tuple[Boxes]:
+        check_boxes("boxes", boxes)
+        return (geometry.translate_boxes(boxes, (shift[0], shift[1]), (output_shape[0], output_shape[1])),)
+
+
+class ShrinkBoxes(OpRun):
+    """Each box cut to the hull of its pixels that are not zero in all channels."""
+
+    op_domain = DOMAIN
+
+    def _run(self, X: Floats, boxes: Boxes) -> tuple[Floats, Boxes]:
+        check_boxes("boxes", boxes)
+        pictures = split("X", X, boxes)
+        shrunk = np.zeros_like(boxes)
+        for row, (picture, box) in enumerate(zip(pictures, boxes, strict=True)):
+            ys, xs = np.nonzero((picture != 0).any(axis=2))
+            if len(ys):
+                y0, x0 = ys.min(), xs.min()
+                shrunk[row] = (box[0] + y0, box[1] + x0, ys.max() + 1 - y0, xs.max() + 1 - x0)
+        kept = (read_box(picture, box, to) for picture, box, to in zip(pictures, boxes, shrunk, strict=True))
+        return join(kept, X.shape[1]), shrunk

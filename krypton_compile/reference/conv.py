@@ -1,0 +1,58 @@
+"""IncrementalConv: convolution is linear, so the output's delta is the same convolution of the delta, without bias.
+
+    DY = W * DX,    and with Z0, the base map before a Clip that follows, the clip rule of activation.py on DY
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Unpack
+
+import numpy as np
+from onnx.reference.op_run import OpRun
+
+from krypton_compile.geometry import Boxes, Window
+from krypton_compile.reference.activation import clip_delta
+from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, cut_boxes, delta_maps
+from krypton_compile.reference.windows import WindowAttributes, read_window, tap_pictures
+from krypton_compile.schemas import DOMAIN
+
+
+class IncrementalConv(OpRun):
+    """Conv of the delta; W is ONNX's [M, C/group, kH, kW]."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self,
+        X: Floats,
+        x_boxes: Boxes,
+        y_boxes: Boxes,
+        W: Floats,
+        Z0: Floats | None = None,
+        group: int = 1,
+        min: float = 0.0,
+        max: float = math.inf,
+        **window: Unpack[WindowAttributes],
+    ) -> tuple[Floats]:
+        described = read_window(window)
+        deltas = delta_maps("X", X, x_boxes, described.input_shape)
+        check_map("W", W, (-1, X.shape[1] // group, *described.kernel))
+        check_boxes("y_boxes", y_boxes, described.output_shape)
+        features = W.shape[0]
+        values = cut_boxes((convolve(delta, W, described, group) for delta in deltas), y_boxes, features)
+        if Z0 is None:
+            return (values,)
+        check_map("Z0", Z0, (*described.output_shape, features))
+        return (clip_delta(values, base_rows("Z0", Z0, y_boxes, features), min, max),)
+
+
+def convolve(full: Floats, weights: Floats, window: Window, group: int) -> Floats:
+    """Conv of one map [H, W, C] without bias: [Ho, Wo, M], summed in float64."""
+    features, per_group = weights.shape[:2]
+    kernels = weights.astype(np.float64).reshape(group, features // group, per_group, *window.kernel)
+    result = np.zeros((group, math.prod(window.output_shape), features // group))
+    for (ky, kx), picture in tap_pictures(full, window, 0.0):
+        columns = picture.astype(np.float64).reshape(-1, group, per_group).transpose(1, 0, 2)
+        result += columns @ kernels[:, :, :, ky, kx].transpose(0, 2, 1)
+    return result.transpose(1, 0, 2).reshape(*window.output_shape, features).astype(np.float32)

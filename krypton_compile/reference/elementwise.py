@@ -1,0 +1,123 @@
+"""Ops that keep each pixel where it is, or move it without mixing: Pad, Scale, Add, Concat, LRN.
+
+The linear ones apply to the delta alone; where boxes differ, a delta is zero outside its own box.
+
+    IncrementalLRN    DY = lrn(Z0 + D) - lrn(Z0),    lrn(z)_c = z_c / (bias + alpha/size * sum of z_k^2)^beta,
+                      k from c - floor((size-1)/2) to c + ceil((size-1)/2), inside the channels
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from onnx.reference.op_run import OpRun
+
+from krypton_compile.geometry import Boxes, is_empty, union_boxes
+from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, join, read_box, split
+from krypton_compile.schemas import DOMAIN
+
+
+class IncrementalPad(OpRun):
+    """Constant Pad: the pixel (y, x) of the output is (y - shift[0], x - shift[1]) of the input; no delta in the pads."""
+
+    op_domain = DOMAIN
+
+    def _run(self, X: Floats, x_boxes: Boxes, y_boxes: Boxes, shift: list[int]) -> tuple[Floats]:
+        check_boxes("x_boxes", x_boxes)
+        check_boxes("y_boxes", y_boxes)
+        targets = y_boxes.astype(np.int64) - [shift[0], shift[1], 0, 0]
+        moved = (
+            read_box(picture, box, target)
+            for picture, box, target in zip(split("X", X, x_boxes), x_boxes, targets, strict=True)
+        )
+        return (join(moved, X.shape[1]),)
+
+
+class IncrementalScale(OpRun):
+    """BatchNormalization's slope, or a Mul with one constant a channel."""
+
+    op_domain = DOMAIN
+
+    def _run(self, X: Floats, scale: Floats) -> tuple[Floats]:
+        check_map("X", X, (-1, -1))
+        check_map("scale", scale, (X.shape[1],))
+        return (X * scale,)
+
+
+class IncrementalAdd(OpRun):
+    """A + beta * B on the hull of both: Add (beta = 1) and Sub (beta = -1) of two maps."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self, A: Floats, a_boxes: Boxes, B: Floats, b_boxes: Boxes, y_boxes: Boxes, beta: float = 1.0
+    ) -> tuple[Floats]:
+        left = read_hull("A", A, a_boxes, y_boxes)
+        right = read_hull("B", B, b_boxes, y_boxes)
+        check_map("B", right, left.shape)
+        return (left + np.float32(beta) * right,)
+
+
+class IncrementalConcat(OpRun):
+    """Channels side by side on the hull of all; ``rest`` is X1, boxes1, X2, boxes2, ..."""
+
+    op_domain = DOMAIN
+
+    def _run(self, y_boxes: Boxes, *rest: npt.NDArray[np.generic]) -> tuple[Floats]:
+        if not rest or len(rest) % 2:
+            raise ValueError(f"expected pairs of values and boxes after y_boxes, found {len(rest)} inputs")
+        parts = zip(rest[::2], rest[1::2], strict=True)
+        return (
+            np.concatenate([read_hull(f"X{i}", values, boxes, y_boxes) for i, (values, boxes) in enumerate(parts, 1)], 1),
+        )
+
+
+class IncrementalLRN(OpRun):
+    """Local response normalization over channels, on the pixel's row."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self,
+        X: Floats,
+        boxes: Boxes,
+        Z0: Floats,
+        size: int,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        bias: float = 1.0,
+    ) -> tuple[Floats]:
+        split("X", X, boxes)
+        before = base_rows("Z0", Z0, boxes, X.shape[1]).astype(np.float64)
+        after = before + X
+        change = normalize(after, size, alpha, beta, bias) - normalize(before, size, alpha, beta, bias)
+        return (change.astype(np.float32),)
+
+
+def read_hull(name: str, values: Floats, boxes: Boxes, hull: Boxes) -> Floats:
+    """A delta on ``boxes`` as rows of ``hull``, which must contain them."""
+    check_boxes(f"{name}'s boxes", boxes)
+    check_boxes("y_boxes", hull)
+    pictures = split(name, values, boxes)
+    if boxes.shape != hull.shape:
+        raise ValueError(f"{name}: {len(boxes)} boxes, but y_boxes has {len(hull)}")
+    lost = ~is_empty(boxes) & (union_boxes([boxes, hull]) != hull).any(axis=1)
+    if lost.any():
+        row = int(lost.argmax())
+        raise ValueError(f"{name}: box {row} is {boxes[row].tolist()}, not inside y_boxes' {hull[row].tolist()}")
+    return join(
+        (read_box(picture, box, target) for picture, box, target in zip(pictures, boxes, hull, strict=True)),
+        values.shape[1],
+    )
+
+
+def normalize(
+    rows: npt.NDArray[np.float64], size: int, alpha: float, beta: float, bias: float
+) -> npt.NDArray[np.float64]:
+    """LRN of rows [R, C]."""
+    channels = rows.shape[1]
+    energy = np.zeros_like(rows)
+    for channel in range(channels):
+        first, last = max(0, channel - (size - 1) // 2), min(channels, channel + size // 2 + 1)
+        energy[:, channel] = (rows[:, first:last] ** 2).sum(axis=1)
+    return rows / (bias + alpha / size * energy) ** beta

@@ -1,0 +1,87 @@
+"""The occluder: from what a caller gives to the first delta.
+
+OcclusionDelta, at pixel p of a box whose rows of ``patches`` and ``mask`` begin at its offset:
+
+    d(p) = (patches or baseline)(p) - image(p)    where the mask holds (an empty mask holds everywhere), else 0
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from onnx.reference.op_run import OpRun
+
+from krypton_compile.geometry import Boxes, areas, is_empty, row_offsets
+from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map
+from krypton_compile.schemas import DOMAIN
+
+Mask = npt.NDArray[np.bool_]
+Offsets = npt.NDArray[np.int64]
+
+
+class OcclusionChunks(OpRun):
+    """Checks the caller's inputs; cuts the boxes into chunks of equal length, the last padded with empty boxes."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self,
+        boxes: Boxes,
+        patches: Floats,
+        mask: Mask,
+        tau: Floats,
+        eps: Floats,
+        image_shape: list[int],
+        channels: int,
+        chunk: int,
+    ) -> tuple[Boxes, Offsets]:
+        check_boxes("boxes", boxes, (image_shape[0], image_shape[1]))
+        total = int(areas(boxes).sum())
+        check_map("patches", patches, (total, channels) if len(patches) else (0, -1))
+        _check_mask(mask, total)
+        for name, threshold, exact in (("tau", tau, 1.0), ("eps", eps, 0.0)):
+            check_map(name, threshold, (-1,))
+            if not (threshold == exact).all():
+                raise ValueError(f"{name}: {threshold.tolist()} is not supported by this version; expected {exact}")
+        count = max(1, -(-len(boxes) // chunk))
+        chunks = np.zeros((count * chunk, 4), np.int32)
+        chunks[: len(boxes)] = np.where(is_empty(boxes)[:, None], 0, boxes)
+        return chunks.reshape(count, chunk, 4), row_offsets(chunks)[:-1].reshape(count, chunk)
+
+
+class OcclusionDelta(OpRun):
+    """The delta of the image itself, for one chunk."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self, image: Floats, baseline: Floats, patches: Floats, mask: Mask, boxes: Boxes, offsets: Offsets
+    ) -> tuple[Floats]:
+        check_map("image", image, (-1, -1, -1))
+        check_map("baseline", baseline, image.shape)
+        channels = image.shape[2]
+        check_map("patches", patches, (-1, channels) if len(patches) else (0, -1))
+        _check_mask(mask, len(mask))
+        if offsets.dtype != np.int64 or offsets.shape != (len(boxes),):
+            raise ValueError(f"offsets: expected int64 [{len(boxes)}], found {offsets.dtype} {list(offsets.shape)}")
+        before = base_rows("image", image, boxes, channels)
+        after = base_rows("baseline", baseline, boxes, channels)
+        if len(patches):
+            after = patches[_caller_rows(boxes, offsets, len(patches))]
+        if not len(mask):
+            return (after - before,)
+        return (np.where(mask[_caller_rows(boxes, offsets, len(mask))][:, None], after - before, np.float32(0)),)
+
+
+def _check_mask(mask: Mask, rows: int) -> None:
+    if mask.dtype != np.bool_ or mask.ndim != 1 or len(mask) not in (0, rows):
+        raise ValueError(f"mask: expected bool [{rows}] or [0], found {mask.dtype} {list(mask.shape)}")
+
+
+def _caller_rows(boxes: Boxes, offsets: Offsets, available: int) -> Offsets:
+    """The row of ``patches`` or ``mask`` that belongs to each pixel of the chunk; int64 [R]."""
+    rows = [offset + np.arange(area) for offset, area in zip(offsets, areas(boxes), strict=True)]
+    flat = np.concatenate([np.zeros(0, np.int64), *rows])
+    if len(flat) and (flat.min() < 0 or flat.max() >= available):
+        raise ValueError(f"offsets: rows {flat.min()} to {flat.max()} are read of {available}")
+    return flat

@@ -1,0 +1,95 @@
+"""IncrementalMaxPool and IncrementalAveragePool.
+
+    max:      DY = max over the taps inside the map of ((X0 - Y0) + DX): at most one rounding of a difference,
+              and exactly 0 where an untouched winner still wins
+    average:  DY = sum over the taps of DX / n, n the taps of the absolute output window inside the map; with
+              count_include_pad inside the padded map [-begin, size + end) instead, which a window of
+              ceil_mode may leave
+
+A window without any tap to count has the delta 0.
+"""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import numpy as np
+import numpy.typing as npt
+from onnx.reference.op_run import OpRun
+
+from krypton_compile.geometry import Boxes, Pair, Window
+from krypton_compile.reference.ragged import Floats, check_boxes, check_map, cut_boxes, delta_maps
+from krypton_compile.reference.windows import WindowAttributes, read_window, tap_pictures, tap_positions
+from krypton_compile.schemas import DOMAIN
+
+
+class IncrementalMaxPool(OpRun):
+    """Max over taps of (X0 - Y0) + D."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self,
+        X: Floats,
+        x_boxes: Boxes,
+        y_boxes: Boxes,
+        X0: Floats,
+        Y0: Floats,
+        **window: Unpack[WindowAttributes],
+    ) -> tuple[Floats]:
+        described = read_window(window)
+        deltas = delta_maps("X", X, x_boxes, described.input_shape)
+        check_boxes("y_boxes", y_boxes, described.output_shape)
+        check_map("X0", X0, (*described.input_shape, X.shape[1]))
+        check_map("Y0", Y0, (*described.output_shape, X.shape[1]))
+        return (cut_boxes((max_delta(delta, X0, Y0, described) for delta in deltas), y_boxes, X.shape[1]),)
+
+
+class IncrementalAveragePool(OpRun):
+    """Sum over taps / count of the absolute window."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self,
+        X: Floats,
+        x_boxes: Boxes,
+        y_boxes: Boxes,
+        count_include_pad: int = 0,
+        **window: Unpack[WindowAttributes],
+    ) -> tuple[Floats]:
+        described = read_window(window)
+        deltas = delta_maps("X", X, x_boxes, described.input_shape)
+        check_boxes("y_boxes", y_boxes, described.output_shape)
+        pads = window["pads"] if count_include_pad else [0, 0, 0, 0]
+        divisors = window_divisors(described, (pads[0], pads[1]), (pads[2], pads[3]))
+        averages = (sum_taps(delta, described) / divisors[..., None] for delta in deltas)
+        return (cut_boxes((average.astype(np.float32) for average in averages), y_boxes, X.shape[1]),)
+
+
+def max_delta(delta: Floats, base_in: Floats, base_out: Floats, window: Window) -> Floats:
+    """The max rule on one full map."""
+    best = np.full_like(base_out, -np.inf)
+    deltas = tap_pictures(delta, window, 0.0)
+    bases = tap_pictures(base_in, window, -np.inf)
+    for (_, change), (_, before) in zip(deltas, bases, strict=True):
+        best = np.maximum(best, (before - base_out) + change)
+    return np.where(np.isneginf(best), np.float32(0), best)
+
+
+def sum_taps(delta: Floats, window: Window) -> npt.NDArray[np.float64]:
+    """The sum over each output's window of one full map, in float64."""
+    result = np.zeros((*window.output_shape, delta.shape[2]))
+    for _, picture in tap_pictures(delta, window, 0.0):
+        result += picture
+    return result
+
+
+def window_divisors(window: Window, before: Pair, after: Pair) -> npt.NDArray[np.int64]:
+    """Taps of each output that fall into [-before, size + after); int64 [Ho, Wo], at least 1."""
+    counts = []
+    for axis in (0, 1):
+        positions = np.stack([tap_positions(window, axis, tap) for tap in range(window.kernel[axis])])
+        counted = (positions >= -before[axis]) & (positions < window.input_shape[axis] + after[axis])
+        counts.append(counted.sum(axis=0, dtype=np.int64))
+    return np.maximum(counts[0][:, None] * counts[1][None, :], 1)

@@ -1,0 +1,91 @@
+"""A chunk's delta as ragged rows, and the same delta as one full map a position.
+
+``values`` float32 [R, C] holds, for each of the B boxes in order, its pixels row by row; outside
+its box a delta is zero. So with R = sum of h*w the two forms carry the same numbers:
+
+    map_b[y0 + i, x0 + j, :] = values[offset_b + i*w + j, :]      offset_b = sum of h*w of the boxes before b
+
+Whatever breaks that (a row count that is not R, a box outside its map) is a ValueError here and an
+onnxruntime error in the kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from krypton_compile.geometry import Boxes, Pair, row_offsets
+
+Floats = npt.NDArray[np.float32]
+
+_LARGEST = int(np.iinfo(np.int32).max)
+
+
+def check_boxes(name: str, boxes: Boxes, shape: Pair = (_LARGEST, _LARGEST)) -> None:
+    """Raise ValueError unless ``boxes`` is int32 [B, 4] and each lies on a map of ``shape``."""
+    if boxes.dtype != np.int32 or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"{name}: expected int32 [B, 4], found {boxes.dtype} {list(boxes.shape)}")
+    corners = boxes.astype(np.int64)
+    outside = (boxes < 0).any(axis=1) | (corners[:, :2] + corners[:, 2:] > shape).any(axis=1)
+    if outside.any():
+        row = int(outside.argmax())
+        raise ValueError(f"{name}: box {row} is {boxes[row].tolist()}, not inside a map of {shape[0]} x {shape[1]}")
+
+
+def check_map(name: str, tensor: Floats, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless ``tensor`` is float32 of ``shape``; -1 stands for any size."""
+    fits = tensor.ndim == len(shape) and all(want in (-1, have) for want, have in zip(shape, tensor.shape, strict=True))
+    if not fits or tensor.dtype != np.float32:
+        raise ValueError(f"{name}: expected float32 {list(shape)}, found {tensor.dtype} {list(tensor.shape)}")
+
+
+def split(name: str, values: Floats, boxes: Boxes) -> list[Floats]:
+    """The rows of each box as a picture [h, w, C]."""
+    offsets = row_offsets(boxes)
+    check_map(name, values, (int(offsets[-1]), -1))
+    return [
+        values[first:last].reshape(int(h), int(w), values.shape[1])
+        for first, last, (_, _, h, w) in zip(offsets[:-1], offsets[1:], boxes, strict=True)
+    ]
+
+
+def join(pictures: Iterable[Floats], channels: int) -> Floats:
+    """The inverse of ``split``."""
+    rows = [picture.reshape(picture.shape[0] * picture.shape[1], channels) for picture in pictures]
+    return np.concatenate([np.zeros((0, channels), np.float32), *rows]).astype(np.float32)
+
+
+def read_box(picture: Floats, box: npt.NDArray[np.int32], target: Iterable[int]) -> Floats:
+    """What the delta ``picture`` on ``box`` holds on the pixels of ``target`` (y0, x0, h, w); zero where they miss."""
+    y0, x0, h, w = (int(number) for number in box)
+    ty, tx, th, tw = (int(number) for number in target)
+    result = np.zeros((th, tw, picture.shape[2]), np.float32)
+    top, bottom = max(y0, ty), min(y0 + h, ty + th)
+    left, right = max(x0, tx), min(x0 + w, tx + tw)
+    if top < bottom and left < right:
+        result[top - ty : bottom - ty, left - tx : right - tx] = picture[top - y0 : bottom - y0, left - x0 : right - x0]
+    return result
+
+
+def delta_maps(name: str, values: Floats, boxes: Boxes, shape: Pair) -> Iterator[Floats]:
+    """One full map [H, W, C] a position."""
+    check_boxes(f"{name}'s boxes", boxes, shape)
+    pictures = split(name, values, boxes)
+    return (read_box(picture, box, (0, 0, *shape)) for picture, box in zip(pictures, boxes, strict=True))
+
+
+def cut_boxes(maps: Iterable[Floats], boxes: Boxes, channels: int) -> Floats:
+    """The rows of ``boxes`` cut out of one full map a position: values [R, channels]."""
+    return join(
+        (full[y0 : y0 + h, x0 : x0 + w] for full, (y0, x0, h, w) in zip(maps, boxes.astype(np.int64), strict=True)),
+        channels,
+    )
+
+
+def base_rows(name: str, base: Floats, boxes: Boxes, channels: int) -> Floats:
+    """The base map's rows under each box: values [R, C], aligned with the delta's rows."""
+    check_map(name, base, (-1, -1, channels))
+    check_boxes("boxes", boxes, base.shape[:2])
+    return cut_boxes([base] * len(boxes), boxes, channels)

@@ -1,0 +1,63 @@
+"""Taps of a sliding window, one picture a tap: the im2col that Conv and the pools share.
+
+Output o reads, by tap k of an axis, the input ``o*stride - pad + k*dilation`` (geometry.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from krypton_compile.geometry import Pair, Window
+from krypton_compile.reference.ragged import Floats
+
+
+class WindowAttributes(TypedDict):
+    """The attributes of every window op, as ONNX writes them."""
+
+    kernel_shape: list[int]
+    strides: list[int]
+    pads: list[int]
+    dilations: list[int]
+    input_shape: list[int]
+    output_shape: list[int]
+
+
+def read_window(attributes: WindowAttributes) -> Window:
+    """The window that the attributes describe; of the pads geometry needs only the two at the beginning."""
+    if len(attributes["pads"]) != 4:
+        raise ValueError(f"pads: expected [y0, x0, y1, x1], found {attributes['pads']}")
+    return Window(
+        kernel=_pair("kernel_shape", attributes["kernel_shape"]),
+        strides=_pair("strides", attributes["strides"]),
+        pads=_pair("pads", attributes["pads"][:2]),
+        dilations=_pair("dilations", attributes["dilations"]),
+        input_shape=_pair("input_shape", attributes["input_shape"]),
+        output_shape=_pair("output_shape", attributes["output_shape"]),
+    )
+
+
+def tap_positions(window: Window, axis: int, tap: int) -> npt.NDArray[np.int64]:
+    """The input position that ``tap`` reads on one axis, for each output; may lie outside the map."""
+    outputs = np.arange(window.output_shape[axis], dtype=np.int64)
+    return outputs * window.strides[axis] - window.pads[axis] + tap * window.dilations[axis]
+
+
+def tap_pictures(full: Floats, window: Window, outside: float) -> Iterator[tuple[Pair, Floats]]:
+    """For each tap (ky, kx) what it reads at every output: [Ho, Wo, C], ``outside`` off the map."""
+    height, width = window.input_shape
+    for ky, kx in product(range(window.kernel[0]), range(window.kernel[1])):
+        ys, xs = tap_positions(window, 0, ky), tap_positions(window, 1, kx)
+        inside = ((ys >= 0) & (ys < height))[:, None] & ((xs >= 0) & (xs < width))[None, :]
+        picture = full[np.clip(ys, 0, height - 1)][:, np.clip(xs, 0, width - 1)]
+        yield (ky, kx), np.where(inside[..., None], picture, np.float32(outside))
+
+
+def _pair(name: str, numbers: list[int]) -> Pair:
+    if len(numbers) != 2:
+        raise ValueError(f"{name}: expected two numbers (y, x), found {numbers}")
+    return numbers[0], numbers[1]

@@ -1,0 +1,50 @@
+"""The result of an explanation: scores of every window, and the heat map they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from krypton_compile.geometry import Boxes
+from krypton_compile.runtime.heatmap import accumulate
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Scores of an occlusion grid, exact.
+
+    Attributes:
+        scores: float32 [rows, columns, K], the output under each window.
+        base_scores: float32 [K], the output for the image itself.
+        logits, base_logits: the same before a final Softmax or Sigmoid, or None.
+        boxes: int32 [rows * columns, 4], the windows.
+        target: the class that :meth:`heatmap` is of.
+        patch_size, stride: (h, w) in pixels.
+        image_shape: (H, W).
+        changed: share of the windows that change a pixel; the others keep the base scores.
+        seconds: of base pass and windows together.
+    """
+
+    scores: Array
+    base_scores: Array
+    logits: Array | None
+    base_logits: Array | None
+    boxes: Boxes
+    target: int
+    patch_size: tuple[int, int]
+    stride: tuple[int, int]
+    image_shape: tuple[int, int]
+    changed: float
+    seconds: float
+
+    def heatmap(self) -> Array:
+        """float32 [H, W]: mean over the windows that cover a pixel of base score - occluded score.
+
+        Captum's formula; positive supports the target class, NaN where no window covers a pixel.
+        """
+        drop = self.base_scores[self.target] - self.scores[..., self.target]
+        return accumulate(drop.reshape(-1), self.boxes, self.image_shape)

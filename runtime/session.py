@@ -1,0 +1,272 @@
+"""OcclusionSession: a compiled model, ready to score boxes on images.
+
+Base maps are computed once an image. Positions are independent, so chunks of them run at once, one thread each
+through all layers: no hand-over between ops, and each chunk stays in its core's cache.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from krypton_compile import geometry
+from krypton_compile.errors import LibraryError, OcclusionError
+from krypton_compile.geometry import Boxes
+from krypton_compile.library import get_library_path
+from krypton_compile.runtime import checks
+from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.split import Part, split
+
+Array = npt.NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+_ERRORS_ONLY = 3
+
+
+@dataclass(frozen=True)
+class OcclusionScores:
+    """Outputs for P boxes: ``scores`` [P, K], ``base_scores`` [K]; logits where the model ends in Softmax."""
+
+    scores: Array
+    base_scores: Array
+    logits: Array | None
+    base_logits: Array | None
+    changed: npt.NDArray[np.bool_]
+
+
+class OcclusionSession:
+    """Scores occluded versions of an image with a compiled model.
+
+    Args:
+        path: the compiled file.
+        providers: onnxruntime execution providers; the CPU when None.
+        session_options: used for both inner sessions as they are, the op library registered on them.
+        threads: worker threads; all cores when None. Ignored when ``session_options`` is given.
+
+    Raises:
+        ModelError: the file is not a compiled model.
+        LibraryError: the op library is missing or does not fit this onnxruntime.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        providers: Sequence[str] | None = None,
+        session_options: ort.SessionOptions | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise OcclusionError(f"threads: expected at least 1, found {threads}")
+        parts = split(Path(path))
+        self.annotation = parts.annotation
+        self.image_name = parts.annotation.image
+        self.image_shape = parts.image_shape
+        self.layout = parts.annotation.layout
+        self.image_size = parts.annotation.image_shape
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self._captured = parts.captured
+        folder = str(Path(path).resolve().parent)
+        chosen = list(providers or ["CPUExecutionProvider"])
+        self._workers = 1 if session_options is not None else self.threads
+        # onnxruntime reads shared weights where they are: these must live as long as the sessions.
+        arrays = {**parts.base.weights, **parts.incremental.weights}
+        self._weights = {name: _ort(array) for name, array in arrays.items()}
+        self._base = self._make_session(parts.base, folder, chosen, session_options, self.threads)
+        self._incremental = self._make_session(parts.incremental, folder, chosen, session_options, 1)
+        self._outputs = [value.name for value in self._incremental.get_outputs()]
+
+    def score_boxes(
+        self,
+        image: npt.ArrayLike,
+        boxes: npt.ArrayLike,
+        baseline: npt.ArrayLike = 0.0,
+        *,
+        patches: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        progress: Progress | None = None,
+    ) -> Array:
+        """float32 [P, K]: the model's output with each box replaced; see :meth:`run` for the arguments."""
+        return self.run(image, boxes, baseline, patches=patches, mask=mask, progress=progress).scores
+
+    def run(
+        self,
+        image: npt.ArrayLike,
+        boxes: npt.ArrayLike,
+        baseline: npt.ArrayLike = 0.0,
+        *,
+        patches: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        progress: Progress | None = None,
+    ) -> OcclusionScores:
+        """All outputs for the boxes.
+
+        Args:
+            image: float32, the model's own input shape.
+            boxes: integers [P, 4], rows (y0, x0, h, w), inside the image; empty ones give the base score.
+            baseline: a number, or an array like the image: the pixels that show inside a box.
+            patches: float32 [sum h*w, C], pixels of each box in place of the baseline's.
+            mask: bool [sum h*w], which pixels of each box are replaced.
+            progress: called with (done, total) positions.
+
+        Raises:
+            OcclusionError: an argument of another dtype, shape or range.
+        """
+        pixels = checks.check_image(image, "image", self.image_shape)
+        blank = checks.make_baseline(baseline, self.image_shape)
+        checked = checks.check_boxes(boxes, self.image_size)
+        rows = int(geometry.areas(checked).sum())
+        own = checks.check_rows(patches, "patches", np.float32, (rows, self.annotation.channels))
+        chosen = checks.check_rows(mask, "mask", np.bool_, (rows,))
+        base_outputs = self._base_outputs(pixels, blank)
+        base_scores, base_logits = self._base_rows(base_outputs)
+        if own is None:
+            different = (pixels != blank).any(axis=1 if self.layout == "NCHW" else 3)[0]
+            changed = checks.changed_boxes(different, checked)
+        else:
+            changed = ~geometry.is_empty(checked)
+        scores = np.repeat(base_scores[None], len(checked), axis=0)
+        logits = None if base_logits is None else np.repeat(base_logits[None], len(checked), axis=0)
+        feeds = dict(zip(self._captured, base_outputs, strict=False))
+        feeds[self.annotation.patches] = _ort(np.zeros((0, 0), np.float32) if own is None else own)
+        feeds[self.annotation.mask] = _ort(np.zeros(0, np.bool_) if chosen is None else chosen)
+        offsets = geometry.row_offsets(checked)[:-1]
+        todo = np.flatnonzero(changed)
+        for at, found in self._chunks(todo, checked, offsets, feeds, progress, len(checked)):
+            scores[at] = found[0]
+            if logits is not None:
+                logits[at] = found[1]
+        return OcclusionScores(scores, base_scores, logits, base_logits, changed)
+
+    def explain(
+        self,
+        image: npt.ArrayLike,
+        patch_size: int | tuple[int, int] = 16,
+        stride: int | tuple[int, int] = 4,
+        baseline: npt.ArrayLike = 0.0,
+        target: int | None = None,
+        progress: Progress | None = None,
+    ) -> Explanation:
+        """Occludes the whole image window by window; ``target`` is the predicted class when None.
+
+        Raises:
+            OcclusionError: a patch larger than the image, a stride below 1, a target that is no class.
+        """
+        start = time.perf_counter()
+        patch, step = _pair(patch_size, "patch_size"), _pair(stride, "stride")
+        try:
+            grid = geometry.occlusion_grid(self.image_size, patch, step)
+        except ValueError as error:
+            raise OcclusionError(str(error)) from error
+        result = self.run(image, grid, baseline, progress=progress)
+        classes = len(result.base_scores)
+        chosen = int(result.base_scores.argmax()) if target is None else int(target)
+        if not 0 <= chosen < classes:
+            raise OcclusionError(f"target {target}: expected a class from 0 to {classes - 1}")
+        rows = len(np.unique(grid[:, 0]))
+        shape = (rows, len(grid) // rows, classes)
+        return Explanation(
+            scores=result.scores.reshape(shape),
+            base_scores=result.base_scores,
+            logits=None if result.logits is None else result.logits.reshape(shape),
+            base_logits=result.base_logits,
+            boxes=grid,
+            target=chosen,
+            patch_size=patch,
+            stride=step,
+            image_shape=self.image_size,
+            changed=float(result.changed.mean()),
+            seconds=time.perf_counter() - start,
+        )
+
+    def _make_session(
+        self, part: Part, folder: str, providers: list[str], given: ort.SessionOptions | None, threads: int
+    ) -> ort.InferenceSession:
+        options = given or ort.SessionOptions()
+        if given is None:
+            options.log_severity_level = _ERRORS_ONLY
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+        library = get_library_path()
+        try:
+            options.register_custom_ops_library(library)
+        except Exception as error:  # onnxruntime raises exceptions of its own making, without a common base
+            raise LibraryError(
+                f"onnxruntime {ort.__version__} cannot load the custom-op library {library}: {error}. "
+                "Use an onnxruntime from 1.20 on, or reinstall krypton-compile for this one."
+            ) from error
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+        for name in part.weights:
+            options.add_initializer(name, self._weights[name])
+        return ort.InferenceSession(part.model, options, providers=providers)
+
+    def _base_outputs(self, image: Array, baseline: Array) -> list[ort.OrtValue]:
+        feeds = {self.annotation.image: _ort(image), self.annotation.baseline: _ort(baseline)}
+        outputs = [value.name for value in self._base.get_outputs()]
+        used = {value.name for value in self._base.get_inputs()}
+        feeds = {name: value for name, value in feeds.items() if name in used}
+        result: list[ort.OrtValue] = self._base.run_with_ort_values(outputs, feeds)
+        return result
+
+    def _base_rows(self, outputs: list[ort.OrtValue]) -> tuple[Array, Array | None]:
+        rows = [value.numpy().reshape(-1).copy() for value in outputs[len(self._captured) :]]
+        if not all(np.isfinite(row).all() for row in rows):
+            raise OcclusionError("the model's output for this image is not finite; check the image's preprocessing")
+        return rows[0], rows[1] if len(rows) > 1 else None
+
+    def _chunks(
+        self,
+        todo: npt.NDArray[np.int64],
+        boxes: Boxes,
+        offsets: npt.NDArray[np.int64],
+        feeds: dict[str, ort.OrtValue],
+        progress: Progress | None,
+        total: int,
+    ):  # type: ignore[no-untyped-def]
+        chunk = self.annotation.chunk
+        pieces = [todo[i : i + chunk] for i in range(0, len(todo), chunk)]
+        done = total - len(todo)
+        names = [value.name for value in self._incremental.get_inputs()]
+
+        def run(at: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], list[Array]]:
+            own = {**feeds, names[0]: _ort(boxes[at]), names[1]: _ort(offsets[at])}
+            needed = {name: own[name] for name in names}
+            found = self._incremental.run_with_ort_values(self._outputs, needed)
+            return at, [value.numpy() for value in found]
+
+        with ThreadPoolExecutor(self._workers) as pool:
+            # A few chunks in flight a worker: none waits, and an interruption leaves little behind.
+            waiting: set[Future[tuple[npt.NDArray[np.int64], list[Array]]]] = set()
+            try:
+                while pieces or waiting:
+                    while pieces and len(waiting) < 2 * self._workers:
+                        waiting.add(pool.submit(run, pieces.pop(0)))
+                    finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        at, found = future.result()
+                        done += len(at)
+                        yield at, found
+                        if progress is not None:
+                            progress(done, total)
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+
+def _ort(array: npt.NDArray[np.generic]) -> ort.OrtValue:
+    # On the CPU this wraps the array's own memory; the array is kept alive by the OrtValue.
+    return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
+
+
+def _pair(value: int | tuple[int, int], name: str) -> tuple[int, int]:
+    pair = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    if len(pair) != 2:
+        raise OcclusionError(f"{name}: expected a number or (height, width), found {value}")
+    return int(pair[0]), int(pair[1])

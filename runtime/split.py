@@ -1,0 +1,170 @@
+"""Splits a compiled file into the part that runs once an image and the part that runs for every chunk.
+
+    compiled = base graph + Scan(body)   ->   base:        image, baseline  ->  captured tensors, base scores
+                                              incremental: boxes, offsets, captured tensors  ->  scores
+
+Both come from the same file, so both ways of running it give the same numbers. Weights are held once: both
+sessions get the same buffers, wherever onnxruntime's own kernels would not make a packed copy of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from krypton_compile.annotations import MODEL_KEY, ModelAnnotation, read_model_annotation
+from krypton_compile.errors import ModelError
+
+_SCAN = "krypton.positions"
+_DOMAIN = "krypton"
+_SHARED_BYTES = 1 << 16
+
+Weights = dict[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A model whose large weights are left out; they are given to the session beside it."""
+
+    model: bytes
+    weights: Weights
+
+
+@dataclass(frozen=True)
+class Split:
+    """Both parts; ``captured`` are the tensors that the base part hands to the incremental one."""
+
+    annotation: ModelAnnotation
+    image_shape: tuple[int, ...]
+    captured: list[str]
+    base: Part
+    incremental: Part
+
+
+def split(path: Path) -> Split:
+    """Reads and splits a compiled file.
+
+    Raises:
+        ModelError: no compiled model, or of another format version.
+    """
+    model = _load(path)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if MODEL_KEY not in metadata:
+        raise ModelError(f"{path}: this is an ONNX model, but not a compiled one. Run krypton-compile on it first.")
+    try:
+        annotation = read_model_annotation(metadata[MODEL_KEY])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{path}: {error}") from error
+    graph = model.graph
+    scan = next((node for node in graph.node if node.name == _SCAN), None)
+    if scan is None:
+        raise ModelError(f"{path}: the compiled model has lost its Scan '{_SCAN}'; compile the original again")
+    body = next(attribute.g for attribute in scan.attribute if attribute.name == "body")
+    given = {annotation.patches, annotation.mask}
+    arrays = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in given}
+    outer = _captures(body)
+    captured = [name for name in outer if name not in arrays and name not in given]
+    kinds = {value.name: value for value in (*graph.value_info, *graph.input, *graph.output)}
+    image = next(value for value in graph.input if value.name == annotation.image)
+    image_shape = tuple(dim.dim_value for dim in image.type.tensor_type.shape.dim)
+
+    wanted = [*captured, annotation.base_scores, *([annotation.base_logits] if annotation.base_logits else [])]
+    nodes = _needed(graph, wanted)
+    base_inputs = [kinds[annotation.image], kinds[annotation.baseline]]
+    base = _part(path, model, "base", nodes, base_inputs, [kinds[name] for name in wanted], arrays)
+    inputs = [*_any_chunk(body.input), *(kinds[name] for name in outer if name not in arrays)]
+    incremental = _part(path, model, "incremental", list(body.node), inputs, _any_chunk(body.output), arrays)
+    return Split(annotation, image_shape, captured, base, incremental)
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    from krypton_compile.loading import load_proto
+
+    return load_proto(path)
+
+
+def _any_chunk(values: Iterable[onnx.ValueInfoProto]) -> list[onnx.ValueInfoProto]:
+    """The body's inputs or outputs for chunks of any number of positions."""
+    copies = []
+    for value in values:
+        copy = onnx.ValueInfoProto()
+        copy.CopyFrom(value)
+        copy.type.tensor_type.shape.dim[0].dim_param = "chunk"
+        copies.append(copy)
+    return copies
+
+
+def _part(
+    path: Path,
+    model: onnx.ModelProto,
+    name: str,
+    nodes: list[onnx.NodeProto],
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+    arrays: dict[str, onnx.TensorProto],
+) -> Part:
+    part = onnx.ModelProto(ir_version=model.ir_version)
+    part.opset_import.extend(model.opset_import)
+    part.graph.name = name
+    part.graph.node.extend(nodes)
+    part.graph.input.extend(inputs)
+    part.graph.output.extend(outputs)
+    weights: Weights = {}
+    for used in dict.fromkeys(_inputs(part.graph)):
+        tensor = arrays.get(used)
+        if tensor is None:
+            continue
+        only_ours = all(node.domain == _DOMAIN for node in nodes if used in node.input)
+        if only_ours and len(tensor.raw_data) >= _SHARED_BYTES:
+            weights[used] = numpy_helper.to_array(tensor)
+            part.graph.initializer.append(_stub(tensor, path))
+        else:
+            part.graph.initializer.append(tensor)
+    return Part(part.SerializeToString(), weights)
+
+
+def _stub(tensor: onnx.TensorProto, path: Path) -> onnx.TensorProto:
+    # Type and shape without the data, which the session is given as a shared buffer. onnxruntime never reads
+    # the external file that a stub must name, but insists that it exists.
+    stub = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    stub.data_location = onnx.TensorProto.EXTERNAL
+    stub.external_data.add(key="location", value=path.name)
+    return stub
+
+
+def _needed(graph: onnx.GraphProto, wanted: list[str]) -> list[onnx.NodeProto]:
+    """The nodes that ``wanted`` depends on, in graph order."""
+    names, nodes = set(wanted), []
+    for node in reversed(graph.node):
+        if any(output in names for output in node.output):
+            nodes.append(node)
+            names.update(_node_inputs(node))
+    return nodes[::-1]
+
+
+def _captures(graph: onnx.GraphProto) -> list[str]:
+    """Names that a subgraph reads and does not define, in order of use."""
+    defined = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    found: dict[str, None] = {}
+    for node in graph.node:
+        found.update(dict.fromkeys(name for name in _node_inputs(node) if name not in defined))
+        defined.update(node.output)
+    return list(found)
+
+
+def _inputs(graph: onnx.GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        yield from _node_inputs(node)
+
+
+def _node_inputs(node: onnx.NodeProto) -> Iterator[str]:
+    yield from (name for name in node.input if name)
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            yield from _captures(attribute.g)
