@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from krypton_compile.interface import Interface
+from krypton_compile.interface import Interface, static_shape
 from krypton_compile.passes import (
     lower_activation,
     lower_concat,
@@ -120,7 +120,9 @@ def _lower_node(node: ir.Node, context: LoweringContext) -> Outcome:
         return Outcome(node, BASE_ONLY, "does not depend on the image")
     if all(isinstance(form, Dense) for form in dependent):
         lower_dense(node, context)
-        return Outcome(node, DENSE, "its input is dense")
+        # Few floats a position are left once H and W are gone; that is the classifier, not a fallback.
+        spatial = any(len(static_shape(value)) > 2 and max(static_shape(value)[2:]) > 1 for value in node.inputs[:1] if value)
+        return Outcome(node, DENSE, "its input is dense" if spatial else "class vector, no spatial axes left")
     rule = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     reason = f"no incremental rule for {node.op_type}" if rule is None else rule.check(node, context)
     if rule is None or reason is not None:

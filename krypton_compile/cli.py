@@ -1,0 +1,81 @@
+"""``krypton-compile``: the compiler's command line. Exit code 2 and one clear line for what a user can mend."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from krypton_compile.errors import KryptonError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    output = options.output or _default_output(options.model)
+    try:
+        _compile(options, output)
+    except (KryptonError, ValueError, OSError) as error:
+        print(f"krypton-compile: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _compile(options: argparse.Namespace, output: Path) -> None:
+    from krypton_compile.pipeline import compile  # imports onnx: not for --help
+
+    if output.resolve() == options.model.resolve():
+        raise ValueError(f"the output {output} would overwrite the model; choose another with -o")
+    _, report = compile(
+        options.model,
+        output,
+        image_size=tuple(options.image_size) if options.image_size else None,
+        input_name=options.input_name,
+        output_name=options.output_name,
+        layout=options.layout,
+        chunk=options.chunk,
+        patch_size=(options.patch_size, options.patch_size),
+        stride=(options.stride, options.stride),
+        verify=options.verify,
+    )
+    if options.report:
+        report.save(options.report)
+    for line in report.lines():
+        print(line)
+    print(f"wrote {output}")
+
+
+def _default_output(model: Path) -> Path:
+    return model.with_name(model.name.removesuffix(".onnx") + ".krypton.onnx")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="krypton-compile",
+        description="Compile an ONNX image classifier for exact, fast occlusion explanations.",
+        epilog="Then: krypton-explain MODEL.krypton.onnx IMAGE",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
+    parser.add_argument("-o", "--output", type=Path, help="default: MODEL.krypton.onnx beside the model")
+    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write the per-layer report as JSON")
+    parser.add_argument(
+        "--image-size", type=int, nargs=2, metavar=("H", "W"), help="for a model whose image size is symbolic"
+    )
+    parser.add_argument("--layout", choices=("NCHW", "NHWC"), help="where the shapes leave it open")
+    parser.add_argument("--input-name", help="the image input")
+    parser.add_argument("--output-name", help="the class scores, of several outputs")
+    parser.add_argument("--patch-size", type=int, default=16, help="reference patch of the report (default %(default)s)")
+    parser.add_argument("--stride", type=int, default=4, help="reference stride of the report (default %(default)s)")
+    parser.add_argument("--chunk", type=int, help="positions of a Scan iteration; chosen by memory when not given")
+    parser.add_argument(
+        "--verify",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compare some positions with the original model, write nothing if they differ (default: on)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
