@@ -58,13 +58,14 @@ class PairedResult:
         naive, ours = statistics.median(self.naive_seconds), statistics.median(self.our_seconds)
         low, middle, high = min(self.ratios), statistics.median(self.ratios), max(self.ratios)
         verdict = "within" if self.largest_difference <= self.bound else "ABOVE"
+        idle = f"{100 * (1 - self.changed):.0f} % change nothing"
         sampled = f"extrapolated from {self.sample} of them ({self.windows / naive:.1f} images/s)"
         where = f"at most in the {self.compared} of those {self.sample} windows"
         lines = [
             f"machine          {cpu_description()}; {self.threads} threads for both",
             f"naive            onnxruntime, images/s: {rates}",
             f"                 {naive:.1f} s for {self.windows} windows at batch {self.probe.batch}, {sampled}",
-            f"ours             {ours:.2f} s, whole map ({self.windows / ours:.1f} windows/s)",
+            f"ours             {ours:.2f} s, whole map ({self.windows / ours:.1f} windows/s; {idle})",
             f"speed-up         {middle:.1f} x median, {low:.1f} to {high:.1f} over {len(self.ratios)} paired runs",
             f"difference       {self.largest_difference:.2g} {where}, {verdict} the bound {self.bound:.2g}",
         ]

@@ -9,15 +9,24 @@ namespace {
 using OpFunction = const OrtCustomOp* (*)();
 
 constexpr OpFunction kOps[] = {
-    krypton::BaseMapOp,          krypton::DensifyOp,
-    krypton::IncrementalAddOp,   krypton::IncrementalAveragePoolOp,
-    krypton::IncrementalClipOp,  krypton::IncrementalConcatOp,
-    krypton::IncrementalConvOp,  krypton::IncrementalGemmOp,
-    krypton::IncrementalGlobalAveragePoolOp, krypton::IncrementalLRNOp,
-    krypton::IncrementalMaxPoolOp, krypton::IncrementalPadOp,
-    krypton::IncrementalScaleOp, krypton::OcclusionChunksOp,
-    krypton::OcclusionDeltaOp,   krypton::ShrinkBoxesOp,
-    krypton::TranslateBoxesOp,   krypton::UnionBoxesOp,
+    krypton::BaseMapOp,
+    krypton::DensifyOp,
+    krypton::IncrementalAddOp,
+    krypton::IncrementalAveragePoolOp,
+    krypton::IncrementalClipOp,
+    krypton::IncrementalConcatOp,
+    krypton::IncrementalConvOp,
+    krypton::IncrementalGemmOp,
+    krypton::IncrementalGlobalAveragePoolOp,
+    krypton::IncrementalLRNOp,
+    krypton::IncrementalMaxPoolOp,
+    krypton::IncrementalPadOp,
+    krypton::IncrementalScaleOp,
+    krypton::OcclusionChunksOp,
+    krypton::OcclusionDeltaOp,
+    krypton::ShrinkBoxesOp,
+    krypton::TranslateBoxesOp,
+    krypton::UnionBoxesOp,
     krypton::WindowBoxesOp,
 };
 

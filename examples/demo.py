@@ -20,8 +20,8 @@ from krypton_compile.runtime.cli import summary
 from krypton_compile.runtime.figure import save_figure
 from krypton_compile.runtime.preprocess import baseline_input, prepare
 from krypton_compile.runtime.progress import progress_bar
-from models import preprocess
-from models.fetch import fetch
+from models.fetch import MANIFEST, FetchError, fetch
+from models.preprocess import RECIPES
 
 MODEL, PICTURE = "vgg16_tumour", "mri_sample"
 # Pairs that would end later are not started, so that the demo stays under three minutes on 2 cores.
@@ -36,21 +36,28 @@ def main() -> int:
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
 
-    original, image = fetch(MODEL), fetch(PICTURE)
+    try:
+        original, image = fetch(MODEL), fetch(PICTURE)
+    except FetchError as error:
+        print(f"demo: error: {error}", file=sys.stderr)
+        return 2
     compiled = options.output / f"{MODEL}.krypton.onnx"
     began = time.perf_counter()
     krypton_compile.compile(original, compiled)
     say(f"compiled         {compiled}, {time.perf_counter() - began:.1f} s, checked against the original")
 
-    recipe = preprocess.RECIPES[MODEL]
     session = OcclusionSession(compiled, threads=options.threads)
+    recipe = RECIPES[MODEL]
     prepared = prepare(image, recipe, session.image_size, layout=session.layout)
     baseline = baseline_input("black", recipe, session.image_size, layout=session.layout)
     with progress_bar("windows") as progress:
         explanation = session.explain(prepared.tensor, patch_size=16, stride=4, baseline=baseline, progress=progress)
     heatmap = explanation.heatmap()
+    label = MANIFEST[MODEL]["labels"][explanation.target]
     picture = options.output / f"{MODEL}_overlay.png"
-    save_figure(picture, prepared.picture, heatmap, f"{image.name}: class {explanation.target}")
+    score = explanation.base_scores[explanation.target]
+    save_figure(picture, prepared.picture, heatmap, f"{image.name}: {label}, {score:.4f}")
+    say(f"answer           {label}")
     say(summary(explanation, heatmap))
     say(f"written          {picture}")
 

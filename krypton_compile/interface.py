@@ -75,7 +75,7 @@ def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
 
 
 def find_layout(image: ir.Value, layout: str | None) -> str:
-    """"NCHW" or "NHWC": as given, by where the channels must be, or by the first consumer."""
+    """ "NCHW" or "NHWC": as given, by where the channels must be, or by the first consumer."""
     if layout is not None:
         return layout
     assert image.shape is not None

@@ -9,7 +9,8 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from krypton_compile import annotations, geometry
+from krypton_compile import geometry
+from krypton_compile.annotations import MODEL_KEY, ModelAnnotation, write_model_annotation
 from krypton_compile.errors import ModelError
 from krypton_compile.interface import Interface, find_image, find_layout, find_logits, find_scores, static_shape
 from krypton_compile.loading import Source, describe, load_proto, save_proto
@@ -90,8 +91,8 @@ def compile(
     graph_model.ir_version = IR_VERSION
     graph.opset_imports["krypton"] = 1
     names = contract.names
-    graph_model.metadata_props[annotations.MODEL_KEY] = annotations.write_model_annotation(
-        annotations.ModelAnnotation(
+    graph_model.metadata_props[MODEL_KEY] = write_model_annotation(
+        ModelAnnotation(
             image=str(image.name),
             layout=interface.layout,
             image_shape=interface.image_shape,

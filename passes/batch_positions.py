@@ -88,9 +88,7 @@ def batch_positions(
     body = ir.Graph([inputs.boxes, inputs.offsets], outputs, nodes=context.body, name="incremental")
     attributes = {"image_shape": interface.image_shape, "channels": interface.channels, "chunk": chunk}
     checked = [contract.boxes, contract.patches, contract.mask, contract.tau, contract.eps]
-    split = ir.node(
-        "OcclusionChunks", checked, attributes, domain=schemas.DOMAIN, num_outputs=2, name="krypton.chunks"
-    )
+    split = ir.node("OcclusionChunks", checked, attributes, domain=schemas.DOMAIN, num_outputs=2, name="krypton.chunks")
     split.outputs[0].name, split.outputs[1].name = "krypton.chunks", "krypton.offsets"
     scan = ir.node("Scan", split.outputs, {"num_scan_inputs": 2}, num_outputs=len(outputs), name=SCAN_NAME)
     scan.attributes.add(ir.AttrGraph("body", body))
@@ -107,9 +105,7 @@ def _positions_first(value: ir.Value, context: LoweringContext) -> ir.Value:
     return occluded(value, context).value
 
 
-def _first_positions(
-    context: LoweringContext, chunked: ir.Value, contract: Contract, name: str, size: int
-) -> ir.Value:
+def _first_positions(context: LoweringContext, chunked: ir.Value, contract: Contract, name: str, size: int) -> ir.Value:
     rows = context.initializer(f"{name}.rows", np.array([-1, size], np.int64))
     flat = context.emit_base("Reshape", [chunked, rows], {}, f"{name}.padded", domain="")
     zero = context.initializer(f"{name}.zero", np.array([0], np.int64))

@@ -51,5 +51,5 @@ def _bounds(node: ir.Node, context: LoweringContext) -> tuple[float, float]:
     for index, value in enumerate(node.inputs[1:3]):
         array = context.constant(value)
         if array is not None:
-            bounds[index] = float(array)
+            bounds[index] = float(array.reshape(-1)[0])
     return bounds[0], bounds[1]

@@ -1,6 +1,6 @@
 """Concat over channels: each input zero outside its own box, boxes united.
 
-    Y = Concat(A, B, axis = channels)    ->    DY = IncrementalConcat(hull, DA, a_boxes, DB, b_boxes)
+Y = Concat(A, B, axis = channels)    ->    DY = IncrementalConcat(hull, DA, a_boxes, DB, b_boxes)
 """
 
 from __future__ import annotations

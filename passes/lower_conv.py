@@ -1,7 +1,7 @@
 """Conv: DY = W * DX, the same convolution without bias, on the boxes only.
 
-    Y = Conv(X, W, b)    ->    y_boxes = WindowBoxes(x_boxes)
-                               DY = IncrementalConv(DX, x_boxes, y_boxes, W)
+Y = Conv(X, W, b)    ->    y_boxes = WindowBoxes(x_boxes)
+DY = IncrementalConv(DX, x_boxes, y_boxes, W)
 """
 
 from __future__ import annotations
@@ -9,7 +9,14 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
-from krypton_compile.passes.lowering import Delta, Form, LoweringContext, emit_window_boxes, make_delta, window_attributes
+from krypton_compile.passes.lowering import (
+    Delta,
+    Form,
+    LoweringContext,
+    emit_window_boxes,
+    make_delta,
+    window_attributes,
+)
 from krypton_compile.passes.windows import read_window
 
 

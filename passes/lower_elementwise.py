@@ -1,9 +1,9 @@
 """Add, Sub, Mul, Div and BatchNormalization.
 
-    Y = A + B, A - B     ->   DY = DA + DB, DA - DB on the hull of both boxes
-    Y = A + k, A - k     ->   DY = DA                 (k constant: no op at all)
-    Y = A * k, A / k     ->   DY = DA * k, DA / k     (k a number or one a channel)
-    Y = BN(A)            ->   DY = DA * gamma / sqrt(var + epsilon)
+Y = A + B, A - B     ->   DY = DA + DB, DA - DB on the hull of both boxes
+Y = A + k, A - k     ->   DY = DA                 (k constant: no op at all)
+Y = A * k, A / k     ->   DY = DA * k, DA / k     (k a number or one a channel)
+Y = BN(A)            ->   DY = DA * gamma / sqrt(var + epsilon)
 """
 
 from __future__ import annotations

@@ -65,7 +65,9 @@ def _replace_base(node: ir.Node, context: LoweringContext, flat: Flat, weight: i
     x, name = flat.delta, str(node.outputs[0].name)
     rows = context.initializer(f"{name}.rows", np.array([-1, x.channels], np.int64))
     whole = context.initializer(f"{name}.whole_map", np.array([[0, 0, x.height, x.width]], np.int32))
-    pixels = context.emit_base("Reshape", [context.base_map(flat.base, x.layout), rows], {}, f"{name}.pixels", domain="")
+    pixels = context.emit_base(
+        "Reshape", [context.base_map(flat.base, x.layout), rows], {}, f"{name}.pixels", domain=""
+    )
     attributes = {"input_shape": x.map_shape}
     product = context.emit_base("IncrementalGemm", [pixels, whole, weight], attributes, f"{name}.product")
     bias = node.inputs[2] if node.op_type == "Gemm" and len(node.inputs) > 2 else None
@@ -77,4 +79,3 @@ def _replace_base(node: ir.Node, context: LoweringContext, flat: Flat, weight: i
 def _required(value: ir.Value | None) -> ir.Value:
     assert value is not None
     return value
-

@@ -1,7 +1,7 @@
 """MaxPool and AveragePool.
 
-    Y = MaxPool(X)        ->  DY = max over taps of (X0 - Y0) + DX, X0 and Y0 the base maps
-    Y = AveragePool(X)    ->  DY = sum over taps of DX / count of the absolute window
+Y = MaxPool(X)        ->  DY = max over taps of (X0 - Y0) + DX, X0 and Y0 the base maps
+Y = AveragePool(X)    ->  DY = sum over taps of DX / count of the absolute window
 """
 
 from __future__ import annotations
@@ -9,7 +9,14 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
-from krypton_compile.passes.lowering import Delta, Form, LoweringContext, emit_window_boxes, make_delta, window_attributes
+from krypton_compile.passes.lowering import (
+    Delta,
+    Form,
+    LoweringContext,
+    emit_window_boxes,
+    make_delta,
+    window_attributes,
+)
 from krypton_compile.passes.windows import end_pads, read_window
 
 

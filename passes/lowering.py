@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from krypton_compile import annotations, schemas
+from krypton_compile import schemas
+from krypton_compile.annotations import NODE_OP, NODE_SOURCE
 from krypton_compile.geometry import Window
 from krypton_compile.interface import static_shape
 
@@ -91,7 +92,12 @@ class LoweringContext:
         return None if tensor is None else tensor.numpy()
 
     def emit(
-        self, op: str, inputs: Sequence[ir.Value | None], attributes: Attributes, *names: str, domain: str = schemas.DOMAIN
+        self,
+        op: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Attributes,
+        *names: str,
+        domain: str = schemas.DOMAIN,
     ) -> ir.Value:
         """Appends a node to the body and returns its first output; outputs are called ``names``."""
         node = self._node(op, inputs, attributes, names, domain)
@@ -99,7 +105,12 @@ class LoweringContext:
         return node.outputs[0]
 
     def emit_base(
-        self, op: str, inputs: Sequence[ir.Value | None], attributes: Attributes, name: str, domain: str = schemas.DOMAIN
+        self,
+        op: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Attributes,
+        name: str,
+        domain: str = schemas.DOMAIN,
     ) -> ir.Value:
         """Appends a node to the base graph, where it runs once an image."""
         node = self._node(op, inputs, attributes, (name,), domain)
@@ -149,7 +160,7 @@ class LoweringContext:
         unique = [self._unique(name) for name in names]
         metadata = {}
         if self.source is not None:
-            metadata = {annotations.NODE_SOURCE: str(self.source.name), annotations.NODE_OP: self.source.op_type}
+            metadata = {NODE_SOURCE: str(self.source.name), NODE_OP: self.source.op_type}
         outputs = [ir.Value(name=name) for name in unique]
         return ir.node(
             op, inputs, dict(attributes), domain=domain, outputs=outputs, name=unique[0], metadata_props=metadata

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from krypton_compile import annotations, geometry
+from krypton_compile import geometry
+from krypton_compile.annotations import NODE_EPS, NODE_GROWTH, NODE_SOURCE, NODE_TAU
 from krypton_compile.geometry import Boxes, Window
 from krypton_compile.interface import static_shape
 
@@ -34,13 +35,13 @@ def propagate_boxes(body: list[ir.Node], boxes_input: ir.Value, grid: Boxes) -> 
         if found is not None:
             boxes[node.outputs[-1]] = found
         current = found if found is not None else _boxes_of(node, boxes)
-        source = node.metadata_props.get(annotations.NODE_SOURCE)
+        source = node.metadata_props.get(NODE_SOURCE)
         if current is None or source is None:
             continue
         growth = (int(current[:, 2].max(initial=0)), int(current[:, 3].max(initial=0)))
-        node.metadata_props[annotations.NODE_GROWTH] = f"{growth[0]}x{growth[1]}"
-        node.metadata_props[annotations.NODE_TAU] = "1"
-        node.metadata_props[annotations.NODE_EPS] = "0"
+        node.metadata_props[NODE_GROWTH] = f"{growth[0]}x{growth[1]}"
+        node.metadata_props[NODE_TAU] = "1"
+        node.metadata_props[NODE_EPS] = "0"
         paper, overlap = _multiply_adds(node, boxes) if node.op_type == "IncrementalConv" else (0, 0)
         earlier = costs.get(source, LayerCost((0, 0), 0, 0))
         costs[source] = LayerCost(growth, earlier.paper + paper, earlier.overlap + overlap)
@@ -55,7 +56,12 @@ def read_window(node: ir.Node) -> Window:
         for values in [node.attributes[name].as_ints()]
     }
     return Window(
-        pair["kernel_shape"], pair["strides"], pair["pads"], pair["dilations"], pair["input_shape"], pair["output_shape"]
+        pair["kernel_shape"],
+        pair["strides"],
+        pair["pads"],
+        pair["dilations"],
+        pair["input_shape"],
+        pair["output_shape"],
     )
 
 

@@ -23,7 +23,9 @@ def check_image(image: object, name: str, shape: tuple[int, ...]) -> npt.NDArray
     finite = np.isfinite(array)
     if not finite.all():
         where = tuple(int(index) for index in np.argwhere(~finite)[0])
-        raise OcclusionError(f"{name}: holds {array[where]} at {where}; expected finite numbers. Check its preprocessing.")
+        raise OcclusionError(
+            f"{name}: holds {array[where]} at {where}; expected finite numbers. Check its preprocessing."
+        )
     return np.ascontiguousarray(array)
 
 
@@ -72,7 +74,9 @@ def check_rows(rows: object | None, name: str, dtype: type, shape: tuple[int, ..
     array = np.asarray(rows)
     if array.dtype != dtype or array.shape != shape:
         wanted = f"{np.dtype(dtype).name} {shape}"
-        raise OcclusionError(f"{name}: expected {wanted}, a row a pixel of the boxes; found {array.dtype} {array.shape}")
+        raise OcclusionError(
+            f"{name}: expected {wanted}, a row a pixel of the boxes; found {array.dtype} {array.shape}"
+        )
     if not np.isfinite(array).all():
         raise OcclusionError(f"{name}: expected finite numbers")
     return np.ascontiguousarray(array)

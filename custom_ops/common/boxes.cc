@@ -5,8 +5,8 @@
 namespace krypton {
 namespace {
 
-Ort::ConstValue Input(const Ort::KernelContext& context, size_t index, const char* name,
-                      ONNXTensorElementDataType type, size_t rank) {
+Ort::ConstValue Input(const Ort::KernelContext& context, size_t index, const char* name, ONNXTensorElementDataType type,
+                      size_t rank) {
   Ort::ConstValue value = context.GetInput(index);
   const auto info = value.GetTensorTypeAndShapeInfo();
   if (info.GetElementType() != type) Fail(std::string(name) + ": unexpected element type");

@@ -74,8 +74,7 @@ struct Op : Ort::CustomOpBase<Op<Kernel>, Kernel, true> {
     return std::end(Kernel::kInputs)[-1].type != ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
   }
   OrtStatus* CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
-    return Guarded(std::string("krypton.") + Kernel::kName,
-                   [&] { *kernel = new Kernel(Ort::ConstKernelInfo(info)); });
+    return Guarded(std::string("krypton.") + Kernel::kName, [&] { *kernel = new Kernel(Ort::ConstKernelInfo(info)); });
   }
 };
 
@@ -84,9 +83,8 @@ template <class Body>
 void ParallelFor(const Ort::KernelContext& context, int64_t count, const Body& body) {
   if (count == 1) return body(0);
   if (count > 0) {
-    context.ParallelFor(
-        [](void* data, size_t i) { (*static_cast<const Body*>(data))(static_cast<int64_t>(i)); },
-        static_cast<size_t>(count), 0, const_cast<Body*>(&body));
+    context.ParallelFor([](void* data, size_t i) { (*static_cast<const Body*>(data))(static_cast<int64_t>(i)); },
+                        static_cast<size_t>(count), 0, const_cast<Body*>(&body));
   }
 }
 

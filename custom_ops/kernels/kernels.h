@@ -23,7 +23,7 @@ struct ConvBlock {
   const ConvRow* rows;
   int64_t count;
   const float* x;
-  int64_t x_kx;                  // floats in X from one kx to the next
+  int64_t x_kx;                   // floats in X from one kx to the next
   int64_t taps_y, taps_x, depth;  // sizes of the reduction
   const float* w;
   int64_t w_ky, w_kx, w_panel;  // floats in W

@@ -27,12 +27,8 @@ struct Vector {
 }  // namespace
 
 const Kernels* Avx2Kernels() {
-  static constexpr Kernels kKernels = {"avx2",
-                                       ConvBlockLoop<Vector, 6>,
-                                       ClipRow<Vector>,
-                                       MaxRow<Vector>,
-                                       MultiplyAddRow<Vector>,
-                                       AddScaledRow<Vector>,
+  static constexpr Kernels kKernels = {"avx2",         ConvBlockLoop<Vector, 6>, ClipRow<Vector>,
+                                       MaxRow<Vector>, MultiplyAddRow<Vector>,   AddScaledRow<Vector>,
                                        AnyNonzero};
   return &kKernels;
 }

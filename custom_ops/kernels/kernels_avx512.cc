@@ -27,12 +27,8 @@ struct Vector {
 }  // namespace
 
 const Kernels* Avx512Kernels() {
-  static constexpr Kernels kKernels = {"avx512",
-                                       ConvBlockLoop<Vector, 8>,
-                                       ClipRow<Vector>,
-                                       MaxRow<Vector>,
-                                       MultiplyAddRow<Vector>,
-                                       AddScaledRow<Vector>,
+  static constexpr Kernels kKernels = {"avx512",       ConvBlockLoop<Vector, 8>, ClipRow<Vector>,
+                                       MaxRow<Vector>, MultiplyAddRow<Vector>,   AddScaledRow<Vector>,
                                        AnyNonzero};
   return &kKernels;
 }

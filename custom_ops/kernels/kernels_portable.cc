@@ -27,12 +27,8 @@ struct Vector {
 }  // namespace
 
 const Kernels* PortableKernels() {
-  static constexpr Kernels kKernels = {"portable",
-                                       ConvBlockLoop<Vector, 2>,
-                                       ClipRow<Vector>,
-                                       MaxRow<Vector>,
-                                       MultiplyAddRow<Vector>,
-                                       AddScaledRow<Vector>,
+  static constexpr Kernels kKernels = {"portable",     ConvBlockLoop<Vector, 2>, ClipRow<Vector>,
+                                       MaxRow<Vector>, MultiplyAddRow<Vector>,   AddScaledRow<Vector>,
                                        AnyNonzero};
   return &kKernels;
 }

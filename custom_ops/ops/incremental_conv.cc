@@ -71,9 +71,8 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     }
     const int64_t taps = window_.y.kernel * window_.x.kernel;
     const float* raw = weights.GetTensorData<float>();
-    const float* packed = packed_.Get(raw, [&] {
-      return shape.depthwise() ? PackTaps(raw, shape.channels, taps) : PackPanels(raw, shape, taps);
-    });
+    const float* packed = packed_.Get(
+        raw, [&] { return shape.depthwise() ? PackTaps(raw, shape.channels, taps) : PackPanels(raw, shape, taps); });
 
     float* y = WriteValues(context, 0, y_boxes.rows(), shape.maps);
     const ConvPlan plan = PlanConv(window_, x_boxes, y_boxes, shape.channels);
@@ -97,8 +96,8 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     const std::vector<int64_t> w = weights.GetTensorTypeAndShapeInfo().GetShape();
     if (w.size() != 4 || w[2] != window_.y.kernel || w[3] != window_.x.kernel || groups_ < 1 ||
         w[1] * groups_ != channels || w[0] % groups_ != 0 || w[0] < 1) {
-      Fail("W: expected [M,C/group,kH,kW] for C = " + std::to_string(channels) + ", group = " +
-           std::to_string(groups_) + "; found " + ShapeText(w));
+      Fail("W: expected [M,C/group,kH,kW] for C = " + std::to_string(channels) +
+           ", group = " + std::to_string(groups_) + "; found " + ShapeText(w));
     }
     return {channels, groups_, w[1], w[0], w[0] / groups_};
   }

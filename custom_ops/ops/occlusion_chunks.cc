@@ -51,8 +51,8 @@ struct OcclusionChunks : KernelBase<OcclusionChunks> {
   void CheckPatches(const Ort::ConstValue& patches, int64_t rows) const {
     const std::vector<int64_t> shape = patches.GetTensorTypeAndShapeInfo().GetShape();
     if (shape.size() != 2 || (shape[0] != 0 && (shape[0] != rows || shape[1] != channels_))) {
-      Fail("patches: expected [0,*] or " + ShapeText({rows, channels_}) + ", a row for each pixel of the boxes; found " +
-           ShapeText(shape));
+      Fail("patches: expected [0,*] or " + ShapeText({rows, channels_}) +
+           ", a row for each pixel of the boxes; found " + ShapeText(shape));
     }
     const float* data = patches.GetTensorData<float>();
     for (int64_t i = 0; i < Count(patches); ++i) {

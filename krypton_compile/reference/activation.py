@@ -21,9 +21,7 @@ class IncrementalClip(OpRun):
 
     op_domain = DOMAIN
 
-    def _run(
-        self, X: Floats, boxes: Boxes, Z0: Floats, min: float = 0.0, max: float = math.inf
-    ) -> tuple[Floats]:
+    def _run(self, X: Floats, boxes: Boxes, Z0: Floats, min: float = 0.0, max: float = math.inf) -> tuple[Floats]:
         split("X", X, boxes)
         return (clip_delta(X, base_rows("Z0", Z0, boxes, X.shape[1]), min, max),)
 

@@ -1,6 +1,6 @@
 """IncrementalConv: convolution is linear, so the output's delta is the same convolution of the delta, without bias.
 
-    DY = W * DX,    and with Z0, the base map before a Clip that follows, the clip rule of activation.py on DY
+DY = W * DX,    and with Z0, the base map before a Clip that follows, the clip rule of activation.py on DY
 """
 
 from __future__ import annotations

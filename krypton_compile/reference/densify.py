@@ -1,6 +1,6 @@
 """Where the incremental graph meets ordinary tensors: BaseMap lets one in, Densify lets full maps out.
 
-    Densify    T' = T0 + D as [B, C, H, W] or [B, H, W, C], for an op without a delta rule
+Densify    T' = T0 + D as [B, C, H, W] or [B, H, W, C], for an op without a delta rule
 """
 
 from __future__ import annotations

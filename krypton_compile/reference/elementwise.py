@@ -68,7 +68,9 @@ class IncrementalConcat(OpRun):
             raise ValueError(f"expected pairs of values and boxes after y_boxes, found {len(rest)} inputs")
         parts = zip(rest[::2], rest[1::2], strict=True)
         return (
-            np.concatenate([read_hull(f"X{i}", values, boxes, y_boxes) for i, (values, boxes) in enumerate(parts, 1)], 1),
+            np.concatenate(
+                [read_hull(f"X{i}", values, boxes, y_boxes) for i, (values, boxes) in enumerate(parts, 1)], 1
+            ),
         )
 
 

@@ -1,7 +1,7 @@
 """Ops that end the spatial part: the box alone contributes, so the result is one small dense row a position.
 
-    IncrementalGemm                 DY = flatten(D) W, the map flattened as (y, x, c); W is [H*W*C, N]
-    IncrementalGlobalAveragePool    DY = sum of D over the box / (H*W)
+IncrementalGemm                 DY = flatten(D) W, the map flattened as (y, x, c); W is [H*W*C, N]
+IncrementalGlobalAveragePool    DY = sum of D over the box / (H*W)
 """
 
 from __future__ import annotations
