@@ -56,8 +56,6 @@ def read_model_annotation(text: str) -> ModelAnnotation:
     fields = json.loads(text)
     version = fields.get("format_version") if isinstance(fields, dict) else None
     if version != FORMAT_VERSION:
-        raise ValueError(
-            f"compiled-model format {version}, this version reads {FORMAT_VERSION}; compile the model again"
-        )
+        raise ValueError(f"compiled-model format {version}, expected {FORMAT_VERSION}; compile the model again")
     fields["image_shape"] = tuple(fields["image_shape"])
     return ModelAnnotation(**fields)

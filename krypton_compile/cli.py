@@ -65,10 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--layout", choices=("NCHW", "NHWC"), help="where the shapes leave it open")
     parser.add_argument("--input-name", help="the image input")
     parser.add_argument("--output-name", help="the class scores, of several outputs")
-    parser.add_argument(
-        "--patch-size", type=int, default=16, help="reference patch of the report (default %(default)s)"
-    )
-    parser.add_argument("--stride", type=int, default=4, help="reference stride of the report (default %(default)s)")
+    parser.add_argument("--patch-size", type=int, default=16, help="patch of the report (default %(default)s)")
+    parser.add_argument("--stride", type=int, default=4, help="stride of the report (default %(default)s)")
     parser.add_argument("--chunk", type=int, help="positions of a Scan iteration; chosen by memory when not given")
     parser.add_argument(
         "--verify",

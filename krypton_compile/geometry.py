@@ -68,7 +68,8 @@ def union_boxes(boxes: Sequence[Boxes]) -> Boxes:
     far = np.iinfo(np.int32).max
     starts = [np.where(empty, far, stacked[..., axis]).min(axis=0) for axis in (0, 1)]
     stops = [np.where(empty, 0, stacked[..., axis] + stacked[..., axis + 2]).max(axis=0) for axis in (0, 1)]
-    return _from_intervals(starts, stops, empty.all(axis=0))
+    gone: npt.NDArray[np.bool_] = np.asarray(empty.all(axis=0))
+    return _from_intervals(starts, stops, gone)
 
 
 def translate_boxes(boxes: Boxes, shift: Pair, output_shape: Pair) -> Boxes:

@@ -42,7 +42,7 @@ def static_shape(value: ir.Value) -> tuple[int, ...]:
     """
     if value.shape is None or not all(isinstance(dim, int) for dim in value.shape):
         raise ModelError(f"tensor '{value.name}': expected a static shape, found {value.shape}")
-    return tuple(int(dim) for dim in value.shape)
+    return tuple(dim for dim in value.shape if isinstance(dim, int))
 
 
 def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
@@ -75,7 +75,7 @@ def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
 
 
 def find_layout(image: ir.Value, layout: str | None) -> str:
-    """ "NCHW" or "NHWC": as given, by where the channels must be, or by the first consumer."""
+    """The axis order, NCHW or NHWC: as given, by where the channels must be, or by the first consumer."""
     if layout is not None:
         return layout
     assert image.shape is not None
@@ -83,7 +83,7 @@ def find_layout(image: ir.Value, layout: str | None) -> str:
     if first != last:
         return "NCHW" if first else "NHWC"
     for node in image.consumers():
-        if node.op_type == "Transpose" and node.attributes["perm"].as_ints() == [0, 3, 1, 2]:
+        if node.op_type == "Transpose" and node.attributes["perm"].as_ints() == (0, 3, 1, 2):
             return "NHWC"
         if node.op_type == "Conv":
             return "NCHW"

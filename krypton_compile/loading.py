@@ -48,10 +48,10 @@ def save_proto(proto: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
         if large:
             data = f"{target.name}.data"
             onnx.save_model(proto, temporary, save_as_external_data=True, location=data)
-            os.replace(Path(folder) / data, target.parent / data)
+            (Path(folder) / data).replace(target.parent / data)
         else:
             onnx.save_model(proto, temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
 
 
 def _parse(source: str | os.PathLike[str] | bytes) -> onnx.ModelProto:

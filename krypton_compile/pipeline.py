@@ -53,7 +53,8 @@ def compile(
         output_name: the class scores, if the model has several outputs.
         layout: "NCHW" or "NHWC" where it cannot be told from the shapes.
         chunk: positions a Scan iteration; chosen by the model's memory when None.
-        patch_size, stride: (h, w) of the reference patch of the report.
+        patch_size: (h, w) of the reference patch of the report.
+        stride: (h, w) of its steps.
         verify: run a few positions against the original model and refuse to go on if they differ.
 
     Returns:

@@ -45,18 +45,22 @@ class Report:
     @property
     def redundancy_paper(self) -> float:
         """R with all taps of each output in the box."""
-        return _ratio(sum(l.multiply_adds for l in self.layers), sum(l.incremental_paper for l in self.layers))
+        return _ratio(
+            sum(layer.multiply_adds for layer in self.layers), sum(layer.incremental_paper for layer in self.layers)
+        )
 
     @property
     def redundancy_overlap(self) -> float:
         """R with only the taps that overlap the delta."""
-        return _ratio(sum(l.multiply_adds for l in self.layers), sum(l.incremental_overlap for l in self.layers))
+        return _ratio(
+            sum(layer.multiply_adds for layer in self.layers), sum(layer.incremental_overlap for layer in self.layers)
+        )
 
     @property
     def incremental_share(self) -> float:
         """Share of the Conv multiply-adds that lie in incremental layers."""
-        inside = sum(l.multiply_adds for l in self.layers if l.became == "incremental")
-        return inside / max(1, sum(l.multiply_adds for l in self.layers))
+        inside = sum(layer.multiply_adds for layer in self.layers if layer.became == "incremental")
+        return inside / max(1, sum(layer.multiply_adds for layer in self.layers))
 
     def lines(self) -> Iterator[str]:
         """The table, one line a layer, and the totals."""

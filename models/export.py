@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -22,7 +21,7 @@ def exported(name: str, exporter: str = "torchscript", seed: int = 0) -> Path:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as work:
             made = Path(work) / target.name
             export(name, made, exporter, seed)
-            os.replace(made, target)
+            made.replace(target)
     return target
 
 
@@ -47,7 +46,6 @@ def export(name: str, path: Path, exporter: str, seed: int = 0) -> None:
                 dynamo=True,
                 dynamic_shapes=({0: batch},),
                 external_data=False,
-                verbose=False,
                 **names,
             )
         else:

@@ -45,7 +45,7 @@ def fetch(name: str, cache: Path | None = None) -> Path:
             member = _member(entry, Path(work))
             made = Path(work) / entry["file"]
             _CONVERTERS[entry["convert"]](member, made)
-            os.replace(made, target)
+            made.replace(target)
     return target
 
 
@@ -98,7 +98,7 @@ def _check(path: Path, expected: str) -> None:
 
 
 def _copy(member: Path, target: Path) -> None:
-    os.replace(member, target)
+    member.replace(target)
 
 
 _CONVERTERS: dict[str, Callable[[Path, Path], None]] = {

@@ -121,6 +121,10 @@ class InvertedResidual(nn.Module):
         return x + self.body(x) if self.residual else self.body(x)
 
 
+_STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+"""MobileNetV2's rows of (expansion, width, depth, first stride)."""
+
+
 class MobileNetV2(nn.Module):
     """Sandler et al., width 1."""
 
@@ -128,16 +132,7 @@ class MobileNetV2(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [conv_bn(3, 32, 3, nn.ReLU6(), stride=2, padding=1)]
         inputs = 32
-        table = (
-            (1, 16, 1, 1),
-            (6, 24, 2, 2),
-            (6, 32, 3, 2),
-            (6, 64, 4, 2),
-            (6, 96, 3, 1),
-            (6, 160, 3, 2),
-            (6, 320, 1, 1),
-        )
-        for expand, width, depth, stride in table:
+        for expand, width, depth, stride in _STAGES:
             for index in range(depth):
                 layers.append(InvertedResidual(inputs, width, stride if index == 0 else 1, expand))
                 inputs = width

@@ -27,6 +27,10 @@ def load_arrays(path: Path) -> dict[str, Any]:
     return content
 
 
+def _as_parts(*arguments: Any) -> tuple[Any, ...]:
+    return arguments[:4]
+
+
 class _TensorsOnly(pickle.Unpickler):
     """Of a legacy torch file, tensors come out as (storage key, offset, shape, strides)."""
 
@@ -34,7 +38,7 @@ class _TensorsOnly(pickle.Unpickler):
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if name == "_rebuild_tensor_v2":
-            return lambda storage, offset, shape, strides, *rest: (storage, offset, shape, strides)
+            return _as_parts
         if module == "torch" and name.endswith("Storage"):
             return np.int64 if name == "LongStorage" else np.float32
         raise pickle.UnpicklingError(f"refused: {module}.{name}")

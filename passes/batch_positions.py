@@ -10,6 +10,7 @@ So one ``session.run`` gives a whole explanation in any language that onnxruntim
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +87,11 @@ def batch_positions(
         outputs.append(flat)
         sizes.append(size)
     body = ir.Graph([inputs.boxes, inputs.offsets], outputs, nodes=context.body, name="incremental")
-    attributes = {"image_shape": interface.image_shape, "channels": interface.channels, "chunk": chunk}
+    attributes: dict[str, int | Sequence[int]] = {
+        "image_shape": interface.image_shape,
+        "channels": interface.channels,
+        "chunk": chunk,
+    }
     checked = [contract.boxes, contract.patches, contract.mask, contract.tau, contract.eps]
     split = ir.node("OcclusionChunks", checked, attributes, domain=schemas.DOMAIN, num_outputs=2, name="krypton.chunks")
     split.outputs[0].name, split.outputs[1].name = "krypton.chunks", "krypton.offsets"
@@ -129,7 +134,7 @@ def _value(name: str, dtype: ir.DataType, shape: list[int | str]) -> ir.Value:
     return ir.Value(name=name, type=ir.TensorType(dtype), shape=ir.Shape(shape))
 
 
-def _default(name: str, array: np.ndarray, shape: list[int | str]) -> ir.Value:  # type: ignore[type-arg]
+def _default(name: str, array: np.ndarray, shape: list[int | str]) -> ir.Value:
     value = _value(name, ir.tensor(array).dtype, shape)
     value.const_value = ir.tensor(array, name=name)
     return value

@@ -121,9 +121,8 @@ def _lower_node(node: ir.Node, context: LoweringContext) -> Outcome:
     if all(isinstance(form, Dense) for form in dependent):
         lower_dense(node, context)
         # Few floats a position are left once H and W are gone; that is the classifier, not a fallback.
-        spatial = any(
-            len(static_shape(value)) > 2 and max(static_shape(value)[2:]) > 1 for value in node.inputs[:1] if value
-        )
+        shapes = [static_shape(value) for value in node.inputs if value is not None and value in context.forms]
+        spatial = any(max(shape[2:], default=1) > 1 for shape in shapes)
         return Outcome(node, DENSE, "its input is dense" if spatial else "class vector, no spatial axes left")
     rule = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     reason = f"no incremental rule for {node.op_type}" if rule is None else rule.check(node, context)

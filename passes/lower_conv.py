@@ -6,6 +6,8 @@ DY = IncrementalConv(DX, x_boxes, y_boxes, W)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
@@ -45,6 +47,6 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     window = read_window(node, static_shape(weight)[2:], x.map_shape, (output[2], output[3]))
     boxes = emit_window_boxes(context, x, window, name)
     group = node.attributes["group"].as_int() if "group" in node.attributes else 1
-    attributes = {**window_attributes(window), "group": group}
+    attributes: dict[str, int | Sequence[int]] = {**window_attributes(window), "group": group}
     values = context.emit("IncrementalConv", [x.values, x.boxes, boxes, weight], attributes, f"{name}.delta")
     return make_delta(node, values, boxes, "NCHW")

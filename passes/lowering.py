@@ -24,6 +24,7 @@ from krypton_compile.annotations import NODE_OP, NODE_SOURCE
 from krypton_compile.geometry import Window
 from krypton_compile.interface import static_shape
 
+Inputs = Sequence[ir.Value | None]
 Attributes = Mapping[str, int | float | str | Sequence[int]]
 
 
@@ -94,7 +95,7 @@ class LoweringContext:
     def emit(
         self,
         op: str,
-        inputs: Sequence[ir.Value | None],
+        inputs: Inputs,
         attributes: Attributes,
         *names: str,
         domain: str = schemas.DOMAIN,
@@ -107,7 +108,7 @@ class LoweringContext:
     def emit_base(
         self,
         op: str,
-        inputs: Sequence[ir.Value | None],
+        inputs: Inputs,
         attributes: Attributes,
         name: str,
         domain: str = schemas.DOMAIN,
@@ -121,7 +122,7 @@ class LoweringContext:
         """A new initializer of the base graph."""
         name = self._unique(name)
         tensor = ir.tensor(array, name=name)
-        value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+        value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
         self.graph.register_initializer(value)
         return value
 
@@ -154,9 +155,7 @@ class LoweringContext:
         assert producer is not None
         return producer.outputs[0], producer.outputs[1]
 
-    def _node(
-        self, op: str, inputs: Sequence[ir.Value | None], attributes: Attributes, names: Sequence[str], domain: str
-    ) -> ir.Node:
+    def _node(self, op: str, inputs: Inputs, attributes: Attributes, names: Sequence[str], domain: str) -> ir.Node:
         unique = [self._unique(name) for name in names]
         metadata = {}
         if self.source is not None:

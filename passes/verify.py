@@ -37,7 +37,7 @@ def verify(original: onnx.ModelProto, compiled: onnx.ModelProto, interface: Inte
     target = interface.logits if use_logits and interface.logits is not None else interface.scores
     reference = _reference_session(original, str(target.name))
     expected = np.stack([_occluded_row(reference, image, box, interface) for box in boxes])
-    found = _compiled_rows(compiled, image, boxes, interface, use_logits)
+    found = _compiled_rows(compiled, image, boxes, use_logits)
     base = reference.run([target.name], {str(interface.image.name): image})[0].reshape(-1)
     is_probability = interface.logits is not None and not use_logits
     # A row is measured by the larger of its own scores and the base's: both went into it.
@@ -94,7 +94,6 @@ def _compiled_rows(
     compiled: onnx.ModelProto,
     image: npt.NDArray[np.float32],
     boxes: geometry.Boxes,
-    interface: Interface,
     use_logits: bool,
 ) -> npt.NDArray[np.float32]:
     options = ort.SessionOptions()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,7 @@ class OcclusionSession:
         self._base = self._make_session(parts.base, folder, chosen, session_options, self.threads)
         self._incremental = self._make_session(parts.incremental, folder, chosen, session_options, 1)
         self._outputs = [value.name for value in self._incremental.get_outputs()]
+        self.classes = int(self._incremental.get_outputs()[0].shape[1])
 
     def score_boxes(
         self,
@@ -165,11 +166,11 @@ class OcclusionSession:
             grid = geometry.occlusion_grid(self.image_size, patch, step)
         except ValueError as error:
             raise OcclusionError(str(error)) from error
-        result = self.run(image, grid, baseline, progress=progress)
-        classes = len(result.base_scores)
-        chosen = int(result.base_scores.argmax()) if target is None else int(target)
-        if not 0 <= chosen < classes:
+        classes = self.classes
+        if target is not None and not 0 <= int(target) < classes:
             raise OcclusionError(f"target {target}: expected a class from 0 to {classes - 1}")
+        result = self.run(image, grid, baseline, progress=progress)
+        chosen = int(result.base_scores.argmax()) if target is None else int(target)
         rows = len(np.unique(grid[:, 0]))
         shape = (rows, len(grid) // rows, classes)
         return Explanation(
@@ -229,7 +230,7 @@ class OcclusionSession:
         feeds: dict[str, ort.OrtValue],
         progress: Progress | None,
         total: int,
-    ):  # type: ignore[no-untyped-def]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], list[Array]]]:
         chunk = self.annotation.chunk
         pieces = [todo[i : i + chunk] for i in range(0, len(todo), chunk)]
         done = total - len(todo)

@@ -18,7 +18,7 @@ from krypton_compile.schemas import DOMAIN
 
 
 class IncrementalPad(OpRun):
-    """Constant Pad: the pixel (y, x) of the output is (y - shift[0], x - shift[1]) of the input; no delta in the pads."""
+    """Constant Pad: the pixel (y, x) of the output is the input's at (y, x) - shift; the pads have no delta."""
 
     op_domain = DOMAIN
 
