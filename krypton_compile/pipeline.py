@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from krypton_compile import geometry
 from krypton_compile.annotations import MODEL_KEY, ModelAnnotation, write_model_annotation
@@ -88,6 +89,7 @@ def compile(
     report = Report(describe(model), patch_size, stride, len(grid), _layers(outcomes, costs, len(grid), context))
     chunk = chunk or _choose_chunk(context)
     batch_positions(context, interface, contract, inputs, chunk)
+    RemoveUnusedNodesPass()(graph_model)  # what base nodes were replaced, their weights above all
 
     graph_model.ir_version = IR_VERSION
     graph.opset_imports["krypton"] = 1

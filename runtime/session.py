@@ -23,7 +23,7 @@ from krypton_compile.geometry import Boxes
 from krypton_compile.library import get_library_path
 from krypton_compile.runtime import checks
 from krypton_compile.runtime.explanation import Explanation
-from krypton_compile.runtime.split import Part, split
+from krypton_compile.runtime.split import split
 
 Array = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -77,10 +77,16 @@ class OcclusionSession:
         chosen = list(providers or ["CPUExecutionProvider"])
         self._workers = 1 if session_options is not None else self.threads
         # onnxruntime reads shared weights where they are: these must live as long as the sessions.
-        arrays = {**parts.base.weights, **parts.incremental.weights}
-        self._weights = {name: _ort(array) for name, array in arrays.items()}
-        self._base = self._make_session(parts.base, folder, chosen, session_options, self.threads)
-        self._incremental = self._make_session(parts.incremental, folder, chosen, session_options, 1)
+        self._weights = {
+            name: _ort(array) for name, array in {**parts.base.weights, **parts.incremental.weights}.items()
+        }
+        if session_options is not None:
+            base_options = incremental_options = self._prepared(session_options, folder)
+        else:
+            base_options = self._prepared(_default_options(self.threads), folder)
+            incremental_options = self._prepared(_default_options(1), folder)
+        self._base = ort.InferenceSession(parts.base.model, base_options, providers=chosen)
+        self._incremental = ort.InferenceSession(parts.incremental.model, incremental_options, providers=chosen)
         self._outputs = [value.name for value in self._incremental.get_outputs()]
         self.classes = int(self._incremental.get_outputs()[0].shape[1])
 
@@ -187,14 +193,8 @@ class OcclusionSession:
             seconds=time.perf_counter() - start,
         )
 
-    def _make_session(
-        self, part: Part, folder: str, providers: list[str], given: ort.SessionOptions | None, threads: int
-    ) -> ort.InferenceSession:
-        options = given or ort.SessionOptions()
-        if given is None:
-            options.log_severity_level = _ERRORS_ONLY
-            options.intra_op_num_threads = threads
-            options.inter_op_num_threads = 1
+    def _prepared(self, options: ort.SessionOptions, folder: str) -> ort.SessionOptions:
+        """The options with op library and shared weights; both sessions may be made with the same ones."""
         library = get_library_path()
         try:
             options.register_custom_ops_library(library)
@@ -204,9 +204,9 @@ class OcclusionSession:
                 "Use an onnxruntime from 1.20 on, or reinstall krypton-compile for this one."
             ) from error
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
-        for name in part.weights:
-            options.add_initializer(name, self._weights[name])
-        return ort.InferenceSession(part.model, options, providers=providers)
+        for name, value in self._weights.items():
+            options.add_initializer(name, value)
+        return options
 
     def _base_outputs(self, image: Array, baseline: Array) -> list[ort.OrtValue]:
         feeds = {self.annotation.image: _ort(image), self.annotation.baseline: _ort(baseline)}
@@ -259,6 +259,14 @@ class OcclusionSession:
             finally:
                 for future in waiting:
                     future.cancel()
+
+
+def _default_options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return options
 
 
 def _ort(array: npt.NDArray[np.generic]) -> ort.OrtValue:

@@ -20,10 +20,10 @@ from onnx import numpy_helper
 
 from krypton_compile.annotations import MODEL_KEY, ModelAnnotation, read_model_annotation
 from krypton_compile.errors import ModelError
+from krypton_compile.runtime.model_file import ModelFile, read_model_file
 
 _SCAN = "krypton.positions"
 _DOMAIN = "krypton"
-_SHARED_BYTES = 1 << 16
 
 Weights = dict[str, npt.NDArray[np.generic]]
 
@@ -53,7 +53,8 @@ def split(path: Path) -> Split:
     Raises:
         ModelError: no compiled model, or of another format version.
     """
-    model = _load(path)
+    file = read_model_file(path)
+    model = file.model
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if MODEL_KEY not in metadata:
         raise ModelError(f"{path}: this is an ONNX model, but not a compiled one. Run krypton-compile on it first.")
@@ -77,16 +78,10 @@ def split(path: Path) -> Split:
     wanted = [*captured, annotation.base_scores, *([annotation.base_logits] if annotation.base_logits else [])]
     nodes = _needed(graph, wanted)
     base_inputs = [kinds[annotation.image], kinds[annotation.baseline]]
-    base = _part(path, model, "base", nodes, base_inputs, [kinds[name] for name in wanted], arrays)
+    base = _part(path, file, "base", nodes, base_inputs, [kinds[name] for name in wanted], arrays)
     inputs = [*_any_chunk(body.input), *(kinds[name] for name in outer if name not in arrays)]
-    incremental = _part(path, model, "incremental", list(body.node), inputs, _any_chunk(body.output), arrays)
+    incremental = _part(path, file, "incremental", list(body.node), inputs, _any_chunk(body.output), arrays)
     return Split(annotation, image_shape, captured, base, incremental)
-
-
-def _load(path: Path) -> onnx.ModelProto:
-    from krypton_compile.loading import load_proto
-
-    return load_proto(path)
 
 
 def _any_chunk(values: Iterable[onnx.ValueInfoProto]) -> list[onnx.ValueInfoProto]:
@@ -102,15 +97,15 @@ def _any_chunk(values: Iterable[onnx.ValueInfoProto]) -> list[onnx.ValueInfoProt
 
 def _part(
     path: Path,
-    model: onnx.ModelProto,
+    file: ModelFile,
     name: str,
     nodes: list[onnx.NodeProto],
     inputs: list[onnx.ValueInfoProto],
     outputs: list[onnx.ValueInfoProto],
     arrays: dict[str, onnx.TensorProto],
 ) -> Part:
-    part = onnx.ModelProto(ir_version=model.ir_version)
-    part.opset_import.extend(model.opset_import)
+    part = onnx.ModelProto(ir_version=file.model.ir_version)
+    part.opset_import.extend(file.model.opset_import)
     part.graph.name = name
     part.graph.node.extend(nodes)
     part.graph.input.extend(inputs)
@@ -120,12 +115,14 @@ def _part(
         tensor = arrays.get(used)
         if tensor is None:
             continue
-        only_ours = all(node.domain == _DOMAIN for node in nodes if used in node.input)
-        if only_ours and len(tensor.raw_data) >= _SHARED_BYTES:
-            weights[used] = numpy_helper.to_array(tensor)
+        array = file.large.get(used)
+        if array is None:
+            part.graph.initializer.append(tensor)
+        elif all(node.domain == _DOMAIN for node in nodes if used in node.input):
+            weights[used] = array
             part.graph.initializer.append(_stub(tensor, path))
         else:
-            part.graph.initializer.append(tensor)
+            part.graph.initializer.append(numpy_helper.from_array(array, used))
     return Part(part.SerializeToString(), weights)
 
 
