@@ -135,6 +135,7 @@ def occlusion_grid(image_shape: Pair, patch: Pair, stride: Pair) -> Boxes:
         if extent > size:
             raise ValueError(f"patch {name} {extent} exceeds the image's {name} {size}; use at most {size}")
         start = np.arange(-(-(size - extent) // step) + 1, dtype=np.int64) * step
+        start = start[start < size]  # a stride beyond the patch may step off the image
         axes.append((start, np.minimum(start + extent, size) - start))
     (y0, h), (x0, w) = axes
     rows, columns = len(y0), len(x0)

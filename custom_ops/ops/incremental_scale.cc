@@ -15,7 +15,7 @@ struct IncrementalScale : KernelBase<IncrementalScale> {
   void Compute(Ort::KernelContext context) const {
     const Values x = ReadValues(context, 0, "X");
     const Ort::ConstValue scale_value = context.GetInput(1);
-    if (static_cast<int64_t>(scale_value.GetTensorTypeAndShapeInfo().GetElementCount()) != x.channels) {
+    if (scale_value.GetTensorTypeAndShapeInfo().GetShape() != std::vector<int64_t>{x.channels}) {
       Fail("scale: expected " + std::to_string(x.channels) + " values, one a channel");
     }
     const float* scale = scale_value.GetTensorData<float>();

@@ -61,6 +61,8 @@ struct OcclusionChunks : KernelBase<OcclusionChunks> {
   }
 
   static void CheckThreshold(const Ort::ConstValue& value, const char* name, float only) {
+    const std::vector<int64_t> shape = value.GetTensorTypeAndShapeInfo().GetShape();
+    if (shape.size() != 1) Fail(std::string(name) + ": expected one value a layer group, found " + ShapeText(shape));
     const float* data = value.GetTensorData<float>();
     for (int64_t i = 0; i < Count(value); ++i) {
       if (!(data[i] == only)) {

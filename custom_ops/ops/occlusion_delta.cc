@@ -18,12 +18,14 @@ struct OcclusionDelta : KernelBase<OcclusionDelta> {
     CheckMap(baseline, "baseline", {image.h, image.w}, image.channels);
     const Values patches = ReadValues(context, 2, "patches");
     const Ort::ConstValue mask_value = context.GetInput(3);
-    const int64_t mask_rows = mask_value.GetTensorTypeAndShapeInfo().GetElementCount();
+    const std::vector<int64_t> mask_shape = mask_value.GetTensorTypeAndShapeInfo().GetShape();
+    if (mask_shape.size() != 1) Fail("mask: expected rank 1, found shape " + ShapeText(mask_shape));
+    const int64_t mask_rows = mask_shape[0];
     const bool* mask = mask_value.GetTensorData<bool>();
     const BoxList boxes = ReadBoxes(context, 4, "boxes", {image.h, image.w});
     const Ort::ConstValue offsets_value = context.GetInput(5);
     const int64_t* offsets = offsets_value.GetTensorData<int64_t>();
-    if (static_cast<int64_t>(offsets_value.GetTensorTypeAndShapeInfo().GetElementCount()) != boxes.count) {
+    if (offsets_value.GetTensorTypeAndShapeInfo().GetShape() != std::vector<int64_t>{boxes.count}) {
       Fail("offsets: expected one for each box");
     }
     if (patches.rows > 0 && patches.channels != image.channels) Fail("patches: expected the image's channels");

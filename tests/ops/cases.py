@@ -1,0 +1,254 @@
+"""Cases of every op: random, empty, full, border and one-pixel boxes, odd channel counts, all window attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from krypton_compile import geometry
+from krypton_compile.geometry import Window
+from krypton_compile.schemas import DOMAIN, SCHEMAS, VERSION
+
+Arrays = list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of one op."""
+
+    name: str
+    op: str
+    inputs: Arrays
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def make_model(case: Case) -> onnx.ModelProto:
+    """A model of the one node; inputs i0, i1, ..., outputs o0, o1, ..."""
+    schema = next(schema for schema in SCHEMAS if schema.name == case.op)
+    names = [f"i{index}" for index in range(len(case.inputs))]
+    outputs = [f"o{index}" for index in range(len(schema.outputs))]
+    node = helper.make_node(case.op, names, outputs, domain=DOMAIN, name="node", **case.attributes)
+    graph = helper.make_graph(
+        [node],
+        "case",
+        [
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(array.dtype), [f"{name}_{axis}" for axis in range(array.ndim)]
+            )
+            for name, array in zip(names, case.inputs, strict=True)
+        ],
+        [
+            helper.make_tensor_value_info(name, onnx.TensorProto.INT32, None)
+            if kind.split(":")[1] == "int32"
+            else helper.make_tensor_value_info(
+                name, onnx.TensorProto.INT64 if kind.endswith("int64") else onnx.TensorProto.FLOAT, None
+            )
+            for name, kind in zip(outputs, schema.outputs, strict=True)
+        ],
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, VERSION)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def make_boxes(rng: np.random.Generator, shape: tuple[int, int], count: int = 5) -> geometry.Boxes:
+    """Empty, full, border corner, one pixel, then random ones."""
+    height, width = shape
+    rows = [(0, 0, 0, 0), (0, 0, height, width), (height - 1, width - 1, 1, 1), (0, width // 2, 1, 1)]
+    for _ in range(count):
+        y, x = int(rng.integers(0, height)), int(rng.integers(0, width))
+        rows.append((y, x, int(rng.integers(1, height - y + 1)), int(rng.integers(1, width - x + 1))))
+    return np.array(rows, np.int32)
+
+
+def make_values(rng: np.random.Generator, boxes: geometry.Boxes, channels: int) -> np.ndarray:
+    """Rows of a delta, half of whose entries are exact zeros, as after a Relu."""
+    values = rng.standard_normal((int(geometry.areas(boxes).sum()), channels)).astype(np.float32)
+    return np.where(rng.random(values.shape) < 0.5, 0, values).astype(np.float32)
+
+
+def window_attributes(window: Window, ends: tuple[int, int]) -> dict[str, Any]:
+    """The window as the ops take it."""
+    return {
+        "kernel_shape": list(window.kernel),
+        "strides": list(window.strides),
+        "pads": [*window.pads, *ends],
+        "dilations": list(window.dilations),
+        "input_shape": list(window.input_shape),
+        "output_shape": list(window.output_shape),
+    }
+
+
+def make_window(kernel, strides, pads, dilations, shape, ceil=False) -> tuple[Window, tuple[int, int]]:
+    """ONNX's output sizes; pads are (y0, x0, y1, x1)."""
+    sizes = []
+    for axis in (0, 1):
+        room = shape[axis] + pads[axis] + pads[axis + 2] - dilations[axis] * (kernel[axis] - 1) - 1
+        sizes.append((-(-room // strides[axis]) if ceil else room // strides[axis]) + 1)
+    window = Window(kernel, strides, (pads[0], pads[1]), dilations, shape, (sizes[0], sizes[1]))
+    return window, (pads[2], pads[3])
+
+
+WINDOWS = {
+    "3x3": ((3, 3), (1, 1), (1, 1, 1, 1), (1, 1), (9, 8)),
+    "1x1": ((1, 1), (1, 1), (0, 0, 0, 0), (1, 1), (6, 7)),
+    "1x1 stride 2": ((1, 1), (2, 2), (0, 0, 0, 0), (1, 1), (7, 6)),
+    "1x7": ((1, 7), (1, 1), (0, 3, 0, 3), (1, 1), (5, 9)),
+    "7x1": ((7, 1), (1, 1), (3, 0, 3, 0), (1, 1), (9, 5)),
+    "5x5 asymmetric": ((5, 5), (2, 1), (2, 0, 1, 3), (1, 1), (11, 9)),
+    "11x11 stride 4": ((11, 11), (4, 4), (2, 2, 2, 2), (1, 1), (31, 27)),
+    "dilated": ((3, 3), (1, 2), (2, 3, 2, 3), (2, 3), (10, 12)),
+    "stride over kernel": ((2, 2), (3, 3), (0, 0, 0, 0), (1, 1), (11, 10)),
+}
+
+
+def conv_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """All windows with channels that fill, miss and overrun the panels; groups; depthwise; the activation."""
+    shapes = [(3, 16, 1), (5, 33, 1), (16, 48, 1), (1, 1, 1), (6, 4, 2), (32, 64, 4), (24, 24, 24), (300, 20, 1)]
+    for index, (title, spec) in enumerate(WINDOWS.items()):
+        window, ends = make_window(*spec)
+        for channels, maps, group in [shapes[index % len(shapes)], shapes[(index + 3) % len(shapes)], (16, 32, 1)]:
+            boxes = make_boxes(rng, window.input_shape)
+            weight = rng.standard_normal((maps, channels // group, *window.kernel)).astype(np.float32)
+            weight /= np.float32(np.sqrt(weight[0].size))  # sums of order 1: the clip rule's bounds stay in reach
+            inputs = [make_values(rng, boxes, channels), boxes, geometry.window_boxes(boxes, window), weight]
+            attributes = {**window_attributes(window, ends), "group": group}
+            name = f"{title} {channels}->{maps} group {group}"
+            yield Case(f"conv {name}", "IncrementalConv", inputs, attributes)
+            z0 = rng.standard_normal((*window.output_shape, maps)).astype(np.float32)
+            yield Case(f"conv+relu {name}", "IncrementalConv", [*inputs, z0], attributes)
+            bounds = {"min": -0.5, "max": 0.75}
+            yield Case(f"conv+clip {name}", "IncrementalConv", [*inputs, z0], {**attributes, **bounds})
+    window, ends = make_window(*WINDOWS["3x3"])
+    boxes = make_boxes(rng, window.input_shape)
+    wide = np.tile(np.array([[0, 0, *window.output_shape]], np.int32), (len(boxes), 1))
+    weight = rng.standard_normal((16, 4, 3, 3)).astype(np.float32)
+    inputs = [make_values(rng, boxes, 4), boxes, wide, weight]
+    yield Case("conv into wider boxes", "IncrementalConv", inputs, window_attributes(window, ends))
+
+
+def pool_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Max and average, also with windows that ceil_mode hangs over the edge."""
+    specs = {name: (*spec, False) for name, spec in WINDOWS.items()}
+    specs["ceil"] = ((3, 3), (2, 2), (0, 0, 0, 0), (1, 1), (8, 10), True)
+    specs["ceil padded"] = ((3, 2), (2, 3), (1, 0, 1, 1), (1, 1), (8, 9), True)
+    for index, (title, spec) in enumerate(specs.items()):
+        window, ends = make_window(*spec)
+        channels = (1, 3, 16, 33)[index % 4]
+        boxes = make_boxes(rng, window.input_shape)
+        x = make_values(rng, boxes, channels)
+        x0 = rng.standard_normal((*window.input_shape, channels)).astype(np.float32)
+        y0 = dense_max(x0, window)
+        after, attributes = geometry.window_boxes(boxes, window), window_attributes(window, ends)
+        yield Case(f"max pool {title}", "IncrementalMaxPool", [x, boxes, after, x0, y0], attributes)
+        for include in (0, 1):
+            extra = {**attributes, "count_include_pad": include}
+            yield Case(f"average pool {title} {include}", "IncrementalAveragePool", [x, boxes, after], extra)
+
+
+def dense_max(x0: np.ndarray, window: Window) -> np.ndarray:
+    """The base map of a MaxPool."""
+    y0 = np.full((*window.output_shape, x0.shape[2]), -np.inf, np.float32)
+    for oy, ox in np.ndindex(*window.output_shape):
+        for ky, kx in np.ndindex(*window.kernel):
+            y = oy * window.strides[0] - window.pads[0] + ky * window.dilations[0]
+            x = ox * window.strides[1] - window.pads[1] + kx * window.dilations[1]
+            if 0 <= y < x0.shape[0] and 0 <= x < x0.shape[1]:
+                y0[oy, ox] = np.maximum(y0[oy, ox], x0[y, x])
+    return y0
+
+
+def box_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """The ops on boxes alone, and ShrinkBoxes."""
+    for title, spec in WINDOWS.items():
+        window, ends = make_window(*spec)
+        boxes = make_boxes(rng, window.input_shape)
+        yield Case(f"window boxes {title}", "WindowBoxes", [boxes], window_attributes(window, ends))
+    parts = [make_boxes(rng, (9, 8)) for _ in range(3)]
+    yield Case("union of one", "UnionBoxes", parts[:1])
+    yield Case("union of three", "UnionBoxes", [parts[0], parts[1][::-1].copy(), parts[2]])
+    for shift in ((2, 1), (0, 0), (-2, -1)):
+        yield Case(f"translate {shift}", "TranslateBoxes", [parts[0]], {"shift": shift, "output_shape": (10, 9)})
+    for channels in (1, 3, 65):
+        boxes = make_boxes(rng, (9, 8), 12)
+        values = make_values(rng, boxes, channels)
+        values[rng.random(len(values)) < 0.8] = 0
+        values[len(values) // 2 :] = 0
+        values[-1, -1] = np.nan
+        yield Case(f"shrink {channels}", "ShrinkBoxes", [values, boxes])
+    yield Case("shrink nothing", "ShrinkBoxes", [np.zeros((0, 4), np.float32), np.zeros((0, 4), np.int32)])
+
+
+def pointwise_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Clip, LRN, scale, pad, add, concat."""
+    shape = (9, 8)
+    for channels in (1, 5, 16, 33):
+        boxes = make_boxes(rng, shape)
+        x = make_values(rng, boxes, channels)
+        z0 = rng.standard_normal((*shape, channels)).astype(np.float32)
+        yield Case(f"relu {channels}", "IncrementalClip", [x, boxes, z0])
+        yield Case(f"clip {channels}", "IncrementalClip", [x, boxes, z0], {"min": -0.25, "max": 0.5})
+        lrn = {"size": 5, "alpha": 0.1, "beta": 0.6, "bias": 1.5}
+        yield Case(f"lrn {channels}", "IncrementalLRN", [x, boxes, z0], lrn)
+        yield Case(f"lrn even {channels}", "IncrementalLRN", [x, boxes, z0], {**lrn, "size": 4})
+        scale = rng.standard_normal(channels).astype(np.float32)
+        yield Case(f"scale {channels}", "IncrementalScale", [x, scale])
+        for shift in ((2, 1), (-3, 0)):
+            moved = geometry.translate_boxes(boxes, shift, (10, 9))
+            yield Case(f"pad {shift} {channels}", "IncrementalPad", [x, boxes, moved], {"shift": shift})
+        others = make_boxes(rng, shape)[::-1].copy()
+        other = make_values(rng, others, channels)
+        hull = geometry.union_boxes([boxes, others])
+        for beta in (1.0, -1.0):
+            inputs = [x, boxes, other, others, hull]
+            yield Case(f"add {beta} {channels}", "IncrementalAdd", inputs, {"beta": beta})
+        thin = make_values(rng, others, 2)
+        yield Case(f"concat {channels}", "IncrementalConcat", [hull, x, boxes, thin, others, other, others])
+        yield Case(f"concat one {channels}", "IncrementalConcat", [boxes, x, boxes])
+
+
+def tail_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """The end of the spatial part, and base maps."""
+    for channels, columns in ((1, 1), (5, 4), (16, 130), (33, 256)):
+        shape = (5, 4)
+        boxes = make_boxes(rng, shape)
+        x = make_values(rng, boxes, channels)
+        weight = rng.standard_normal((20 * channels, columns)).astype(np.float32)
+        yield Case(f"gemm {channels}x{columns}", "IncrementalGemm", [x, boxes, weight], {"input_shape": shape})
+        yield Case(f"gap {channels}", "IncrementalGlobalAveragePool", [x, boxes], {"input_shape": shape})
+        t0 = rng.standard_normal((*shape, channels)).astype(np.float32)
+        for layout in ("NCHW", "NHWC"):
+            yield Case(f"densify {layout} {channels}", "Densify", [x, boxes, t0], {"layout": layout})
+            full = rng.standard_normal((1, 19, 21, channels)).astype(np.float32)
+            yield Case(f"base map {layout} {channels}", "BaseMap", [full], {"layout": layout, "tensor_name": "t"})
+
+
+def occlusion_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """The contract's inputs: boxes, patches, masks, chunks."""
+    shape, channels = (9, 8), 3
+    attributes = {"image_shape": shape, "channels": channels, "chunk": 4}
+    tau, eps = np.ones(1, np.float32), np.zeros(1, np.float32)
+    none, all_of = np.zeros((0, 0), np.float32), np.zeros(0, bool)
+    for count in (0, 1, 4, 9):
+        boxes = make_boxes(rng, shape)[:count]
+        rows = int(geometry.areas(boxes).sum())
+        patches = rng.standard_normal((rows, channels)).astype(np.float32)
+        mask = rng.random(rows) < 0.5
+        yield Case(f"chunks {count}", "OcclusionChunks", [boxes, none, all_of, tau, eps], attributes)
+        yield Case(f"chunks {count} with rows", "OcclusionChunks", [boxes, patches, mask, tau, eps], attributes)
+        image, baseline = (rng.standard_normal((*shape, channels)).astype(np.float32) for _ in range(2))
+        offsets = geometry.row_offsets(boxes)[:-1]
+        for title, own, chosen in (("", none, all_of), (" patches", patches, all_of), (" mask", none, mask)):
+            inputs = [image, baseline, own, chosen, boxes, offsets]
+            yield Case(f"occlusion {count}{title}", "OcclusionDelta", inputs)
+
+
+def cases() -> list[Case]:
+    """All of them, from one seed."""
+    rng = np.random.default_rng(20240731)
+    makers = (conv_cases, pool_cases, box_cases, pointwise_cases, tail_cases, occlusion_cases)
+    return [case for maker in makers for case in maker(rng)]

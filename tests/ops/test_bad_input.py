@@ -1,0 +1,113 @@
+"""Boxes come from callers: an op answers bad ones with an error that names the input, and never reads out of bounds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.ops.cases import Case, cases
+from tests.ops.running import run_cpu
+
+BY_OP: dict[str, Case] = {}
+for _case in cases():
+    if all(array.size for array in _case.inputs):
+        BY_OP.setdefault(_case.op, _case)
+
+BAD_BOXES = {
+    "negative start": (-1, 0, 2, 2),
+    "negative size": (0, 0, -1, 2),
+    "outside": (0, 0, 10_000, 10_000),
+    "overflowing": (2**31 - 1, 0, 2**31 - 1, 1),
+    "huge area": (0, 0, 2**31 - 1, 2**31 - 1),
+    "another row count": (0, 0, 1, 2),
+}
+
+
+def box_inputs(case: Case) -> list[int]:
+    return [i for i, a in enumerate(case.inputs) if a.dtype == np.int32 and a.ndim == 2 and a.shape[1] == 4]
+
+
+BOXES_ALONE = ("WindowBoxes", "UnionBoxes", "TranslateBoxes", "OcclusionChunks")
+NO_MAP = ("UnionBoxes", "TranslateBoxes")
+TARGETS = {
+    *(("IncrementalConv", 2), ("IncrementalMaxPool", 2), ("IncrementalAveragePool", 2)),
+    *(("IncrementalPad", 2), ("IncrementalAdd", 4), ("IncrementalConcat", 0)),
+}
+
+
+def is_bad(op: str, index: int, kind: str) -> bool:
+    """An op may be asked for any box of its output; and where it sees boxes alone, or no map, less can be wrong."""
+    if kind == "another row count":
+        return op not in BOXES_ALONE and (op, index) not in TARGETS
+    if kind in ("outside", "huge area"):
+        return op not in NO_MAP and (op, index) not in {
+            ("IncrementalPad", 2),
+            ("IncrementalAdd", 4),
+            ("IncrementalConcat", 0),
+        }
+    return True
+
+
+def pairs() -> list[tuple[str, int, str]]:
+    every = [(op, index, kind) for op, case in BY_OP.items() for index in box_inputs(case) for kind in BAD_BOXES]
+    return [pair for pair in every if is_bad(*pair)]
+
+
+@pytest.mark.parametrize(("op", "index", "kind"), pairs())
+def test_bad_boxes_are_refused(op: str, index: int, kind: str) -> None:
+    case = BY_OP[op]
+    inputs = [array.copy() for array in case.inputs]
+    boxes = inputs[index]
+    # Moved in beside a good box; where an op sees boxes alone, a small one is no error.
+    boxes[0] = BAD_BOXES[kind]
+    with pytest.raises(Exception, match="krypton"):
+        run_cpu(replace(case, inputs=inputs))
+
+
+@pytest.mark.parametrize("op", BY_OP)
+def test_wrong_shapes_are_refused(op: str) -> None:
+    case = BY_OP[op]
+    for index, array in enumerate(case.inputs):
+        inputs = list(case.inputs)
+        inputs[index] = array[None]
+        with pytest.raises(Exception, match="krypton|rank|Rank"):
+            run_cpu(replace(case, inputs=inputs))
+
+
+@pytest.mark.parametrize("op", [op for op, case in BY_OP.items() if box_inputs(case)])
+def test_fuzzed_boxes_give_a_result_or_an_error(op: str) -> None:
+    rng = np.random.default_rng(7)
+    case = BY_OP[op]
+    survived = 0
+    for _ in range(40):
+        inputs = [array.copy() for array in case.inputs]
+        for index in box_inputs(case):
+            rows = int(rng.integers(0, len(inputs[index])))
+            column = int(rng.integers(0, 4))
+            inputs[index][rows, column] += int(rng.choice([-1, 1, 2, 7, 2**30, -(2**31)]))
+        try:
+            run_cpu(replace(case, inputs=inputs))
+            survived += 1
+        except Exception as error:
+            assert "krypton" in str(error)
+    assert survived < 40
+
+
+@pytest.mark.parametrize(("index", "value"), [(3, 0.5), (4, 0.01), (3, np.nan)])
+def test_thresholds_are_refused_until_they_are_built(index: int, value: float) -> None:
+    case = BY_OP["OcclusionChunks"]
+    inputs = list(case.inputs)
+    inputs[index] = np.full(1, value, np.float32)
+    with pytest.raises(Exception, match="krypton_tau|krypton_eps"):
+        run_cpu(replace(case, inputs=inputs))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_base_maps_are_finite(value: float) -> None:
+    case = BY_OP["BaseMap"]
+    tensor = case.inputs[0].copy()
+    tensor.reshape(-1)[-1] = value
+    with pytest.raises(Exception, match="NaN or an infinity"):
+        run_cpu(replace(case, inputs=[tensor]))
