@@ -69,7 +69,7 @@ SCHEMAS: tuple[OpSchema, ...] = (
     OpSchema("UnionBoxes", ("boxes:int32*",), ("y_boxes:int32",)),
     OpSchema("TranslateBoxes", ("boxes:int32",), ("y_boxes:int32",), ("shift", "output_shape")),
     OpSchema("ShrinkBoxes", ("X:float", "boxes:int32"), ("Y:float", "y_boxes:int32")),
-    OpSchema("IncrementalPad", ("X:float", "x_boxes:int32", "y_boxes:int32"), ("Y:float",), ("shift",)),
+    OpSchema("IncrementalPad", ("X:float", "x_boxes:int32", "y_boxes:int32"), ("Y:float",), ("shift", "output_shape")),
     OpSchema(
         "IncrementalConv",
         ("X:float", "x_boxes:int32", "y_boxes:int32", "W:float", "Z0:float?"),

@@ -48,7 +48,7 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     output = make_delta(node, x.values, x.boxes, x.layout)
     attributes = {"shift": begins, "output_shape": output.map_shape}
     boxes = context.emit("TranslateBoxes", [x.boxes], attributes, f"{name}.boxes")
-    values = context.emit("IncrementalPad", [x.values, x.boxes, boxes], {"shift": begins}, f"{name}.delta")
+    values = context.emit("IncrementalPad", [x.values, x.boxes, boxes], attributes, f"{name}.delta")
     return make_delta(node, values, boxes, x.layout)
 
 

@@ -101,11 +101,11 @@ def _read_large(
         offset, stored = next(places)
         if stored != size:
             raise ValueError(f"tensor '{tensor.name}' holds {stored} bytes, its shape needs {size}")
-        array = np.empty(tuple(tensor.dims), dtype)
         file.seek(offset)
-        if file.readinto(memoryview(array).cast("B")) != size:  # type: ignore[attr-defined]
+        array = np.fromfile(file, dtype, size // dtype.itemsize)
+        if array.nbytes != size:
             raise EOFError(f"tensor '{tensor.name}' is cut off")
-        large[tensor.name] = array
+        large[tensor.name] = array.reshape(tuple(tensor.dims))
     return large
 
 

@@ -1,5 +1,6 @@
 #include "common/boxes.h"
 
+#include <algorithm>
 #include <string>
 
 namespace krypton {
@@ -85,14 +86,26 @@ Box* WriteBoxes(Ort::KernelContext& context, size_t index, int64_t count) {
   return reinterpret_cast<Box*>(context.GetOutput(index, {count, 4}).GetTensorMutableData<int32_t>());
 }
 
-void CheckInside(const BoxList& inner, const BoxList& outer, const char* inner_name, const char* outer_name) {
-  CheckSameCount(inner, outer, inner_name, outer_name);
-  for (int64_t b = 0; b < inner.count; ++b) {
-    const Box &i = inner[b], &o = outer[b];
-    if (i.empty()) continue;
-    if (i.y0 < o.y0 || i.x0 < o.x0 || i.y1() > o.y1() || i.x1() > o.x1()) {
-      Fail(std::string(inner_name) + ": box " + std::to_string(b) + " " + BoxText(i) + " does not lie inside " +
-           outer_name + "'s " + BoxText(o));
+Box Hull(const Box& a, const Box& b) {
+  if (a.empty()) return b;
+  if (b.empty()) return a;
+  const int32_t y0 = std::min(a.y0, b.y0), x0 = std::min(a.x0, b.x0);
+  return {y0, x0, static_cast<int32_t>(std::max(a.y1(), b.y1()) - y0),
+          static_cast<int32_t>(std::max(a.x1(), b.x1()) - x0)};
+}
+
+void CheckHull(const BoxList& hull, const std::vector<BoxList>& parts) {
+  for (const BoxList& part : parts) CheckSameCount(part, hull, "boxes", "y_boxes");
+  for (int64_t b = 0; b < hull.count; ++b) {
+    Box expected{0, 0, 0, 0};
+    for (const BoxList& part : parts) expected = Hull(expected, part[b]);
+    const Box& found = hull[b];
+    const bool same = found.empty() ? expected.empty()
+                                    : found.y0 == expected.y0 && found.x0 == expected.x0 && found.h == expected.h &&
+                                          found.w == expected.w;
+    if (!same) {
+      Fail("y_boxes: box " + std::to_string(b) + " is " + BoxText(found) + ", expected the hull of the inputs' " +
+           BoxText(expected));
     }
   }
 }

@@ -53,8 +53,11 @@ BaseMap ReadBaseMap(const Ort::KernelContext& context, size_t index, const char*
 float* WriteValues(Ort::KernelContext& context, size_t index, int64_t rows, int64_t channels);
 Box* WriteBoxes(Ort::KernelContext& context, size_t index, int64_t count);
 
-// Every box of `inner` lies inside the box of the same position in `outer`.
-void CheckInside(const BoxList& inner, const BoxList& outer, const char* inner_name, const char* outer_name);
+Box Hull(const Box& a, const Box& b);
+
+// Every box of `hull` is the hull of the boxes of the same position in `parts`: no larger, so that a caller's boxes
+// cannot ask for more rows than the parts have room for.
+void CheckHull(const BoxList& hull, const std::vector<BoxList>& parts);
 void CheckSameCount(const BoxList& a, const BoxList& b, const char* a_name, const char* b_name);
 void CheckMap(const BaseMap& map, const char* name, MapShape shape, int64_t channels);
 

@@ -24,9 +24,9 @@ struct IncrementalConcat : KernelBase<IncrementalConcat> {
     for (size_t i = 1; i < count; i += 2) {
       boxes.push_back(ReadBoxes(context, i + 1, "boxes"));
       values.push_back(ReadValues(context, i, "X", boxes.back()));
-      CheckInside(boxes.back(), y_boxes, "boxes", "y_boxes");
       channels += values.back().channels;
     }
+    CheckHull(y_boxes, boxes);
     float* out = WriteValues(context, 0, y_boxes.rows(), channels);
     ForEachPixel(context, y_boxes, [&](int64_t b, int64_t py, int64_t px, int64_t row) {
       float* y = out + row * channels;

@@ -12,10 +12,13 @@ struct IncrementalPad : KernelBase<IncrementalPad> {
   static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32}, kOutputs[] = {kFloat};
 
   explicit IncrementalPad(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), shift_(AttributeList<int64_t>(info, "shift", 2)) {}
+      : KernelBase(info),
+        shift_(AttributeList<int64_t>(info, "shift", 2)),
+        shape_(AttributeList<int64_t>(info, "output_shape", 2)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes"), y_boxes = ReadBoxes(context, 2, "y_boxes");
+    const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes"),
+                  y_boxes = ReadBoxes(context, 2, "y_boxes", {shape_[0], shape_[1]});
     CheckSameCount(x_boxes, y_boxes, "x_boxes", "y_boxes");
     const Values x = ReadValues(context, 0, "X", x_boxes);
     float* out = WriteValues(context, 0, y_boxes.rows(), x.channels);
@@ -30,7 +33,7 @@ struct IncrementalPad : KernelBase<IncrementalPad> {
   }
 
  private:
-  std::vector<int64_t> shift_;
+  std::vector<int64_t> shift_, shape_;
 };
 
 }  // namespace

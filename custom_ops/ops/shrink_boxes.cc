@@ -11,7 +11,7 @@ namespace krypton {
 namespace {
 
 // The hull of the non-zero rows, found from the outside in: a full box costs little more than its rim.
-Box Hull(const Values& values, const Box& box, int64_t first_row) {
+Box NonzeroHull(const Values& values, const Box& box, int64_t first_row) {
   const Kernels& kernels = ActiveKernels();
   const int64_t channels = values.channels;
   const auto any_in_rows = [&](int64_t y, int64_t x0, int64_t x1) {
@@ -45,7 +45,7 @@ struct ShrinkBoxes : KernelBase<ShrinkBoxes> {
     Box* out_boxes = WriteBoxes(context, 1, boxes.count);
     ParallelRanges(context, boxes.count, 4, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
-        out_boxes[b] = boxes[b].empty() ? Box{0, 0, 0, 0} : Hull(values, boxes[b], boxes.offsets[b]);
+        out_boxes[b] = boxes[b].empty() ? Box{0, 0, 0, 0} : NonzeroHull(values, boxes[b], boxes.offsets[b]);
       }
     });
     std::vector<int64_t> offsets(static_cast<size_t>(boxes.count) + 1, 0);

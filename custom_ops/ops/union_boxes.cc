@@ -1,20 +1,10 @@
 // UnionBoxes: the hull of several boxes per position (geometry.union_boxes).
-#include <algorithm>
-
 #include "common/boxes.h"
 #include "common/op.h"
 #include "ops/ops.h"
 
 namespace krypton {
 namespace {
-
-Box Hull(const Box& a, const Box& b) {
-  if (a.empty()) return b;
-  if (b.empty()) return a;
-  const int32_t y0 = std::min(a.y0, b.y0), x0 = std::min(a.x0, b.x0);
-  return {y0, x0, static_cast<int32_t>(std::max(a.y1(), b.y1()) - y0),
-          static_cast<int32_t>(std::max(a.x1(), b.x1()) - x0)};
-}
 
 struct UnionBoxes : KernelBase<UnionBoxes> {
   static constexpr const char* kName = "UnionBoxes";

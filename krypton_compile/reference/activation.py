@@ -30,4 +30,5 @@ def clip_delta(delta: Floats, base: Floats, low: float, high: float) -> Floats:
     """The clip rule, row by row, in the order of operations that the kernels follow."""
     lower, upper = np.float32(low), np.float32(high)
     clipped = np.minimum(np.maximum(base, lower), upper)
-    return np.minimum(np.maximum(delta + (base - clipped), lower - clipped), upper - clipped)
+    moved: Floats = np.minimum(np.maximum(delta + (base - clipped), lower - clipped), upper - clipped)
+    return moved

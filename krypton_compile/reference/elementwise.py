@@ -8,6 +8,8 @@ The linear ones apply to the delta alone; where boxes differ, a delta is zero ou
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from onnx.reference.op_run import OpRun
@@ -22,9 +24,11 @@ class IncrementalPad(OpRun):
 
     op_domain = DOMAIN
 
-    def _run(self, X: Floats, x_boxes: Boxes, y_boxes: Boxes, shift: list[int]) -> tuple[Floats]:
+    def _run(
+        self, X: Floats, x_boxes: Boxes, y_boxes: Boxes, shift: list[int], output_shape: list[int]
+    ) -> tuple[Floats]:
         check_boxes("x_boxes", x_boxes)
-        check_boxes("y_boxes", y_boxes)
+        check_boxes("y_boxes", y_boxes, (output_shape[0], output_shape[1]))
         targets = y_boxes.astype(np.int64) - [shift[0], shift[1], 0, 0]
         moved = (
             read_box(picture, box, target)
@@ -63,7 +67,7 @@ class IncrementalConcat(OpRun):
 
     op_domain = DOMAIN
 
-    def _run(self, y_boxes: Boxes, *rest: npt.NDArray[np.generic]) -> tuple[Floats]:
+    def _run(self, y_boxes: Boxes, *rest: Any) -> tuple[Floats]:
         if not rest or len(rest) % 2:
             raise ValueError(f"expected pairs of values and boxes after y_boxes, found {len(rest)} inputs")
         parts = zip(rest[::2], rest[1::2], strict=True)

@@ -92,4 +92,5 @@ def window_divisors(window: Window, before: Pair, after: Pair) -> npt.NDArray[np
         positions = np.stack([tap_positions(window, axis, tap) for tap in range(window.kernel[axis])])
         counted = (positions >= -before[axis]) & (positions < window.input_shape[axis] + after[axis])
         counts.append(counted.sum(axis=0, dtype=np.int64))
-    return np.maximum(counts[0][:, None] * counts[1][None, :], 1)
+    divisors: npt.NDArray[np.int64] = np.maximum(counts[0][:, None] * counts[1][None, :], 1)
+    return divisors

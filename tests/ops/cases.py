@@ -199,7 +199,12 @@ def pointwise_cases(rng: np.random.Generator) -> Iterator[Case]:
         yield Case(f"scale {channels}", "IncrementalScale", [x, scale])
         for shift in ((2, 1), (-3, 0)):
             moved = geometry.translate_boxes(boxes, shift, (10, 9))
-            yield Case(f"pad {shift} {channels}", "IncrementalPad", [x, boxes, moved], {"shift": shift})
+            yield Case(
+                f"pad {shift} {channels}",
+                "IncrementalPad",
+                [x, boxes, moved],
+                {"shift": shift, "output_shape": (10, 9)},
+            )
         others = make_boxes(rng, shape)[::-1].copy()
         other = make_values(rng, others, channels)
         hull = geometry.union_boxes([boxes, others])

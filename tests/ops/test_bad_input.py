@@ -32,8 +32,7 @@ def box_inputs(case: Case) -> list[int]:
 BOXES_ALONE = ("WindowBoxes", "UnionBoxes", "TranslateBoxes", "OcclusionChunks")
 NO_MAP = ("UnionBoxes", "TranslateBoxes")
 TARGETS = {
-    *(("IncrementalConv", 2), ("IncrementalMaxPool", 2), ("IncrementalAveragePool", 2)),
-    *(("IncrementalPad", 2), ("IncrementalAdd", 4), ("IncrementalConcat", 0)),
+    *(("IncrementalConv", 2), ("IncrementalMaxPool", 2), ("IncrementalAveragePool", 2), ("IncrementalPad", 2)),
 }
 
 
@@ -41,13 +40,7 @@ def is_bad(op: str, index: int, kind: str) -> bool:
     """An op may be asked for any box of its output; and where it sees boxes alone, or no map, less can be wrong."""
     if kind == "another row count":
         return op not in BOXES_ALONE and (op, index) not in TARGETS
-    if kind in ("outside", "huge area"):
-        return op not in NO_MAP and (op, index) not in {
-            ("IncrementalPad", 2),
-            ("IncrementalAdd", 4),
-            ("IncrementalConcat", 0),
-        }
-    return True
+    return op not in NO_MAP or kind in ("negative start", "negative size")
 
 
 def pairs() -> list[tuple[str, int, str]]:
@@ -72,7 +65,7 @@ def test_wrong_shapes_are_refused(op: str) -> None:
     for index, array in enumerate(case.inputs):
         inputs = list(case.inputs)
         inputs[index] = array[None]
-        with pytest.raises(Exception, match="krypton|rank|Rank"):
+        with pytest.raises(Exception, match=r"krypton|rank|Rank"):
             run_cpu(replace(case, inputs=inputs))
 
 
@@ -91,7 +84,7 @@ def test_fuzzed_boxes_give_a_result_or_an_error(op: str) -> None:
             run_cpu(replace(case, inputs=inputs))
             survived += 1
         except Exception as error:
-            assert "krypton" in str(error)
+            assert "krypton" in str(error)  # noqa: PT017 - either outcome is right, but not every error
     assert survived < 40
 
 
@@ -100,7 +93,7 @@ def test_thresholds_are_refused_until_they_are_built(index: int, value: float) -
     case = BY_OP["OcclusionChunks"]
     inputs = list(case.inputs)
     inputs[index] = np.full(1, value, np.float32)
-    with pytest.raises(Exception, match="krypton_tau|krypton_eps"):
+    with pytest.raises(Exception, match=r"krypton_tau|krypton_eps"):
         run_cpu(replace(case, inputs=inputs))
 
 
