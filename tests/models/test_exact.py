@@ -1,4 +1,4 @@
-"""The five networks at native resolution and full width, both exporters, and the real models: exact at every position."""
+"""Five networks at native resolution and full width, both exporters, and the real models: exact at every position."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from tests.models.exactness import assert_spread, naive_model, sample_boxes, wor
 
 pytestmark = [pytest.mark.slow]
 
-TORCH = [(name, exporter) for name in ("resnet18", "mobilenet_v2", "inception_v3") for exporter in ("torchscript", "dynamo")]
+TORCH = [
+    (name, exporter) for name in ("resnet18", "mobilenet_v2", "inception_v3") for exporter in ("torchscript", "dynamo")
+]
 TORCH.append(("vgg16", "torchscript"))
 SIZES = {"inception_v3": 299}
 
