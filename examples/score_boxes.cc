@@ -31,7 +31,10 @@ namespace {
 
 // Patch positions row by row; windows at the far edges are cut off, so that every pixel is covered.
 std::vector<int32_t> OcclusionGrid(int64_t height, int64_t width, int64_t patch, int64_t stride) {
-  const auto starts = [&](int64_t size) { return (size - patch + stride - 1) / stride + 1; };
+  // The second bound matters where the stride is larger than the patch.
+  const auto starts = [&](int64_t size) {
+    return std::min((size - patch + stride - 1) / stride + 1, (size + stride - 1) / stride);
+  };
   std::vector<int32_t> boxes;
   for (int64_t i = 0; i < starts(height); ++i) {
     for (int64_t j = 0; j < starts(width); ++j) {
