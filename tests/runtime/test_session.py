@@ -1,0 +1,247 @@
+"""OcclusionSession: what it computes, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from krypton_compile import compile, get_library_path
+from krypton_compile.errors import LibraryError, ModelError, OcclusionError
+from krypton_compile.runtime import OcclusionSession
+
+SHAPE = (1, 3, 20, 24)
+TOLERANCE = 1e-6
+"""Probabilities of a small network: two orders above float32 rounding."""
+
+
+def small_model() -> onnx.ModelProto:
+    rng = np.random.default_rng(0)
+    weights = {
+        "w1": rng.standard_normal((8, 3, 3, 3)) / 4,
+        "b1": rng.standard_normal(8) / 4,
+        "w2": rng.standard_normal((12, 8, 3, 3)) / 8,
+        "w3": rng.standard_normal((5, 12 * 5 * 6)) / 8,
+        "b3": rng.standard_normal(5),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w1", "b1"], ["c1"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c1"], ["r1"]),
+        helper.make_node("MaxPool", ["r1"], ["p1"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["p1", "w2"], ["c2"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c2"], ["r2"]),
+        helper.make_node("Flatten", ["r2"], ["f"]),
+        helper.make_node("Gemm", ["f", "w3", "b3"], ["logit"], transB=1),
+        helper.make_node("Softmax", ["logit"], ["probability"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *SHAPE[1:]])],
+        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N", 5])],
+        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("session") / "small.krypton.onnx"
+    compile(small_model(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def session(compiled: Path) -> OcclusionSession:
+    return OcclusionSession(compiled, threads=2)
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)
+
+
+def naive(images: np.ndarray) -> np.ndarray:
+    return ort.InferenceSession(small_model().SerializeToString()).run(None, {"x": images})[0]
+
+
+def test_scores_are_those_of_really_occluded_images(session: OcclusionSession, image: np.ndarray) -> None:
+    boxes = np.array([(0, 0, 20, 24), (3, 4, 5, 6), (0, 0, 0, 0), (19, 23, 1, 1), (3, 4, 5, 6)])
+    occluded = np.repeat(image, len(boxes), axis=0)
+    for row, (y, x, h, w) in enumerate(boxes):
+        occluded[row, :, y : y + h, x : x + w] = 0.25
+    np.testing.assert_allclose(session.score_boxes(image, boxes, 0.25), naive(occluded), atol=TOLERANCE)
+
+
+def test_patches_and_mask_replace_their_own_pixels(session: OcclusionSession, image: np.ndarray) -> None:
+    rng = np.random.default_rng(2)
+    boxes = np.array([(1, 2, 4, 5), (0, 0, 0, 0), (10, 3, 2, 7)])
+    rows = 4 * 5 + 2 * 7
+    patches, mask = rng.standard_normal((rows, 3)).astype(np.float32), rng.random(rows) < 0.5
+    occluded, offset = np.repeat(image, 3, axis=0), 0
+    for row, (y, x, h, w) in enumerate(boxes):
+        for i in range(h * w):
+            if mask[offset + i]:
+                occluded[row, :, y + i // w, x + i % w] = patches[offset + i]
+        offset += h * w
+    found = session.score_boxes(image, boxes, patches=patches, mask=mask)
+    np.testing.assert_allclose(found, naive(occluded), atol=TOLERANCE)
+
+
+def test_both_ways_of_running_agree(compiled: Path, session: OcclusionSession, image: np.ndarray) -> None:
+    explanation = session.explain(image, patch_size=(5, 4), stride=3)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.register_custom_ops_library(get_library_path())
+    whole = ort.InferenceSession(str(compiled), options)
+    outputs = ["scores", "base_scores", "logits", "base_logits"]
+    feeds = {"x": image, "boxes": explanation.boxes, "baseline": np.zeros_like(image)}
+    scores, base, logits, base_logits = whole.run(outputs, feeds)
+    assert explanation.logits is not None
+    np.testing.assert_allclose(explanation.scores.reshape(scores.shape), scores, atol=TOLERANCE)
+    np.testing.assert_allclose(explanation.logits.reshape(logits.shape), logits, atol=10 * TOLERANCE)
+    np.testing.assert_allclose(explanation.base_scores, base[0], atol=TOLERANCE)
+    np.testing.assert_allclose(explanation.base_logits, base_logits[0], atol=10 * TOLERANCE)
+
+
+def test_no_boxes_give_no_scores(session: OcclusionSession, image: np.ndarray) -> None:
+    assert session.score_boxes(image, np.zeros((0, 4), np.int32)).shape == (0, 5)
+
+
+def test_a_baseline_equal_to_the_image_changes_nothing(session: OcclusionSession, image: np.ndarray) -> None:
+    explanation = session.explain(image, baseline=image, patch_size=8, stride=8)
+    assert explanation.changed == 0
+    assert not explanation.heatmap().any()
+
+
+def test_threads_options_and_progress_change_no_number(compiled: Path, image: np.ndarray) -> None:
+    calls: list[tuple[int, int]] = []
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    sessions = [OcclusionSession(compiled, threads=1), OcclusionSession(compiled, session_options=options)]
+    results = [s.explain(image, stride=2, progress=lambda *call: calls.append(call)) for s in sessions]
+    np.testing.assert_array_equal(results[0].scores, results[1].scores)
+    total = len(results[0].boxes)
+    assert calls[-1] == (total, total)
+    assert sorted(calls[: len(calls) // 2]) == calls[: len(calls) // 2]
+
+
+def test_an_interrupted_run_ends_at_once(session: OcclusionSession, image: np.ndarray) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.explain(image, stride=1, progress=stop)
+
+
+BAD = {
+    "float64 image": (lambda a: {"image": a.astype(np.float64)}, "float32"),
+    "image of another shape": (lambda a: {"image": a[:, :, :-1]}, "shape"),
+    "NaN in the image": (lambda a: {"image": np.where(a == a.max(), np.nan, a)}, "finite"),
+    "infinity in the image": (lambda a: {"image": np.where(a == a.max(), np.inf, a)}, "finite"),
+    "baseline of another shape": (lambda a: {"baseline": a[0]}, "baseline"),
+    "NaN baseline": (lambda a: {"baseline": float("nan")}, "baseline"),
+    "float boxes": (lambda a: {"boxes": [[0.5, 0, 4, 4]]}, "boxes"),
+    "boxes of three numbers": (lambda a: {"boxes": [[0, 0, 4]]}, "boxes"),
+    "negative box": (lambda a: {"boxes": [[-1, 0, 4, 4]]}, "inside the image"),
+    "box outside": (lambda a: {"boxes": [[0, 0, 1, 1], [18, 0, 4, 4]]}, "row 1"),
+    "patches of another size": (lambda a: {"patches": np.zeros((3, 3), np.float32)}, "patches"),
+    "mask of another dtype": (lambda a: {"mask": np.zeros(16, np.uint8)}, "mask"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_arguments_are_refused_by_name(session: OcclusionSession, image: np.ndarray, kind: str) -> None:
+    change, message = BAD[kind]
+    arguments = {"image": image, "boxes": [[0, 0, 4, 4]], "baseline": 0.0, **change(image)}
+    with pytest.raises(OcclusionError, match=message):
+        session.run(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"patch_size": 21}, "exceeds"),
+        ({"stride": 0}, "stride"),
+        ({"patch_size": 0}, "patch"),
+        ({"patch_size": (1, 2, 3)}, "patch_size"),
+        ({"target": 5}, "class from 0 to 4"),
+        ({"target": -1}, "class from 0 to 4"),
+    ],
+)
+def test_bad_explanations_are_refused(session: OcclusionSession, image: np.ndarray, options, message) -> None:
+    with pytest.raises(OcclusionError, match=message):
+        session.explain(image, **options)
+
+
+CONTRACT = {
+    "image dtype": lambda f: {**f, "x": f["x"].astype(np.float64)},
+    "image shape": lambda f: {**f, "x": f["x"][:, :, 1:]},
+    "boxes dtype": lambda f: {**f, "boxes": f["boxes"].astype(np.int64)},
+    "boxes shape": lambda f: {**f, "boxes": f["boxes"][:, :3]},
+    "box outside": lambda f: {**f, "boxes": np.array([[0, 0, 21, 1]], np.int32)},
+    "box negative": lambda f: {**f, "boxes": np.array([[0, -1, 2, 1]], np.int32)},
+    "baseline shape": lambda f: {**f, "baseline": f["baseline"][:, :, 1:]},
+    "baseline NaN": lambda f: {**f, "baseline": np.full_like(f["baseline"], np.nan)},
+    "patches rows": lambda f: {**f, "patches": np.zeros((3, 3), np.float32)},
+    "patches channels": lambda f: {**f, "patches": np.zeros((16, 2), np.float32)},
+    "patches NaN": lambda f: {**f, "patches": np.full((16, 3), np.nan, np.float32)},
+    "mask rows": lambda f: {**f, "mask": np.zeros(3, bool)},
+    "mask dtype": lambda f: {**f, "mask": np.zeros(16, np.float32)},
+    "tau": lambda f: {**f, "krypton_tau": np.array([0.5], np.float32)},
+    "eps": lambda f: {**f, "krypton_eps": np.array([0.1], np.float32)},
+    "tau shape": lambda f: {**f, "krypton_tau": np.ones((1, 1), np.float32)},
+}
+
+
+@pytest.mark.parametrize("kind", CONTRACT)
+def test_the_file_itself_refuses_bad_inputs(compiled: Path, image: np.ndarray, kind: str) -> None:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.register_custom_ops_library(get_library_path())
+    whole = ort.InferenceSession(str(compiled), options)
+    good = {"x": image, "boxes": np.array([[0, 0, 4, 4]], np.int32), "baseline": np.zeros_like(image)}
+    assert whole.run(["scores"], good)[0].shape == (1, 5)
+    with pytest.raises(Exception, match=r"[Ii]nvalid|[Uu]nexpected|krypton"):
+        whole.run(["scores"], CONTRACT[kind](good))
+
+
+def test_a_model_that_is_not_compiled_is_named(tmp_path: Path) -> None:
+    onnx.save(small_model(), tmp_path / "plain.onnx")
+    with pytest.raises(ModelError, match="krypton-compile"):
+        OcclusionSession(tmp_path / "plain.onnx")
+
+
+@pytest.mark.parametrize("kept", [0, 10, 1000, 20_000])
+def test_a_truncated_file_is_refused(compiled: Path, tmp_path: Path, kept: int) -> None:
+    (tmp_path / "cut.onnx").write_bytes(compiled.read_bytes()[:kept])
+    with pytest.raises(ModelError):
+        OcclusionSession(tmp_path / "cut.onnx")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="No such file"):
+        OcclusionSession(tmp_path / "none.onnx")
+
+
+def test_a_missing_library_is_named(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KRYPTON_OPS_LIBRARY", "/nowhere/libkrypton_ops.so")
+    with pytest.raises(LibraryError, match=r"/nowhere/libkrypton_ops\.so"):
+        OcclusionSession(compiled)
+
+
+def test_a_library_that_is_none_is_named(compiled: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "libkrypton_ops.so"
+    broken.write_bytes(b"no library")
+    script = f"from krypton_compile.runtime import OcclusionSession; OcclusionSession({str(compiled)!r})"
+    environment = {**os.environ, "KRYPTON_OPS_LIBRARY": str(broken)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert "LibraryError" in done.stderr
+    assert str(broken) in done.stderr
