@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
-from krypton_compile.passes.lowering import Delta, Form, LoweringContext, make_delta
+from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext, make_delta
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:
@@ -22,6 +22,8 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
         return _check_batch_normalization(node, context)
     forms = [context.forms.get(value) if value is not None else None for value in node.inputs]
     deltas = [form for form in forms if isinstance(form, Delta)]
+    if any(isinstance(form, Dense) for form in forms):
+        return "one of its inputs is dense"
     if len(deltas) == 2:
         if node.op_type not in ("Add", "Sub"):
             return f"{node.op_type} of two image-dependent maps has no rule yet"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from krypton_compile.geometry import Window
 from krypton_compile.interface import static_shape
 from krypton_compile.passes.lowering import (
     Delta,
@@ -29,14 +30,13 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
         return f"its input is {x.layout}"
     if len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
         return "its indices are used"
-    return None
+    return _check_ceil_mode(node, _window(node, x))
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rules above."""
     x, name = context.delta(node.inputs[0]), str(node.outputs[0].name)
-    output = static_shape(node.outputs[0])
-    window = read_window(node, node.attributes["kernel_shape"].as_ints(), x.map_shape, (output[2], output[3]))
+    window = _window(node, x)
     boxes = emit_window_boxes(context, x, window, name)
     attributes = dict(window_attributes(window))
     if node.op_type == "MaxPool":
@@ -56,3 +56,22 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
             f"{name}.delta",
         )
     return make_delta(node, values, boxes, "NCHW")
+
+
+def _window(node: ir.Node, x: Delta) -> Window:
+    output = static_shape(node.outputs[0])
+    return read_window(node, node.attributes["kernel_shape"].as_ints(), x.map_shape, (output[2], output[3]))
+
+
+def _check_ceil_mode(node: ir.Node, window: Window) -> str | None:
+    """Windows that ceil_mode hangs over the padding's end: onnxruntime's versions disagree on two of their details."""
+    include = "count_include_pad" in node.attributes and node.attributes["count_include_pad"].as_int()
+    ends = end_pads(node, window)
+    for axis in (0, 1):
+        start = (window.output_shape[axis] - 1) * window.strides[axis]
+        reach = window.dilations[axis] * (window.kernel[axis] - 1) + 1
+        if start >= window.input_shape[axis] + window.pads[axis]:
+            return "its last window starts in the padding; whether there is one depends on onnxruntime's version"
+        if include and start + reach > window.input_shape[axis] + window.pads[axis] + ends[axis]:
+            return "its last window ends beyond the padding; what it divides by depends on onnxruntime's version"
+    return None

@@ -1,0 +1,1 @@
+"""Tests of the compiler on small graphs."""

@@ -1,0 +1,107 @@
+"""Small graphs in onnx's text format, their weights seeded, and the check that compiling one keeps it exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx.parser
+import onnxruntime as ort
+from onnx import numpy_helper
+
+from krypton_compile import Report, compile, get_library_path
+
+BOUND = 1e-5
+"""DESIGN section 10: of max |score|, the base's or the position's own."""
+
+
+def parse(
+    body: str,
+    *,
+    image: str = "float[N,3,17,19] x",
+    scores: str = "float[N,5] y",
+    opset: int = 17,
+    **weights,
+) -> onnx.ModelProto:
+    """A model of ``body``; a weight is an array, or a shape to fill with seeded noise that keeps signal."""
+    text = f'<ir_version: 8, opset_import: ["" : {opset}]> small ({image}) => ({scores}) {{ {body} }}'
+    model = onnx.parser.parse_model(text)
+    rng = np.random.default_rng(len(body))
+    for name, value in weights.items():
+        array = value
+        if isinstance(value, tuple):
+            fan_in = max(1, int(np.prod(value[1:])))
+            array = (rng.standard_normal(value) * np.sqrt(2 / fan_in)).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+    return model
+
+
+def floats(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def ints(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+def random_boxes(shape: tuple[int, int], rng: np.random.Generator, count: int = 10) -> np.ndarray:
+    """Whole image, empty, corners, borders, one pixel, twice the same, then random ones."""
+    h, w = shape
+    rows = [(0, 0, h, w), (0, 0, 0, 0), (0, 0, 3, 3), (h - 3, w - 3, 3, 3), (0, w - 4, 2, 4), (h // 2, 0, 5, 2)]
+    rows += [(h // 2, w // 2, 1, 1), (0, 0, 3, 3), (h - 1, w // 3, 1, 6)]
+    for _ in range(count):
+        y, x = int(rng.integers(0, h)), int(rng.integers(0, w))
+        rows.append((y, x, int(rng.integers(1, h - y + 1)), int(rng.integers(1, w - x + 1))))
+    return np.array(rows, np.int32)
+
+
+def run_naive(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
+    """Scores of the original model, one image at a time: some models know no other batch."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return np.stack([session.run(None, {name: image[None]})[0].reshape(-1) for image in images])
+
+
+def run_compiled(model: onnx.ModelProto, feeds: dict[str, np.ndarray], outputs: list[str] | None = None):
+    """One session.run of a compiled model in plain onnxruntime."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.register_custom_ops_library(get_library_path())
+    return ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"]).run(outputs, feeds)
+
+
+def compile_and_check(model: onnx.ModelProto, layout: str = "NCHW", spread: bool = True, **options) -> Report:
+    """Compiles, runs all boxes in one call, compares with really occluded images; returns the report."""
+    compiled, report = compile(model, verify=False, **options)
+    rng = np.random.default_rng(3)
+    shape = [dim.dim_value or 1 for dim in compiled.graph.input[0].type.tensor_type.shape.dim]
+    image, baseline = (rng.standard_normal(shape).astype(np.float32) for _ in range(2))
+    size = (shape[2], shape[3]) if layout == "NCHW" else (shape[1], shape[2])
+    boxes = random_boxes(size, rng)
+    names = [value.name for value in compiled.graph.input]
+    found, base = run_compiled(compiled, {names[0]: image, names[1]: boxes, names[2]: baseline})[:2]
+    occluded = np.repeat(image, len(boxes), axis=0)
+    for row, (y, x, h, w) in enumerate(boxes):
+        area = (slice(y, y + h), slice(x, x + w))
+        index = (slice(None), *area) if layout == "NCHW" else (*area, slice(None))
+        occluded[(row, *index)] = baseline[(0, *index)]
+    expected = run_naive(model, occluded)
+    scale = np.maximum(np.abs(expected).max(axis=1), np.abs(base).max())
+    if spread:
+        assert (expected.max(axis=0) - expected.min(axis=0)).max() > 100 * BOUND * np.abs(base).max(), (
+            "scores do not spread"
+        )
+    error = np.abs(found - expected).max(axis=1) / scale
+    assert error.max() <= BOUND, f"box {boxes[error.argmax()]}: {error.max()} of the largest score"
+    return report
+
+
+def became(report: Report, op: str) -> set[str]:
+    """What the nodes of an op type became."""
+    return {layer.became for layer in report.layers if layer.op == op}
+
+
+def reasons(report: Report, op: str) -> str:
+    """Why nodes of an op type are not incremental."""
+    return "; ".join(layer.reason for layer in report.layers if layer.op == op)

@@ -1,0 +1,91 @@
+"""The compiled file: report, metadata, fused nodes, and each weight once."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from krypton_compile import compile
+from tests.passes.graphs import compile_and_check, parse
+
+
+def body_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    scan = next(node for node in model.graph.node if node.op_type == "Scan")
+    return list(next(attribute.g for attribute in scan.attribute if attribute.name == "body").node)
+
+
+def test_the_report_of_a_network_counted_by_hand() -> None:
+    # 6x6 image, 3x3 convolution without pads to 4x4, 2 maps of 1 channel; patch 2x2 at stride 2: 9 positions.
+    model = parse(
+        "c = Conv(x, w) g = GlobalAveragePool(c) y = Flatten(g)",
+        image="float[N,1,6,6] x",
+        scores="float[N,2] y",
+        w=(2, 1, 3, 3),
+    )
+    _, report = compile(model, patch_size=(2, 2), stride=(2, 2), verify=False)
+    conv = report.layers[0]
+    # On one axis patches at 0, 2, 4 change the outputs [0,2), [0,4), [2,4): widths 2, 4, 2, which read the patch
+    # with 3, 6 and 3 (output, tap) pairs.
+    assert report.positions == 9
+    assert conv.growth == (4, 4)
+    assert conv.multiply_adds == 16 * 9 * 2
+    assert conv.incremental_paper == pytest.approx((2 + 4 + 2) ** 2 * 9 * 2 / 9)
+    assert conv.incremental_overlap == pytest.approx((3 + 6 + 3) ** 2 * 2 / 9)
+    assert report.redundancy_paper == pytest.approx(9 * 16 / 64)
+    assert report.redundancy_overlap == pytest.approx(9 * 16 * 9 / 144)
+
+
+def test_metadata_leads_back_to_the_model() -> None:
+    model = parse("c = Conv<pads=[1,1,1,1]>(x, w) r = Relu(c) g = GlobalAveragePool(r) y = Flatten(g)", w=(5, 3, 3, 3))
+    model.graph.node[0].name = "stem"
+    compiled, _ = compile(model, verify=False)
+    about = json.loads(next(entry.value for entry in compiled.metadata_props if entry.key == "krypton"))
+    assert (about["image"], about["layout"], about["image_shape"], about["tau"], about["eps"]) == (
+        "x",
+        "NCHW",
+        [17, 19],
+        1,
+        0,
+    )
+    conv = next(node for node in body_nodes(compiled) if node.op_type == "IncrementalConv")
+    notes = {entry.key: entry.value for entry in conv.metadata_props}
+    assert notes["krypton.source"] == "stem"
+    assert notes["krypton.op"] == "Conv"
+    assert notes["krypton.growth"] == "17x17"
+    assert notes["krypton.tau"] == "1"
+
+
+def test_relu_is_fused_where_nobody_else_reads_the_convolution() -> None:
+    tail = "g = GlobalAveragePool(h) f = Flatten(g) y = Gemm(f, fw)"
+    fused = parse(f"c = Conv(x, w) h = Relu(c) {tail}", w=(8, 3, 3, 3), fw=(8, 5))
+    shared = parse(f"c = Conv(x, w) r = Relu(c) h = Add(r, c) {tail}", w=(8, 3, 3, 3), fw=(8, 5))
+    for model, clips, inputs in ((fused, 0, 5), (shared, 1, 4)):
+        compile_and_check(model)
+        nodes = body_nodes(compile(model, verify=False)[0])
+        assert sum(node.op_type == "IncrementalClip" for node in nodes) == clips
+        assert next(len(node.input) for node in nodes if node.op_type == "IncrementalConv") == inputs
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_each_weight_is_stored_once(transposed: int) -> None:
+    weight = (64, 2584) if transposed else (2584, 64)
+    model = parse(
+        "c = Conv<pads=[1,1,1,1]>(x, w0) r = Relu(c) f = Flatten(r) "
+        f"g = Gemm<transB={transposed}>(f, w) y = Gemm(g, v)",
+        w0=(8, 3, 3, 3),
+        w=weight,
+        v=(64, 5),
+    )
+    compile_and_check(model)
+    compiled, _ = compile(model, verify=False)
+    large = [tensor for tensor in compiled.graph.initializer if np.prod(tensor.dims) > 1000]
+    assert sorted(int(np.prod(tensor.dims)) for tensor in large) == [2584 * 64]
+    assert compiled.ByteSize() < model.ByteSize() * 1.1
+    contents = [
+        numpy_helper.to_array(tensor).tobytes() for tensor in compiled.graph.initializer if np.prod(tensor.dims) > 50
+    ]
+    assert len(contents) == len(set(contents))
