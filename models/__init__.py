@@ -1,1 +1,1 @@
-"""Real pretrained classifiers for tests, benchmarks and the demo: where they come from and how to feed them."""
+"""Real pretrained classifiers, torch networks and pictures for tests, benchmarks and the demo."""

@@ -1,54 +1,82 @@
-"""Exports the torch networks with both of torch's ONNX exporters, once, into the cache."""
+"""Exports the torch networks with both of torch's ONNX exporters."""
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Literal, get_args
 
 from models.fetch import cache_folder
 
-EXPORTERS = ("torchscript", "dynamo")
+Exporter = Literal["torchscript", "dynamo"]
+EXPORTERS: tuple[Exporter, ...] = get_args(Exporter)
+
+# Each exporter's home ground: the older one is frozen, the newer one writes 18 and converts from there.
+_OPSETS: dict[Exporter, int] = {"torchscript": 17, "dynamo": 18}
+_SOURCES = ("export.py", "torch_inception.py", "torch_layers.py", "torch_models.py")
 
 
-def exported(name: str, exporter: str = "torchscript", seed: int = 0) -> Path:
-    """Path of the ONNX file of ``torch_models.build(name)``; made on the first call."""
+def exported(name: str, exporter: Exporter = "torchscript", seed: int = 0) -> Path:
+    """Path of the exported network in the cache, its batch size free; made on the first call.
+
+    The file's name holds what its content depends on: torch's version and a hash of the definitions.
+    """
     import torch
 
-    target = cache_folder() / f"{name}-{exporter}-seed{seed}-torch{torch.__version__.split('+')[0]}.onnx"
+    sources = b"".join(Path(__file__).with_name(source).read_bytes() for source in _SOURCES)
+    version = f"torch{torch.__version__.split('+')[0]}-{hashlib.sha256(sources).hexdigest()[:8]}"
+    target = cache_folder() / f"{name}-{exporter}-seed{seed}-{version}.onnx"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as work:
             made = Path(work) / target.name
-            export(name, made, exporter, seed)
+            export(name, made, exporter, seed=seed)
             made.replace(target)
     return target
 
 
-def export(name: str, path: Path, exporter: str, seed: int = 0) -> None:
-    """Writes one file, weights inside, batch size free; input ``input``, output ``output``."""
+def export(
+    name: str,
+    path: str | Path,
+    exporter: Exporter = "torchscript",
+    opset: int | None = None,
+    dynamic_batch: bool = True,
+    *,
+    seed: int = 0,
+) -> None:
+    """Writes the network as one file, weights inside; input ``input``, output ``output``.
+
+    ``opset`` None takes the exporter's usual one; without ``dynamic_batch`` the batch size is 1.
+
+    Raises:
+        ValueError: no network or exporter of that name.
+    """
     import torch
 
     from models.torch_models import IMAGE_SIZES, build
 
-    size = IMAGE_SIZES[name]
-    model = build(name, seed)
-    names = {"input_names": ["input"], "output_names": ["output"]}
+    for kind, value, known in (("network", name, tuple(IMAGE_SIZES)), ("exporter", exporter, EXPORTERS)):
+        if value not in known:
+            raise ValueError(f"{kind} {value!r}; expected one of {', '.join(known)}")
+    dynamo = exporter == "dynamo"
+    # The newer exporter takes a batch of 1 for a constant, even where it is declared free.
+    batch = 2 if dynamo and dynamic_batch else 1
+    example = torch.zeros(batch, 3, IMAGE_SIZES[name], IMAGE_SIZES[name])
+    free = {0: "N"} if dynamic_batch else {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporters' own deprecations
-        if exporter == "dynamo":
-            batch = torch.export.Dim("N")
-            example = (torch.zeros(2, 3, size, size),)
-            torch.onnx.export(
-                model,
-                example,
-                path,
-                dynamo=True,
-                dynamic_shapes=({0: batch},),
-                external_data=False,
-                **names,
-            )
-        else:
-            axes = {"input": {0: "N"}, "output": {0: "N"}}
-            example = (torch.zeros(1, 3, size, size),)
-            torch.onnx.export(model, example, str(path), dynamo=False, opset_version=17, dynamic_axes=axes, **names)
+        warnings.simplefilter("ignore")  # the older exporter warns that it is old, both that torch's own parts are
+        torch.onnx.export(
+            build(name, seed),
+            (example,),
+            path,
+            input_names=["input"],
+            output_names=["output"],
+            opset_version=opset or _OPSETS[exporter],
+            dynamo=dynamo,
+            dynamic_shapes=({0: torch.export.Dim("N")},) if dynamo and dynamic_batch else None,
+            dynamic_axes={"input": free, "output": free} if not dynamo and dynamic_batch else None,
+            external_data=False,
+            verbose=False,
+        )

@@ -1,37 +1,33 @@
-"""How each real model wants its pictures."""
+"""How each model wants its pictures: the manifest's ``preprocessing``, carried out by the product's own code."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.runtime.preprocess import Preprocessing, prepare
-
-RECIPES: dict[str, Preprocessing] = {
-    "vgg16_tumour": Preprocessing(scale=255.0),
-    "squeezenet1_1": Preprocessing(
-        mean=(103.939, 116.779, 123.68), channel_order="BGR", resize="crop", short_side=256, interpolation="bilinear"
-    ),
-    "efficientnet_lite0": Preprocessing(
-        scale=1.0, mean=(127.0,), std=(128.0,), resize="crop", short_side=256, interpolation="bilinear"
-    ),
-    "torch": Preprocessing(
-        scale=255.0,
-        mean=(0.485, 0.456, 0.406),
-        std=(0.229, 0.224, 0.225),
-        resize="crop",
-        short_side=256,
-        interpolation="bilinear",
-    ),
-}
-
-SIZES = {"vgg16_tumour": (240, 240), "squeezenet1_1": (224, 224), "efficientnet_lite0": (224, 224)}
-LAYOUTS = {"vgg16_tumour": "NHWC"}
+from models.fetch import MANIFEST
 
 
-def load(name: str, path: Path) -> npt.NDArray[np.float32]:
-    """The picture as the model's input, float32 [1, ...]."""
-    layout = "NHWC" if LAYOUTS.get(name) == "NHWC" else "NCHW"
-    return prepare(path, RECIPES[name], SIZES[name], layout=layout).tensor
+def _recipe(table: dict[str, Any]) -> Preprocessing:
+    options: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    return Preprocessing(**options)
+
+
+_MODELS = {name: entry for name, entry in MANIFEST.items() if "preprocessing" in entry}
+
+RECIPES: dict[str, Preprocessing] = {name: _recipe(entry["preprocessing"]) for name, entry in _MODELS.items()}
+SIZES: dict[str, tuple[int, int]] = {name: tuple(entry["input"]["size"]) for name, entry in _MODELS.items()}
+LAYOUTS: dict[str, str] = {name: entry["input"]["layout"] for name, entry in _MODELS.items()}
+
+
+def load(name: str, path: str | Path) -> npt.NDArray[np.float32]:
+    """The picture as input of the manifest's model ``name``, float32 [1, H, W, 3] or [1, 3, H, W].
+
+    Raises:
+        OSError, ValueError: the file is missing or no picture.
+    """
+    return prepare(path, RECIPES[name], SIZES[name], layout=LAYOUTS[name]).tensor

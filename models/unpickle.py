@@ -1,4 +1,8 @@
-"""Pickles that may hold arrays and nothing else: any other class or function is refused."""
+"""Weights out of pickles that may hold arrays and nothing else.
+
+A pickle names functions that loading calls, so each unpickler here knows the few that its format needs,
+by their full names, and refuses all others.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +16,43 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+_NUMPY = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    # What an array's pickle calls; numpy itself has moved it from numpy.core to numpy._core.
+    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+}
 
-class _NumpyOnly(pickle.Unpickler):
+
+class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if module.split(".", maxsplit=1)[0] == "numpy" or (module, name) == ("_codecs", "encode"):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"refused: {module}.{name}")
+        return _known(_NUMPY, module, name)
 
 
 def load_arrays(path: Path) -> dict[str, Any]:
-    """A pickled dictionary of NumPy arrays."""
+    """A pickled dictionary that holds NumPy arrays."""
     with path.open("rb") as file:
-        content: dict[str, Any] = _NumpyOnly(file).load()
+        content: dict[str, Any] = _ArraysOnly(file).load()
     return content
 
 
-def _as_parts(*arguments: Any) -> tuple[Any, ...]:
-    return arguments[:4]
+def _tensor(storage: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> Any:
+    return storage, offset, shape, strides
+
+
+_TORCH = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch", "FloatStorage"): np.dtype("<f4"),
+    ("torch", "LongStorage"): np.dtype("<i8"),
+}
 
 
 class _TensorsOnly(pickle.Unpickler):
-    """Of a legacy torch file, tensors come out as (storage key, offset, shape, strides)."""
+    """Of a legacy torch file, a tensor comes out as ((dtype, storage key), offset, shape, strides)."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if name == "_rebuild_tensor_v2":
-            return _as_parts
-        if module == "torch" and name.endswith("Storage"):
-            return np.int64 if name == "LongStorage" else np.float32
-        raise pickle.UnpicklingError(f"refused: {module}.{name}")
+        return _known(_TORCH, module, name)
 
     def persistent_load(self, pid: Any) -> Any:
         _, dtype, key, *_ = pid
@@ -51,24 +62,29 @@ class _TensorsOnly(pickle.Unpickler):
 def load_state_dict(path: Path) -> dict[str, Array]:
     """The tensors of a legacy (not zipped) torch checkpoint, without torch.
 
-    The file is four pickles (magic number, protocol, system, tensors), the storage keys, then each
-    storage as an int64 count and its elements.
+    The file is four pickles (magic number, protocol, system, tensors), the list of storage keys, and
+    each storage as an int64 count and its elements.
     """
     with path.open("rb") as file:
-        for _ in range(3):
-            _TensorsOnly(file).load()
-        tensors = _TensorsOnly(file).load()
-        keys = _TensorsOnly(file).load()
+        _, _, _, tensors, keys = (_TensorsOnly(file).load() for _ in range(5))
         dtypes = {key: dtype for (dtype, key), *_ in tensors.values()}
         storages = {key: _read_storage(file, dtypes[key]) for key in keys}
     return {name: _view(storages[key], *rest) for name, ((_, key), *rest) in tensors.items()}
 
 
-def _read_storage(file: BinaryIO, dtype: Any) -> Array:
+def _read_storage(file: BinaryIO, dtype: np.dtype[Any]) -> Array:
     count = int.from_bytes(file.read(8), "little")
-    return np.frombuffer(file.read(count * np.dtype(dtype).itemsize), dtype)
+    return np.frombuffer(file.read(count * dtype.itemsize), dtype)
 
 
 def _view(storage: Array, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
-    steps = [stride * storage.itemsize for stride in strides]
-    return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps)
+    last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+    if min(offset, *shape, *strides, 0) < 0 or last >= storage.size:
+        raise pickle.UnpicklingError(f"tensor {shape} at {offset} leaves its {storage.size} elements; refused")
+    return np.lib.stride_tricks.as_strided(storage[offset:], shape, [stride * storage.itemsize for stride in strides])
+
+
+def _known(table: dict[tuple[str, str], Any], module: str, name: str) -> Any:
+    if (module, name) not in table:
+        raise pickle.UnpicklingError(f"{module}.{name} does not belong into a file of weights; refused")
+    return table[module, name]

@@ -63,7 +63,8 @@ def assert_same(case: Case, boxes: geometry.Boxes | None, dense: np.ndarray) -> 
 def make_window(rng: np.random.Generator, shape: tuple[int, int], pool: bool) -> dict[str, Any]:
     """Random window attributes that fit the map; a pool's pads stay below its kernel, as onnxruntime demands."""
     kernel = [int(k) for k in rng.integers(1, 6, 2)]
-    dilations = [int(d) if (k - 1) * d < size else 1 for d, k, size in zip(rng.integers(1, 4, 2), kernel, shape)]
+    wide = rng.integers(1, 4, 2).tolist()
+    dilations = [d if (k - 1) * d < size else 1 for d, k, size in zip(wide, kernel, shape, strict=True)]
     strides = [int(s) for s in rng.integers(1, 7, 2)]
     limits = [k if pool else 4 for k in (*kernel, *kernel)]
     pads = [int(rng.integers(0, min(limit, 4))) for limit in limits]
@@ -73,8 +74,10 @@ def make_window(rng: np.random.Generator, shape: tuple[int, int], pool: bool) ->
 def place(attributes: dict[str, Any], change: Change, dense: np.ndarray) -> tuple[dict[str, Any], geometry.Boxes]:
     """The window of the custom op, its output size as onnxruntime found it, and the output's boxes."""
     sizes = (dense.shape[2], dense.shape[3])
-    pairs = [tuple(attributes[name][:2]) for name in ("kernel_shape", "strides", "pads", "dilations")]
-    window = Window(*pairs, change.shape, sizes)
+    kernel, strides, pads, dilations = (
+        (attributes[name][0], attributes[name][1]) for name in ("kernel_shape", "strides", "pads", "dilations")
+    )
+    window = Window(kernel, strides, pads, dilations, change.shape, sizes)
     full = {**attributes, "input_shape": list(change.shape), "output_shape": list(sizes)}
     return full, geometry.window_boxes(change.boxes, window)
 
@@ -94,7 +97,7 @@ def test_conv_alone_and_with_the_clip_that_follows(seed: int) -> None:
 
     fused = replace(case, inputs=[*case.inputs, to_base(dense)])
     assert_same(fused, y_boxes, run_dense("Relu", [dense]))
-    low, high = np.float32(-0.25), np.float32(0.75)
+    low, high = np.array(-0.25, np.float32), np.array(0.75, np.float32)
     bounded = replace(fused, attributes={**attributes, "min": float(low), "max": float(high)})
     assert_same(bounded, y_boxes, run_dense("Clip", [dense, low, high]))
 
@@ -128,7 +131,7 @@ def test_ops_that_keep_each_pixel_in_its_place(seed: int) -> None:
     change = make_change(seed)
     boxes, inputs = change.boxes, [change.values, change.boxes, change.base]
     assert_same(Case("relu", "IncrementalClip", inputs), boxes, run_dense("Relu", [change.batch]))
-    low, high = np.float32(-0.5), np.float32(1.25)
+    low, high = np.array(-0.5, np.float32), np.array(1.25, np.float32)
     clip = Case("clip", "IncrementalClip", inputs, {"min": float(low), "max": float(high)})
     assert_same(clip, boxes, run_dense("Clip", [change.batch, low, high]))
     lrn = {"size": 5, "alpha": 0.3, "beta": 0.6, "bias": 1.5}
@@ -146,7 +149,7 @@ def test_ops_that_keep_each_pixel_in_its_place(seed: int) -> None:
 def test_pad_with_a_constant_and_crop(seed: int, pads: tuple[int, int, int, int]) -> None:
     change = make_change(seed)
     every = np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64)
-    dense = run_dense("Pad", [change.batch, every, np.float32(7)])
+    dense = run_dense("Pad", [change.batch, every, np.array(7, np.float32)])
     sizes = (dense.shape[2], dense.shape[3])
     moved = geometry.translate_boxes(change.boxes, pads[:2], sizes)
     attributes = {"shift": pads[:2], "output_shape": sizes}
