@@ -120,7 +120,8 @@ def overlapping_taps(source: Boxes, target: Boxes, window: Window) -> npt.NDArra
 def occlusion_grid(image_shape: Pair, patch: Pair, stride: Pair) -> Boxes:
     """Patch positions of an occlusion map, row by row; windows at the far edges are truncated.
 
-    ``ceil((size - patch) / stride) + 1`` positions an axis (Captum's count), so every pixel is covered.
+    ``ceil((size - patch) / stride) + 1`` positions an axis (Captum's count): every pixel is covered as long as
+    the stride is at most the patch. With a larger stride, positions that would start off the image are left out.
 
     Raises:
         ValueError: a patch or stride below 1, or a patch larger than the image.

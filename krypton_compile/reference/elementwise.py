@@ -8,6 +8,7 @@ The linear ones apply to the delta alone; where boxes differ, a delta is zero ou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ class IncrementalAdd(OpRun):
     def _run(
         self, A: Floats, a_boxes: Boxes, B: Floats, b_boxes: Boxes, y_boxes: Boxes, beta: float = 1.0
     ) -> tuple[Floats]:
+        check_hull(y_boxes, [a_boxes, b_boxes])
         left = read_hull("A", A, a_boxes, y_boxes)
         right = read_hull("B", B, b_boxes, y_boxes)
         check_map("B", right, left.shape)
@@ -70,6 +72,7 @@ class IncrementalConcat(OpRun):
     def _run(self, y_boxes: Boxes, *rest: Any) -> tuple[Floats]:
         if not rest or len(rest) % 2:
             raise ValueError(f"expected pairs of values and boxes after y_boxes, found {len(rest)} inputs")
+        check_hull(y_boxes, rest[1::2])
         parts = zip(rest[::2], rest[1::2], strict=True)
         return (
             np.concatenate(
@@ -100,17 +103,23 @@ class IncrementalLRN(OpRun):
         return (change.astype(np.float32),)
 
 
-def read_hull(name: str, values: Floats, boxes: Boxes, hull: Boxes) -> Floats:
-    """A delta on ``boxes`` as rows of ``hull``, which must contain them."""
-    check_boxes(f"{name}'s boxes", boxes)
+def check_hull(hull: Boxes, parts: Sequence[Boxes]) -> None:
+    """Raise ValueError unless each box of ``hull`` is just the hull of its parts: no row lost, none added."""
     check_boxes("y_boxes", hull)
+    for part in parts:
+        check_boxes("an input's boxes", part)
+        if len(part) != len(hull):
+            raise ValueError(f"an input has {len(part)} boxes, y_boxes has {len(hull)}")
+    expected = union_boxes(parts)
+    wrong = (hull != expected).any(axis=1) & ~(is_empty(hull) & is_empty(expected))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(f"y_boxes: box {row} is {hull[row].tolist()}, expected the hull {expected[row].tolist()}")
+
+
+def read_hull(name: str, values: Floats, boxes: Boxes, hull: Boxes) -> Floats:
+    """A delta on ``boxes`` as rows of ``hull``, zero where the box misses."""
     pictures = split(name, values, boxes)
-    if boxes.shape != hull.shape:
-        raise ValueError(f"{name}: {len(boxes)} boxes, but y_boxes has {len(hull)}")
-    lost = ~is_empty(boxes) & (union_boxes([boxes, hull]) != hull).any(axis=1)
-    if lost.any():
-        row = int(lost.argmax())
-        raise ValueError(f"{name}: box {row} is {boxes[row].tolist()}, not inside y_boxes' {hull[row].tolist()}")
     return join(
         (read_box(picture, box, target) for picture, box, target in zip(pictures, boxes, hull, strict=True)),
         values.shape[1],
