@@ -123,7 +123,10 @@ def _image_shape(image: ir.Value, image_size: tuple[int, int] | None, layout: st
     assert image.shape is not None
     dims: list[int | None] = [dim if isinstance(dim, int) and dim > 0 else None for dim in image.shape]
     if dims[0] not in (None, 1):
-        dims[0] = None  # a model traced with a fixed larger batch; compiled for one image
+        raise ModelError(
+            f"input '{image.name}' has the shape {image.shape}: expected a batch of 1 or of any size, found {dims[0]}. "
+            "Export the model with a dynamic batch axis."
+        )
     dims[0] = 1
     chosen = layout or ("NHWC" if dims[3] in (1, 3, 4) and dims[1] not in (1, 3, 4) else "NCHW")
     axes = (2, 3) if chosen == "NCHW" else (1, 2)

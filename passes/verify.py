@@ -12,7 +12,7 @@ import onnx
 import onnxruntime as ort
 
 from krypton_compile import geometry
-from krypton_compile.errors import VerificationError
+from krypton_compile.errors import LibraryError, VerificationError
 from krypton_compile.interface import Interface, static_shape
 from krypton_compile.library import get_library_path
 
@@ -35,10 +35,18 @@ def verify(original: onnx.ModelProto, compiled: onnx.ModelProto, interface: Inte
     boxes = _positions(interface, grid, rng)
     use_logits = interface.logits is not None and _has_tensor(original, str(interface.logits.name))
     target = interface.logits if use_logits and interface.logits is not None else interface.scores
-    reference = _reference_session(original, str(target.name))
-    expected = np.stack([_occluded_row(reference, image, box, interface) for box in boxes])
-    found = _compiled_rows(compiled, image, boxes, use_logits)
-    base = reference.run([target.name], {str(interface.image.name): image})[0].reshape(-1)
+    try:
+        reference = _reference_session(original, str(target.name))
+        expected = np.stack([_occluded_row(reference, str(target.name), image, box, interface) for box in boxes])
+        base = reference.run([target.name], {str(interface.image.name): image})[0].reshape(-1)
+    except Exception as error:  # onnxruntime's exceptions have no common base
+        raise VerificationError(f"the original model does not run in onnxruntime: {error}") from error
+    try:
+        found = _compiled_rows(compiled, image, boxes, use_logits)
+    except LibraryError:
+        raise
+    except Exception as error:
+        raise VerificationError(f"the compiled model does not run: {error} Please report this model.") from error
     is_probability = interface.logits is not None and not use_logits
     # A row is measured by the larger of its own scores and the base's: both went into it.
     scale = np.ones(len(boxes)) if is_probability else np.maximum(np.abs(expected).max(axis=1), np.abs(base).max())
@@ -78,7 +86,11 @@ def _reference_session(original: onnx.ModelProto, target: str) -> ort.InferenceS
 
 
 def _occluded_row(
-    session: ort.InferenceSession, image: npt.NDArray[np.float32], box: npt.NDArray[np.int32], interface: Interface
+    session: ort.InferenceSession,
+    output: str,
+    image: npt.NDArray[np.float32],
+    box: npt.NDArray[np.int32],
+    interface: Interface,
 ) -> npt.NDArray[np.float32]:
     y, x, h, w = (int(v) for v in box)
     occluded = image.copy()
@@ -86,7 +98,7 @@ def _occluded_row(
         occluded[:, :, y : y + h, x : x + w] = 0
     else:
         occluded[:, y : y + h, x : x + w, :] = 0
-    row = session.run([session.get_outputs()[-1].name], {str(interface.image.name): occluded})[0]
+    row = session.run([output], {str(interface.image.name): occluded})[0]
     return np.asarray(row, np.float32).reshape(-1)
 
 

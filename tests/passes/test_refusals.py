@@ -58,6 +58,7 @@ MODELS = {
         parse(f"{GOOD.replace('y =', 's =')} y = ArgMax<axis=1>(s)", scores="int64[N,1] y", **WEIGHTS),
         "float32",
     ),
+    "a batch of four": (good(image="float[4,3,17,19] x", scores="float[4,5] y"), "dynamic batch"),
     "symbolic size": (good(image="float[N,3,H,W] x"), "--image-size"),
     "no image in it": (parse("z = Relu(x) y = Identity(k)", scores="float[1,5] y", k=(1, 5)), "does not depend"),
 }
@@ -87,6 +88,12 @@ def test_a_model_that_would_differ_is_not_written(tmp_path: Path, capsys, monkey
     assert "differs from the original" in refused([str(tmp_path / "m.onnx")], tmp_path, capsys)
 
 
+def test_a_library_that_does_not_load(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx.save(good(), tmp_path / "m.onnx")
+    monkeypatch.setenv("KRYPTON_OPS_LIBRARY", str(tmp_path / "none.so"))
+    assert "none.so" in refused([str(tmp_path / "m.onnx")], tmp_path, capsys)
+
+
 def test_symbolic_size_with_a_size(tmp_path: Path, capsys) -> None:
     onnx.save(good(image="float[N,3,H,W] x"), tmp_path / "m.onnx")
     report = tmp_path / "report.json"
@@ -98,8 +105,10 @@ def test_symbolic_size_with_a_size(tmp_path: Path, capsys) -> None:
 
 def test_a_named_output_is_chosen() -> None:
     model = good(scores="float[N,5] y, float[N,8,1,1] g")
-    compiled, _ = compile(model, output_name="g")
-    assert compiled.graph.output[1].type.tensor_type.shape.dim[1].dim_value == 8
+    for name, classes in (("g", 8), ("y", 5)):
+        compiled, report = compile(model, output_name=name)
+        assert compiled.graph.output[1].type.tensor_type.shape.dim[1].dim_value == classes
+        assert report.verification.startswith("8 positions")
 
 
 @pytest.mark.parametrize("kind", ["bytes", "proto", "ir", "path"])
