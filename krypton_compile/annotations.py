@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 FORMAT_VERSION = 1
 
 MODEL_KEY = "krypton"
+SCAN_NODE = "krypton.positions"  # the Scan over chunks: where a runtime splits the file
+
 NODE_SOURCE = "krypton.source"  # name of the original node
 NODE_OP = "krypton.op"  # its op type
 NODE_GROWTH = "krypton.growth"  # largest box after this node for the reference patch, "h x w"

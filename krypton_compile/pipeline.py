@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from krypton_compile import geometry
+from krypton_compile import geometry, schemas
 from krypton_compile.annotations import MODEL_KEY, ModelAnnotation, write_model_annotation
 from krypton_compile.errors import ModelError
 from krypton_compile.interface import Interface, find_image, find_layout, find_logits, find_scores, static_shape
@@ -92,7 +92,7 @@ def compile(
     RemoveUnusedNodesPass()(graph_model)  # what base nodes were replaced, their weights above all
 
     graph_model.ir_version = IR_VERSION
-    graph.opset_imports["krypton"] = 1
+    graph.opset_imports[schemas.DOMAIN] = schemas.VERSION
     names = contract.names
     graph_model.metadata_props[MODEL_KEY] = write_model_annotation(
         ModelAnnotation(

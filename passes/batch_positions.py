@@ -17,11 +17,11 @@ import numpy as np
 import onnx_ir as ir
 
 from krypton_compile import schemas
+from krypton_compile.annotations import SCAN_NODE
 from krypton_compile.interface import Interface, static_shape
 from krypton_compile.passes.lower import OcclusionInputs, occluded
 from krypton_compile.passes.lowering import LoweringContext
 
-SCAN_NAME = "krypton.positions"
 _CONTRACT = ("boxes", "baseline", "patches", "mask", "scores", "base_scores", "logits", "base_logits")
 
 
@@ -95,7 +95,7 @@ def batch_positions(
     checked = [contract.boxes, contract.patches, contract.mask, contract.tau, contract.eps]
     split = ir.node("OcclusionChunks", checked, attributes, domain=schemas.DOMAIN, num_outputs=2, name="krypton.chunks")
     split.outputs[0].name, split.outputs[1].name = "krypton.chunks", "krypton.offsets"
-    scan = ir.node("Scan", split.outputs, {"num_scan_inputs": 2}, num_outputs=len(outputs), name=SCAN_NAME)
+    scan = ir.node("Scan", split.outputs, {"num_scan_inputs": 2}, num_outputs=len(outputs), name=SCAN_NODE)
     scan.attributes.add(ir.AttrGraph("body", body))
     graph.extend([split, scan])
     graph.outputs.clear()

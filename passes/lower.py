@@ -26,6 +26,7 @@ from krypton_compile.passes import (
 )
 from krypton_compile.passes.densify import densify, lower_dense
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext
+from krypton_compile.schemas import DOMAIN
 
 INCREMENTAL, DENSE, BASE_ONLY = "incremental", "dense", "base only"
 
@@ -101,7 +102,7 @@ def lower(context: LoweringContext, interface: Interface, inputs: OcclusionInput
     context.forms[image] = Delta(values, boxes, interface.layout, interface.channels, *interface.image_shape)
     outcomes = []
     for node in list(context.graph):
-        if node.domain == "krypton":
+        if node.domain == DOMAIN:
             continue
         context.source = node
         outcomes.append(_lower_node(node, context))

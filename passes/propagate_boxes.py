@@ -15,6 +15,7 @@ from krypton_compile import geometry
 from krypton_compile.annotations import NODE_EPS, NODE_GROWTH, NODE_SOURCE, NODE_TAU
 from krypton_compile.geometry import Boxes, Window
 from krypton_compile.interface import static_shape
+from krypton_compile.schemas import DOMAIN
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _box_op(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Boxes | None:
 
 
 def _boxes_of(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Boxes | None:
-    if node.domain != "krypton":
+    if node.domain != DOMAIN:
         return None
     own = [value for value in node.inputs if value is not None and value in boxes]
     # y_boxes is the last box input, but for IncrementalConcat, where it is the first.

@@ -18,12 +18,10 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from krypton_compile.annotations import MODEL_KEY, ModelAnnotation, read_model_annotation
+from krypton_compile.annotations import MODEL_KEY, SCAN_NODE, ModelAnnotation, read_model_annotation
 from krypton_compile.errors import ModelError
 from krypton_compile.runtime.model_file import ModelFile, read_model_file
-
-_SCAN = "krypton.positions"
-_DOMAIN = "krypton"
+from krypton_compile.schemas import DOMAIN
 
 Weights = dict[str, npt.NDArray[np.generic]]
 
@@ -63,9 +61,9 @@ def split(path: Path) -> Split:
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{path}: {error}") from error
     graph = model.graph
-    scan = next((node for node in graph.node if node.name == _SCAN), None)
+    scan = next((node for node in graph.node if node.name == SCAN_NODE), None)
     if scan is None:
-        raise ModelError(f"{path}: the compiled model has lost its Scan '{_SCAN}'; compile the original again")
+        raise ModelError(f"{path}: the compiled model has lost its Scan '{SCAN_NODE}'; compile the original again")
     body = next(attribute.g for attribute in scan.attribute if attribute.name == "body")
     given = {annotation.patches, annotation.mask}
     arrays = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in given}
@@ -118,7 +116,7 @@ def _part(
         array = file.large.get(used)
         if array is None:
             part.graph.initializer.append(tensor)
-        elif all(node.domain == _DOMAIN for node in nodes if used in node.input):
+        elif all(node.domain == DOMAIN for node in nodes if used in node.input):
             weights[used] = array
             part.graph.initializer.append(_stub(tensor, path))
         else:
