@@ -9,6 +9,7 @@
 //   };
 #pragma once
 
+#include <atomic>
 #include <exception>
 #include <iterator>
 #include <string>
@@ -78,14 +79,27 @@ struct Op : Ort::CustomOpBase<Op<Kernel>, Kernel, true> {
   }
 };
 
-// Calls body(i) for i in [0, count) on onnxruntime's intra-op pool. The body must not throw.
+// Calls body(i) for i in [0, count) on onnxruntime's intra-op pool, and throws what a body threw first.
 template <class Body>
 void ParallelFor(const Ort::KernelContext& context, int64_t count, const Body& body) {
   if (count == 1) return body(0);
-  if (count > 0) {
-    context.ParallelFor([](void* data, size_t i) { (*static_cast<const Body*>(data))(static_cast<int64_t>(i)); },
-                        static_cast<size_t>(count), 0, const_cast<Body*>(&body));
-  }
+  if (count < 1) return;
+  struct Shared {
+    const Body& body;
+    std::atomic_flag failed = ATOMIC_FLAG_INIT;
+    std::exception_ptr error{};
+  } shared{body};
+  context.ParallelFor(
+      [](void* data, size_t i) {
+        Shared& all = *static_cast<Shared*>(data);
+        try {
+          all.body(static_cast<int64_t>(i));
+        } catch (...) {
+          if (!all.failed.test_and_set()) all.error = std::current_exception();
+        }
+      },
+      static_cast<size_t>(count), 0, &shared);
+  if (shared.error) std::rethrow_exception(shared.error);
 }
 
 // Calls body(begin, end) on ranges of [0, total) of at least `grain`: few enough that handing

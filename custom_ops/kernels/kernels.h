@@ -6,9 +6,9 @@
 
 namespace krypton {
 
-// Packed weights are panels of 16 output columns, [panel][ky][kx][depth][16], for every ISA.
-constexpr int kPanel = 16;
-constexpr int kMaxPanels = 2;  // columns of one block: 32
+// Rows of one register tile, for every instruction set.
+constexpr int kTileRows = 6;
+constexpr int kMaxBlockColumns = 64;
 
 struct ConvRow {
   int64_t source;  // float offset in X of the first tap's pixel
@@ -17,17 +17,31 @@ struct ConvRow {
   int64_t pixel;   // absolute output pixel, y * W + x: the row of Z0
 };
 
-// One set of taps, some rows, one block of columns:
-//   Y[row, n] = sum over ky, kx, c of X[source + ky*pitch + kx*x_kx + c] * W[ky, kx, c, n]
-struct ConvBlock {
+// A stretch of the reduction that is contiguous in X and in W:
+// X[source + ky*pitch + x + k] * W[w + k*width + n], k < length.
+struct ConvSegment {
+  int64_t ky, x, w, length;
+};
+
+// Up to kTileRows rows, and for each segment the k at which any of them is non-zero. Where the lists are shared
+// (they name every k of a segment), all segments start at the same place.
+struct ConvTile {
   const ConvRow* rows;
   int64_t count;
+  const uint16_t* indices;
+  const int32_t* counts;
+};
+
+// Some tiles of one tap set, one block of columns: Y[row, n] = sum over segments and k as above.
+struct ConvBlock {
+  const ConvTile* tiles;
+  int64_t tile_count;
+  const ConvSegment* segments;
+  int64_t segment_count;
+  bool shared_indices;
   const float* x;
-  int64_t x_kx;                   // floats in X from one kx to the next
-  int64_t taps_y, taps_x, depth;  // sizes of the reduction
   const float* w;
-  int64_t w_ky, w_kx, w_panel;  // floats in W
-  int panels;
+  int64_t width;  // columns of this block of W, a multiple of the table's lanes
   float* y;
   int64_t y_stride;
   bool sequential;  // rows of y are 0, 1, 2, ... (scratch) instead of ConvRow::target
@@ -37,9 +51,18 @@ struct ConvBlock {
   float lo, hi;
 };
 
+// Lists that conv_block reads have this many entries of slack behind them: they are read ahead.
+constexpr int64_t kIndexSlack = 32;
+
 struct Kernels {
   const char* isa;
+  int lanes;          // floats of a vector; packed weights are padded to it
+  int block_columns;  // columns of a full block of packed weights, [ky][kx][depth][block_columns]
   void (*conv_block)(const ConvBlock&);
+  // Bit i of `bits` is set where x[i] is not zero (NaN counts), i < n; unused bits of the last word are zero.
+  void (*nonzero_bits)(const float* x, int64_t n, uint64_t* bits);
+  // Lists the set bits of `words` in order; writes up to kIndexSlack entries beyond them. Returns their number.
+  int32_t (*list_bits)(const uint64_t* words, int64_t n, uint16_t* indices);
   // The clip rule, with c = clip(z): y = min(max(d + (z - c), lo - c), hi - c). Where z and z + d lie
   // in one linear piece this is exactly d or 0.
   void (*clip_row)(float* y, const float* d, const float* z, int64_t n, float lo, float hi);

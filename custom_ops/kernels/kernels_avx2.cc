@@ -13,11 +13,16 @@ struct Vector {
   static Type Broadcast(const float* p) { return _mm256_broadcast_ss(p); }
   static Type Load(const float* p) { return _mm256_loadu_ps(p); }
   static void Store(float* p, Type v) { _mm256_storeu_ps(p, v); }
+  static void Prefetch(const float* p) { __builtin_prefetch(p); }
   static Type Add(Type a, Type b) { return _mm256_add_ps(a, b); }
   static Type Subtract(Type a, Type b) { return _mm256_sub_ps(a, b); }
   static Type MultiplyAdd(Type a, Type b, Type c) { return _mm256_fmadd_ps(a, b, c); }
   static Type Max(Type a, Type b) { return _mm256_max_ps(a, b); }
   static Type Min(Type a, Type b) { return _mm256_min_ps(a, b); }
+  // Bit i is set where p[i] is not zero.
+  static uint64_t Nonzero(const float* p) {
+    return static_cast<uint64_t>(_mm256_movemask_ps(_mm256_cmp_ps(Load(p), Zero(), _CMP_NEQ_UQ)));
+  }
 };
 
 #include "kernels/rows.inl.h"
@@ -27,9 +32,9 @@ struct Vector {
 }  // namespace
 
 const Kernels* Avx2Kernels() {
-  static constexpr Kernels kKernels = {"avx2",         ConvBlockLoop<Vector, 6>, ClipRow<Vector>,
-                                       MaxRow<Vector>, MultiplyAddRow<Vector>,   AddScaledRow<Vector>,
-                                       AnyNonzero};
+  static constexpr Kernels kKernels = {
+      "avx2",          Vector::kLanes, 2 * Vector::kLanes,     AnyColumns<Vector, 2>, NonzeroBits<Vector>, ListBits,
+      ClipRow<Vector>, MaxRow<Vector>, MultiplyAddRow<Vector>, AddScaledRow<Vector>,  AnyNonzero};
   return &kKernels;
 }
 

@@ -13,23 +13,43 @@ struct Vector {
   static Type Broadcast(const float* p) { return _mm512_set1_ps(*p); }
   static Type Load(const float* p) { return _mm512_loadu_ps(p); }
   static void Store(float* p, Type v) { _mm512_storeu_ps(p, v); }
+  static void Prefetch(const float* p) { __builtin_prefetch(p); }
   static Type Add(Type a, Type b) { return _mm512_add_ps(a, b); }
   static Type Subtract(Type a, Type b) { return _mm512_sub_ps(a, b); }
   static Type MultiplyAdd(Type a, Type b, Type c) { return _mm512_fmadd_ps(a, b, c); }
   static Type Max(Type a, Type b) { return _mm512_max_ps(a, b); }
   static Type Min(Type a, Type b) { return _mm512_min_ps(a, b); }
+  // Bit i is set where p[i] is not zero.
+  static uint64_t Nonzero(const float* p) {
+    return _mm512_cmp_ps_mask(_mm512_loadu_ps(p), _mm512_setzero_ps(), _CMP_NEQ_UQ);
+  }
 };
 
 #include "kernels/rows.inl.h"
 // The tile uses the clip rule of the rows.
 #include "kernels/conv_tile.inl.h"
 
+int32_t ListBits512(const uint64_t* words, int64_t n, uint16_t* indices) {
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  uint16_t* next = indices;
+  for (int64_t i = 0; i < n; ++i) {
+    for (int part = 0; part < 64; part += 16) {
+      const __mmask16 mask = static_cast<__mmask16>(words[i] >> part);
+      const __m512i found = _mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(i * 64 + part)));
+      const __m256i packed = _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(mask, found));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(next), packed);
+      next += __builtin_popcount(mask);
+    }
+  }
+  return static_cast<int32_t>(next - indices);
+}
+
 }  // namespace
 
 const Kernels* Avx512Kernels() {
-  static constexpr Kernels kKernels = {"avx512",       ConvBlockLoop<Vector, 8>, ClipRow<Vector>,
-                                       MaxRow<Vector>, MultiplyAddRow<Vector>,   AddScaledRow<Vector>,
-                                       AnyNonzero};
+  static constexpr Kernels kKernels = {
+      "avx512",        Vector::kLanes, 4 * Vector::kLanes,     AnyColumns<Vector, 4>, NonzeroBits<Vector>, ListBits512,
+      ClipRow<Vector>, MaxRow<Vector>, MultiplyAddRow<Vector>, AddScaledRow<Vector>,  AnyNonzero};
   return &kKernels;
 }
 

@@ -13,11 +13,17 @@ struct Vector {
   static Type Broadcast(const float* p) { return Set(*p); }
   static Type Load(const float* p) { return *reinterpret_cast<const Loose*>(p); }
   static void Store(float* p, Type v) { *reinterpret_cast<Loose*>(p) = v; }
+  static void Prefetch(const float* p) { __builtin_prefetch(p); }
   static Type Add(Type a, Type b) { return a + b; }
   static Type Subtract(Type a, Type b) { return a - b; }
   static Type MultiplyAdd(Type a, Type b, Type c) { return a * b + c; }
   static Type Max(Type a, Type b) { return a > b ? a : b; }
   static Type Min(Type a, Type b) { return a < b ? a : b; }
+  // Bit i is set where p[i] is not zero.
+  static uint64_t Nonzero(const float* p) {
+    return uint64_t{!(p[0] == 0.0f)} | uint64_t{!(p[1] == 0.0f)} << 1 | uint64_t{!(p[2] == 0.0f)} << 2 |
+           uint64_t{!(p[3] == 0.0f)} << 3;
+  }
 };
 
 #include "kernels/rows.inl.h"
@@ -27,9 +33,9 @@ struct Vector {
 }  // namespace
 
 const Kernels* PortableKernels() {
-  static constexpr Kernels kKernels = {"portable",     ConvBlockLoop<Vector, 2>, ClipRow<Vector>,
-                                       MaxRow<Vector>, MultiplyAddRow<Vector>,   AddScaledRow<Vector>,
-                                       AnyNonzero};
+  static constexpr Kernels kKernels = {
+      "portable",      Vector::kLanes, 2 * Vector::kLanes,     AnyColumns<Vector, 2>, NonzeroBits<Vector>, ListBits,
+      ClipRow<Vector>, MaxRow<Vector>, MultiplyAddRow<Vector>, AddScaledRow<Vector>,  AnyNonzero};
   return &kKernels;
 }
 

@@ -70,3 +70,17 @@ inline bool AnyNonzero(const float* x, int64_t n) {
   }
   return false;
 }
+
+template <class V>
+void NonzeroBits(const float* x, int64_t n, uint64_t* bits) {
+  int64_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    uint64_t word = 0;
+    for (int k = 0; k < 64; k += V::kLanes) word |= V::Nonzero(x + i + k) << k;
+    bits[i / 64] = word;
+  }
+  if (i == n) return;
+  uint64_t word = 0;
+  for (int64_t k = i; k < n; ++k) word |= uint64_t{!(x[k] == 0.0f)} << (k - i);
+  bits[i / 64] = word;
+}

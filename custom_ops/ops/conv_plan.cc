@@ -1,70 +1,141 @@
 #include "ops/conv_plan.h"
 
+#include <algorithm>
+#include <tuple>
+
 namespace krypton {
 namespace {
 
-// For every output coordinate of a box on one axis: its taps, as lo * kernel + hi - 1, or -1 for none.
-struct AxisTaps {
-  int64_t id, lo;
+// Neighbouring outputs [begin, end) of one axis, counted from the box's start, that share the taps [lo, hi).
+struct Run {
+  int64_t begin, end, lo, hi;
 };
 
-void FindTaps(const WindowAxis& axis, int64_t begin, int64_t end, int64_t lo, int64_t hi, std::vector<AxisTaps>* taps) {
-  taps->clear();
+// The part of one box that belongs to a class.
+struct Rectangle {
+  int64_t box;
+  Run y, x;
+};
+
+void FindRuns(const WindowAxis& axis, int64_t begin, int64_t end, int64_t lo, int64_t hi, std::vector<Run>* runs) {
+  runs->clear();
   for (int64_t o = begin; o < end; ++o) {
-    const Range range = axis.Taps(o, lo, hi);
-    taps->push_back({range.lo < range.hi ? range.lo * axis.kernel + range.hi - 1 : -1, range.lo});
+    Range taps = axis.Taps(o, lo, hi);
+    if (taps.lo >= taps.hi) taps = {0, 0};
+    if (!runs->empty() && runs->back().lo == taps.lo && runs->back().hi == taps.hi) {
+      ++runs->back().end;
+    } else {
+      runs->push_back({o - begin, o - begin + 1, taps.lo, taps.hi});
+    }
+  }
+}
+
+// Calls visit(pixel, row) for the rows of a rectangle.
+template <class Visit>
+void Rows(const Rectangle& part, const Window& window, const BoxList& x_boxes, const BoxList& y_boxes, int64_t channels,
+          const Visit& visit) {
+  const Box &source = x_boxes[part.box], &target = y_boxes[part.box];
+  const int64_t pitch = window.y.dilation * source.w * channels;
+  for (int64_t i = part.y.begin; i < part.y.end; ++i) {
+    const int64_t y = target.y0 + i, iy = window.y.Input(y, part.y.lo) - source.y0;
+    const int64_t ix = window.x.Input(target.x0 + part.x.begin, part.x.lo) - source.x0;
+    int64_t from = (x_boxes.offsets[part.box] + iy * source.w + ix) * channels;
+    int64_t row = y_boxes.offsets[part.box] + i * target.w + part.x.begin;
+    int64_t pixel = y * window.x.out + target.x0 + part.x.begin;
+    for (int64_t j = part.x.begin; j < part.x.end; ++j, ++row, ++pixel, from += window.x.stride * channels) {
+      visit(ConvRow{from, pitch, row, pixel});
+    }
+  }
+}
+
+// Places the rows of one class pixel by pixel, positions in order: a counting sort over the class's hull.
+void PlaceByPixel(const std::vector<Rectangle>& parts, const Window& window, const BoxList& x_boxes,
+                  const BoxList& y_boxes, int64_t channels, ConvRow* rows) {
+  int64_t first = INT64_MAX, last = 0;
+  for (const Rectangle& part : parts) {
+    const Box& box = y_boxes[part.box];
+    first = std::min(first, (box.y0 + part.y.begin) * window.x.out + box.x0 + part.x.begin);
+    last = std::max(last, (box.y0 + part.y.end - 1) * window.x.out + box.x0 + part.x.end);
+  }
+  std::vector<int32_t> next(static_cast<size_t>(last - first), 0);
+  for (const Rectangle& part : parts) {
+    const Box& box = y_boxes[part.box];
+    for (int64_t y = box.y0 + part.y.begin; y < box.y0 + part.y.end; ++y) {
+      int32_t* counts = next.data() + (y * window.x.out + box.x0 + part.x.begin - first);
+      for (int64_t j = 0; j < part.x.end - part.x.begin; ++j) ++counts[j];
+    }
+  }
+  int32_t total = 0;
+  for (int32_t& count : next) {
+    const int32_t here = count;
+    count = total;
+    total += here;
+  }
+  for (const Rectangle& part : parts) {
+    Rows(part, window, x_boxes, y_boxes, channels, [&](const ConvRow& row) { rows[next[row.pixel - first]++] = row; });
   }
 }
 
 }  // namespace
 
-ConvPlan PlanConv(const Window& window, const BoxList& x_boxes, const BoxList& y_boxes, int64_t channels) {
-  const int64_t ids_x = window.x.kernel * window.x.kernel, ids = window.y.kernel * window.y.kernel * ids_x;
-  std::vector<int64_t> start(static_cast<size_t>(ids) + 1, 0);
+ConvPlan PlanConv(const Ort::KernelContext& context, const Window& window, const BoxList& x_boxes,
+                  const BoxList& y_boxes, int64_t channels, bool by_pixel) {
+  struct Class {
+    Run y, x;
+    int64_t count = 0;
+    std::vector<Rectangle> parts{};
+  };
   ConvPlan plan;
-  std::vector<AxisTaps> taps_y, taps_x;
-  // A counting sort: the same walk twice, first to count, then to place.
-  for (const bool place : {false, true}) {
-    for (int64_t b = 0; b < y_boxes.count; ++b) {
-      const Box &source = x_boxes[b], &target = y_boxes[b];
-      if (target.empty()) continue;
-      const bool gone = source.empty();
-      FindTaps(window.y, target.y0, target.y1(), source.y0, gone ? source.y0 : source.y1(), &taps_y);
-      FindTaps(window.x, target.x0, target.x1(), source.x0, gone ? source.x0 : source.x1(), &taps_x);
-      int64_t row = y_boxes.offsets[b];
-      for (int64_t i = 0; i < target.h; ++i) {
-        const int64_t y = target.y0 + i;
-        for (int64_t j = 0; j < target.w; ++j, ++row) {
-          if (taps_y[i].id < 0 || taps_x[j].id < 0) {
-            if (place) plan.untouched.push_back(row);
-            continue;
+  std::vector<Class> classes;
+  std::vector<int32_t> known(
+      static_cast<size_t>((window.y.kernel * window.y.kernel * window.x.kernel * window.x.kernel)), -1);
+  const auto id = [](const Run& run, const WindowAxis& axis) { return run.lo * axis.kernel + run.hi - 1; };
+  std::vector<Run> runs_y, runs_x;
+  for (int64_t b = 0; b < y_boxes.count; ++b) {
+    const Box &source = x_boxes[b], &target = y_boxes[b];
+    if (target.empty()) continue;
+    const bool gone = source.empty();
+    FindRuns(window.y, target.y0, target.y1(), source.y0, gone ? source.y0 : source.y1(), &runs_y);
+    FindRuns(window.x, target.x0, target.x1(), source.x0, gone ? source.x0 : source.x1(), &runs_x);
+    for (const Run& y : runs_y) {
+      for (const Run& x : runs_x) {
+        if (y.lo == y.hi || x.lo == x.hi) {
+          for (int64_t i = y.begin; i < y.end; ++i) {
+            for (int64_t j = x.begin; j < x.end; ++j) plan.untouched.push_back(y_boxes.offsets[b] + i * target.w + j);
           }
-          const int64_t id = taps_y[i].id * ids_x + taps_x[j].id;
-          if (!place) {
-            ++start[id + 1];
-            continue;
-          }
-          const int64_t x = target.x0 + j;
-          const int64_t iy = window.y.Input(y, taps_y[i].lo) - source.y0;
-          const int64_t ix = window.x.Input(x, taps_x[j].lo) - source.x0;
-          plan.rows[start[id]++] = {(x_boxes.offsets[b] + iy * source.w + ix) * channels,
-                                    window.y.dilation * source.w * channels, row, y * window.x.out + x};
+          continue;
         }
+        int32_t& index = known[id(y, window.y) * window.x.kernel * window.x.kernel + id(x, window.x)];
+        if (index < 0) {
+          index = static_cast<int32_t>(classes.size());
+          classes.push_back({y, x});
+        }
+        classes[index].count += (y.end - y.begin) * (x.end - x.begin);
+        classes[index].parts.push_back({b, y, x});
       }
     }
-    if (place) break;
-    for (int64_t id = 0; id < ids; ++id) {
-      if (start[id + 1] > 0) {
-        const int64_t id_y = id / ids_x, id_x = id % ids_x;
-        plan.classes.push_back({{id_y / window.y.kernel, id_y % window.y.kernel + 1},
-                                {id_x / window.x.kernel, id_x % window.x.kernel + 1},
-                                start[id],
-                                start[id] + start[id + 1]});
-      }
-      start[id + 1] += start[id];
-    }
-    plan.rows.resize(static_cast<size_t>(start[ids]));
   }
+  // The largest first: uneven tasks balance better.
+  std::sort(classes.begin(), classes.end(), [](const Class& a, const Class& b) {
+    return a.count != b.count ? a.count > b.count
+                              : std::tie(a.y.lo, a.y.hi, a.x.lo, a.x.hi) < std::tie(b.y.lo, b.y.hi, b.x.lo, b.x.hi);
+  });
+  int64_t total = 0;
+  for (const Class& c : classes) {
+    plan.classes.push_back({{c.y.lo, c.y.hi}, {c.x.lo, c.x.hi}, total, total + c.count});
+    total += c.count;
+  }
+  plan.rows.resize(static_cast<size_t>(total));
+  ParallelFor(context, static_cast<int64_t>(classes.size()), [&](int64_t c) {
+    ConvRow* rows = plan.rows.data() + plan.classes[c].first;
+    if (by_pixel) {
+      PlaceByPixel(classes[c].parts, window, x_boxes, y_boxes, channels, rows);
+    } else {
+      for (const Rectangle& part : classes[c].parts) {
+        Rows(part, window, x_boxes, y_boxes, channels, [&](const ConvRow& row) { *rows++ = row; });
+      }
+    }
+  });
   return plan;
 }
 

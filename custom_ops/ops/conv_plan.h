@@ -22,6 +22,9 @@ struct ConvPlan {
   std::vector<int64_t> untouched;  // output rows that are zero
 };
 
-ConvPlan PlanConv(const Window& window, const BoxList& x_boxes, const BoxList& y_boxes, int64_t channels);
+// Within a class rows come box by box or, with `by_pixel`, pixel by pixel: the same pixel of
+// neighbouring positions then stands side by side, where zero patterns agree.
+ConvPlan PlanConv(const Ort::KernelContext& context, const Window& window, const BoxList& x_boxes,
+                  const BoxList& y_boxes, int64_t channels, bool by_pixel);
 
 }  // namespace krypton

@@ -1,37 +1,59 @@
 // IncrementalConv: the convolution of a delta, DY = W * DX without bias, on the boxes' pixels only;
 // with Z0 the clip rule of the activation follows while the tile is in registers.
 //
-//   rows are sorted by tap set (conv_plan.h); a task is some hundred rows and all columns:
-//   for group: for block of 32 columns: for tap set among the rows: ConvBlock (kernels.h)
+//   rows are sorted by tap set, then by pixel (conv_plan.h); a task is some hundred rows and all columns:
+//   for tap set among the rows: tiles and their lists of non-zeros (conv_tiles.h)
+//     for group: for block of columns: conv_block (kernels.h)
 #include <algorithm>
 #include <limits>
 
 #include "common/packed_weights.h"
 #include "ops/conv_plan.h"
+#include "ops/conv_tiles.h"
 #include "ops/ops.h"
 
 namespace krypton {
 namespace {
 
-// Rows of a task: enough that a stretch of weights in L1 pays, few enough that their inputs stay in L2.
+// Rows of a task: enough that a block of weights is used often while it is in L2, few enough that the rows' inputs
+// stay there too.
 constexpr int64_t kTaskRows = 512;
+// From this share of non-zeros on, lists are not worth their making.
+constexpr double kDense = 0.95;
 
 struct Shape {
   int64_t channels, groups, depth, maps, maps_per_group;  // C, G, C/G, M, M/G
-  int64_t panels() const { return (maps_per_group + kPanel - 1) / kPanel; }
   bool depthwise() const { return depth == 1 && groups == channels && maps == channels; }
 };
 
-// W [M, C/G, kH, kW] -> [group][panel][ky][kx][C/G][16], zeros beyond the last column.
-AlignedFloats PackPanels(const float* w, const Shape& s, int64_t taps) {
-  const int64_t size = s.groups * s.panels() * taps * s.depth * kPanel;
+// How the M/G columns of a group are cut into blocks: full ones, then a narrower one that ends in padding.
+struct ColumnBlocks {
+  explicit ColumnBlocks(int64_t columns) : total(columns) {
+    const Kernels& kernels = ActiveKernels();
+    full = kernels.block_columns, lanes = kernels.lanes;
+  }
+  int64_t count() const { return (total + full - 1) / full; }
+  int64_t columns(int64_t block) const { return std::min(full, total - block * full); }
+  int64_t width(int64_t block) const { return (columns(block) + lanes - 1) / lanes * lanes; }
+  int64_t padded() const { return (count() - 1) * full + width(count() - 1); }
+  int64_t total, full, lanes;
+};
+
+// W [M, C/G, kH, kW] -> [group][block][ky][kx][C/G][width of the block], zeros beyond the last column.
+AlignedFloats PackBlocks(const float* w, const Shape& s, int64_t taps) {
+  const ColumnBlocks blocks(s.maps_per_group);
+  const int64_t depth = taps * s.depth, size = s.groups * depth * blocks.padded();
   AlignedFloats packed = AllocateAligned(static_cast<size_t>(size));
-  std::fill_n(packed.get(), size, 0.0f);
-  for (int64_t m = 0; m < s.maps; ++m) {
-    const int64_t group = m / s.maps_per_group, column = m % s.maps_per_group;
-    float* panel = packed.get() + (group * s.panels() + column / kPanel) * taps * s.depth * kPanel + column % kPanel;
-    for (int64_t c = 0; c < s.depth; ++c) {
-      for (int64_t t = 0; t < taps; ++t) panel[(t * s.depth + c) * kPanel] = w[(m * s.depth + c) * taps + t];
+  float* out = packed.get();
+  for (int64_t group = 0; group < s.groups; ++group) {
+    for (int64_t block = 0; block < blocks.count(); ++block) {
+      const int64_t columns = blocks.columns(block), width = blocks.width(block);
+      const float* from = w + (group * s.maps_per_group + block * blocks.full) * s.depth * taps;
+      for (int64_t t = 0; t < taps; ++t) {
+        for (int64_t c = 0; c < s.depth; ++c, out += width) {
+          for (int64_t n = 0; n < width; ++n) out[n] = n < columns ? from[(n * s.depth + c) * taps + t] : 0.0f;
+        }
+      }
     }
   }
   return packed;
@@ -72,25 +94,43 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     const int64_t taps = window_.y.kernel * window_.x.kernel;
     const float* raw = weights.GetTensorData<float>();
     const float* packed = packed_.Get(
-        raw, [&] { return shape.depthwise() ? PackTaps(raw, shape.channels, taps) : PackPanels(raw, shape, taps); });
+        raw, [&] { return shape.depthwise() ? PackTaps(raw, shape.channels, taps) : PackBlocks(raw, shape, taps); });
 
     float* y = WriteValues(context, 0, y_boxes.rows(), shape.maps);
-    const ConvPlan plan = PlanConv(window_, x_boxes, y_boxes, shape.channels);
-    for (int64_t row : plan.untouched) std::fill_n(y + row * shape.maps, shape.maps, 0.0f);
-    const int64_t rows = static_cast<int64_t>(plan.rows.size());
-    ParallelRanges(context, rows, TaskRows(rows), [&](int64_t begin, int64_t end) {
-      for (const TapClass& c : plan.classes) {
-        if (c.last <= begin || c.first >= end) continue;
-        if (shape.depthwise()) {
-          DepthwiseRows(x, plan, c, std::max(begin, c.first), std::min(end, c.last), packed, z, y);
-        }
-      }
-      if (!shape.depthwise()) Columns(x, plan, begin, end, shape, packed, z, y);
+    if (shape.depthwise()) {
+      const ConvPlan plan = PlanConv(context, window_, x_boxes, y_boxes, shape.channels, false);
+      ClearUntouched(plan, y, shape.maps);
+      ForTasks(context, plan, [&](const TapClass& c, int64_t begin, int64_t end) {
+        DepthwiseRows(x, plan, c, begin, end, packed, z, y);
+      });
+      return;
+    }
+    const NonzeroMap nonzero(context, x);
+    const bool sparse = nonzero.density() < kDense;
+    const ConvPlan plan = PlanConv(context, window_, x_boxes, y_boxes, shape.channels, sparse);
+    ClearUntouched(plan, y, shape.maps);
+    ForTasks(context, plan, [&](const TapClass& c, int64_t begin, int64_t end) {
+      Columns(x, plan, c, begin, end, shape, packed, sparse ? &nonzero : nullptr, z, y);
     });
   }
 
  private:
-  static int64_t TaskRows(int64_t rows) { return std::clamp<int64_t>(rows / 8, 64, kTaskRows); }
+  static void ClearUntouched(const ConvPlan& plan, float* y, int64_t maps) {
+    for (int64_t row : plan.untouched) std::fill_n(y + row * maps, maps, 0.0f);
+  }
+
+  // Calls task(class, begin, end) for all rows, in ranges of some hundred.
+  template <class Task>
+  static void ForTasks(const Ort::KernelContext& context, const ConvPlan& plan, const Task& task) {
+    const int64_t rows = static_cast<int64_t>(plan.rows.size());
+    ParallelRanges(context, rows, std::clamp<int64_t>(rows / 8, 64, kTaskRows), [&](int64_t begin, int64_t end) {
+      for (const TapClass& c : plan.classes) {
+        for (int64_t from = std::max(begin, c.first), to = std::min(end, c.last); from < to; from += kTaskRows) {
+          task(c, from, std::min(to, from + kTaskRows));
+        }
+      }
+    });
+  }
 
   Shape ReadShape(const Ort::ConstValue& weights, int64_t channels) const {
     const std::vector<int64_t> w = weights.GetTensorTypeAndShapeInfo().GetShape();
@@ -102,55 +142,65 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     return {channels, groups_, w[1], w[0], w[0] / groups_};
   }
 
-  void Columns(const Values& x, const ConvPlan& plan, int64_t begin, int64_t end, const Shape& shape,
-               const float* packed, const BaseMap& z, float* y) const {
-    const int64_t w_kx = shape.depth * kPanel, w_ky = window_.x.kernel * w_kx, w_panel = window_.y.kernel * w_ky;
-    ConvBlock block{};
-    block.x_kx = window_.x.dilation * shape.channels;
-    block.w_ky = w_ky, block.w_kx = w_kx, block.w_panel = w_panel;
-    block.lo = lo_, block.hi = hi_, block.z_stride = shape.maps;
-    for (int64_t group = 0; group < shape.groups; ++group) {
-      block.x = x.data + group * shape.depth;
-      for (int64_t panel = 0; panel < shape.panels(); panel += kMaxPanels) {
-        const int64_t column = group * shape.maps_per_group + panel * kPanel;
-        block.panels = static_cast<int>(std::min<int64_t>(kMaxPanels, shape.panels() - panel));
-        const int64_t columns = std::min<int64_t>(block.panels * kPanel, shape.maps_per_group - panel * kPanel);
-        const float* w = packed + (group * shape.panels() + panel) * w_panel;
-        for (const TapClass& c : plan.classes) {
-          const int64_t first = std::max(begin, c.first), last = std::min(end, c.last);
-          if (first >= last) continue;
-          block.rows = plan.rows.data() + first, block.count = last - first;
-          block.taps_y = c.y.hi - c.y.lo, block.taps_x = c.x.hi - c.x.lo, block.depth = shape.depth;
-          if (window_.x.dilation == 1 && shape.groups == 1) {
-            // Neighbouring pixels are contiguous in X and in W: one long stretch instead of taps_x short ones.
-            block.depth *= block.taps_x, block.taps_x = 1;
-          }
-          block.w = w + c.y.lo * w_ky + c.x.lo * w_kx;
-          block.z = z.data == nullptr ? nullptr : z.data + column;
-          if (columns == block.panels * kPanel) {
-            block.y = y + column, block.y_stride = shape.maps, block.sequential = false;
-            ActiveKernels().conv_block(block);
-          } else {
-            RaggedColumns(block, columns, y + column, shape.maps);
-          }
+  // The reduction of one tap set as stretches that lie side by side in X and in W.
+  void Segments(const TapClass& c, const Shape& shape, int64_t width, std::vector<ConvSegment>* segments) const {
+    segments->clear();
+    const int64_t taps_x = c.x.hi - c.x.lo;
+    const bool joined = window_.x.dilation == 1 && shape.groups == 1;  // neighbouring pixels of one stretch
+    const int64_t pieces = joined ? 1 : taps_x, length = joined ? taps_x * shape.depth : shape.depth;
+    for (int64_t ky = c.y.lo; ky < c.y.hi; ++ky) {
+      for (int64_t kx = 0; kx < pieces; ++kx) {
+        const int64_t x = kx * window_.x.dilation * shape.channels;
+        const int64_t w = ((ky * window_.x.kernel + c.x.lo + kx) * shape.depth) * width;
+        for (int64_t k = 0; k < length; k += kMaxSegment) {
+          segments->push_back({ky - c.y.lo, x + k, w + k * width, std::min(kMaxSegment, length - k)});
         }
       }
     }
   }
 
-  // The last columns when their number is no multiple of 16: through a scratch block.
+  void Columns(const Values& x, const ConvPlan& plan, const TapClass& c, int64_t begin, int64_t end, const Shape& shape,
+               const float* packed, const NonzeroMap* nonzero, const BaseMap& z, float* y) const {
+    static thread_local TileLists tiles;
+    static thread_local std::vector<ConvSegment> segments;
+    const ColumnBlocks blocks(shape.maps_per_group);
+    const int64_t depth = window_.y.kernel * window_.x.kernel * shape.depth;
+    ConvBlock block{};
+    block.lo = lo_, block.hi = hi_, block.z_stride = shape.maps;
+    for (int64_t group = 0; group < shape.groups; ++group) {
+      Segments(c, shape, blocks.full, &segments);
+      tiles.Build(plan.rows.data() + begin, end - begin, segments, nonzero, group * shape.depth);
+      block.x = x.data + group * shape.depth;
+      for (int64_t b = 0; b < blocks.count(); ++b) {
+        const int64_t column = group * shape.maps_per_group + b * blocks.full, columns = blocks.columns(b);
+        block.width = blocks.width(b);
+        if (block.width != blocks.full) Segments(c, shape, block.width, &segments);
+        tiles.Fill(&block);
+        block.w = packed + depth * (group * blocks.padded() + b * blocks.full);
+        block.z = z.data == nullptr ? nullptr : z.data + column;
+        if (columns == block.width) {
+          block.y = y + column, block.y_stride = shape.maps, block.sequential = false;
+          ActiveKernels().conv_block(block);
+        } else {
+          RaggedColumns(block, columns, y + column, shape.maps);
+        }
+      }
+    }
+  }
+
+  // The last columns when they do not fill their vectors: tile by tile through a scratch block.
   void RaggedColumns(ConvBlock block, int64_t columns, float* y, int64_t y_stride) const {
     const Kernels& kernels = ActiveKernels();
+    const ConvTile* tiles = block.tiles;
+    const int64_t count = block.tile_count;
     const float* z = block.z;
-    float scratch[64 * kMaxPanels * kPanel];
-    block.z = nullptr, block.sequential = true, block.y = scratch, block.y_stride = kMaxPanels * kPanel;
-    const ConvRow* rows = block.rows;
-    const int64_t total = block.count;
-    for (int64_t i = 0; i < total; i += 64) {
-      block.rows = rows + i, block.count = std::min<int64_t>(64, total - i);
+    float scratch[kTileRows * kMaxBlockColumns];
+    block.z = nullptr, block.sequential = true, block.y = scratch, block.y_stride = block.width, block.tile_count = 1;
+    for (int64_t t = 0; t < count; ++t) {
+      block.tiles = tiles + t;
       kernels.conv_block(block);
-      for (int64_t r = 0; r < block.count; ++r) {
-        const ConvRow& row = block.rows[r];
+      for (int64_t r = 0; r < tiles[t].count; ++r) {
+        const ConvRow& row = tiles[t].rows[r];
         float *from = scratch + r * block.y_stride, *to = y + row.target * y_stride;
         if (z == nullptr) {
           std::copy_n(from, columns, to);

@@ -11,6 +11,7 @@
 #include "common/op.h"
 #include "common/packed_weights.h"
 #include "kernels/kernels.h"
+#include "ops/conv_tiles.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -62,38 +63,41 @@ struct IncrementalGemm : KernelBase<IncrementalGemm> {
     }
     float* out = context.GetOutput(0, {boxes.count, columns}).GetTensorMutableData<float>();
     const PixelRows grouped = GroupByPixel(boxes, channels, shape_[0], shape_[1]);
+    const NonzeroMap nonzero(context, d);
     const int64_t blocks = (columns + kColumns - 1) / kColumns;
     // Scratch is taken before the parallel part, which must not throw.
     const int64_t scratch_size = boxes.count * kColumns + channels * kColumns;
     AlignedFloats scratch = AllocateAligned(static_cast<size_t>(blocks * scratch_size));
     ParallelFor(context, blocks, [&](int64_t block) {
       float* sums = scratch.get() + block * scratch_size;
-      Block(d, w, grouped, block * kColumns, boxes.count, sums, sums + boxes.count * kColumns, out);
+      Block(d, w, grouped, nonzero, block * kColumns, boxes.count, sums, sums + boxes.count * kColumns, out);
     });
   }
 
  private:
-  void Block(const Values& d, const Values& w, const PixelRows& grouped, int64_t column, int64_t positions, float* sums,
-             float* panels, float* out) const {
+  void Block(const Values& d, const Values& w, const PixelRows& grouped, const NonzeroMap& nonzero, int64_t column,
+             int64_t positions, float* sums, float* packed, float* out) const {
     const int64_t channels = d.channels, columns = std::min(kColumns, w.channels - column);
-    const int panel_count = static_cast<int>((columns + kPanel - 1) / kPanel);
+    const Kernels& kernels = ActiveKernels();
+    static thread_local TileLists tiles;
+    std::vector<ConvSegment> segments = {{0, 0, 0, channels}};
     std::fill_n(sums, positions * kColumns, 0.0f);
-    std::fill_n(panels, channels * kColumns, 0.0f);
+    std::fill_n(packed, channels * kColumns, 0.0f);
     ConvBlock conv{};
-    conv.x = d.data, conv.taps_y = 1, conv.taps_x = 1, conv.depth = channels;
-    conv.w_panel = channels * kPanel, conv.y_stride = kColumns, conv.accumulate = true;
+    conv.x = d.data, conv.y_stride = kColumns, conv.accumulate = true;
     for (int64_t pixel = 0; pixel < shape_[0] * shape_[1]; ++pixel) {
-      conv.rows = grouped.rows.data() + grouped.first[pixel];
-      conv.count = grouped.first[pixel + 1] - grouped.first[pixel];
-      if (conv.count == 0) continue;
-      for (int64_t c = 0; c < channels; ++c) {
-        const float* source = w.row(pixel * channels + c) + column;
-        for (int64_t n = 0; n < columns; ++n) panels[(n / kPanel) * conv.w_panel + c * kPanel + n % kPanel] = source[n];
-      }
-      for (int panel = 0; panel < panel_count; panel += kMaxPanels) {
-        conv.panels = std::min(kMaxPanels, panel_count - panel);
-        conv.w = panels + panel * conv.w_panel, conv.y = sums + panel * kPanel;
-        ActiveKernels().conv_block(conv);
+      const int64_t first = grouped.first[pixel], count = grouped.first[pixel + 1] - first;
+      if (count == 0) continue;
+      tiles.Build(grouped.rows.data() + first, count, segments, &nonzero, 0);
+      tiles.Fill(&conv);
+      for (int64_t n = 0; n < columns; n += kernels.block_columns) {
+        const int64_t used = std::min<int64_t>(kernels.block_columns, columns - n);
+        conv.width = (used + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
+        conv.w = packed + n * channels, conv.y = sums + n;
+        float* to = packed + n * channels;
+        for (int64_t c = 0; c < channels; ++c)
+          std::copy_n(w.row(pixel * channels + c) + column + n, used, to + c * conv.width);
+        kernels.conv_block(conv);
       }
     }
     for (int64_t b = 0; b < positions; ++b) std::copy_n(sums + b * kColumns, columns, out + b * w.channels + column);
