@@ -151,3 +151,12 @@ def _from_intervals(
     gone = empty | (extents[0] <= 0) | (extents[1] <= 0)
     boxes = np.stack([*starts, *extents], axis=1)
     return np.where(gone[:, None], 0, boxes).astype(np.int32)
+
+
+def neighbour_order(boxes: Boxes) -> npt.NDArray[np.int64]:
+    """An order in which boxes that lie close together stand together: the Z-order curve of their corners."""
+    key = np.zeros(len(boxes), np.int64)
+    for bit in range(31):
+        key |= ((boxes[:, 1].astype(np.int64) >> bit) & 1) << (2 * bit)
+        key |= ((boxes[:, 0].astype(np.int64) >> bit) & 1) << (2 * bit + 1)
+    return np.argsort(key, kind="stable")

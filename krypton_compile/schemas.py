@@ -39,6 +39,10 @@ from dataclasses import dataclass
 DOMAIN = "krypton"
 VERSION = 1
 
+PRECISIONS = ("float32", "bfloat16x3", "bfloat16")
+"""Of IncrementalConv's ``precision``: the lowest that a kernel may multiply in. bfloat16x3 makes a float32 product of
+three bfloat16 ones (relative error about 5e-6) where the processor multiplies bfloat16 matrices, else it is float32."""
+
 _WINDOW = ("kernel_shape", "strides", "pads", "dilations", "input_shape", "output_shape")
 
 
@@ -74,7 +78,7 @@ SCHEMAS: tuple[OpSchema, ...] = (
         "IncrementalConv",
         ("X:float", "x_boxes:int32", "y_boxes:int32", "W:float", "Z0:float?"),
         ("Y:float",),
-        (*_WINDOW, "group", "min", "max"),
+        (*_WINDOW, "group", "min", "max", "precision"),
     ),
     OpSchema("IncrementalClip", ("X:float", "boxes:int32", "Z0:float"), ("Y:float",), ("min", "max")),
     OpSchema(

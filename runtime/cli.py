@@ -24,6 +24,7 @@ from krypton_compile.runtime.files import write_all
 from krypton_compile.runtime.heatmap import accumulate
 from krypton_compile.runtime.preprocess import PRESETS, Preprocessing, baseline_input, prepare, preset
 from krypton_compile.runtime.progress import progress_bar
+from krypton_compile.schemas import PRECISIONS
 
 # Two exact computations of one score differ by up to 1e-5 (of the largest logit, or of probability 1)
 # because fp32 sums are rounded in another order; a map is readable when its range is 100 times that.
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _explain(options: argparse.Namespace) -> None:
     overlay_path, heatmap_path = _outputs(options)
-    session = OcclusionSession(options.model, threads=options.threads)
+    session = OcclusionSession(options.model, threads=options.threads, precision=options.precision)
     preprocessing = _preprocessing(options)
     channels = session.image_shape[1 if session.layout == "NCHW" else 3]
     prepared = prepare(options.image, preprocessing, session.image_size, channels, session.layout)
@@ -88,16 +89,19 @@ def summary(explanation: Explanation, heatmap: npt.NDArray[np.float32], in_logit
         lines.append(f"explained class  {explanation.target}, score {_base(explanation):.6g}")
     rate = rows * columns / max(explanation.seconds, 1e-9)
     patch, stride = _extent(explanation.patch_size), _extent(explanation.stride)
+    reduced = " (reduced)" if explanation.precision == "bfloat16" else ""
+    measured = "" if np.isnan(explanation.error) else f", error {explanation.error:.1e} of the largest output"
     lines += [
         f"windows          {rows} x {columns} = {rows * columns} of {patch} pixels, stride {stride}",
         f"time             {explanation.seconds:.2f} s, {rate:.0f} windows/s",
         f"change nothing   {100 * (1 - explanation.changed):.1f} % of the windows",
+        f"precision        {explanation.precision}{reduced}{measured}",
         f"map              {np.nanmin(heatmap):.4g} to {np.nanmax(heatmap):.4g}",
     ]
     largest = np.abs(explanation.base_logits if in_logits and explanation.base_logits is not None else 1.0)
     if explanation.logits is None:
         largest = np.abs(explanation.base_scores)
-    if np.nanmax(heatmap) - np.nanmin(heatmap) < READABLE * ERROR_BOUND * np.max(largest):
+    if np.nanmax(heatmap) - np.nanmin(heatmap) < READABLE * max(ERROR_BOUND, explanation.error) * np.max(largest):
         saturated = explanation.logits is not None and not in_logits
         advice = "; the score saturates, --logits shows more" if saturated else ""
         lines.append(f"note             the map's range is below numerical resolution{advice}")
@@ -154,6 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--target", type=int, metavar="N", help="class to explain (default: the predicted one)")
     parser.add_argument("--logits", action="store_true", help="map the values before the final Softmax or Sigmoid")
     parser.add_argument("--output", type=Path, metavar="PREFIX", help="writes PREFIX_overlay.png, PREFIX_heatmap.npy")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help="of products on matrix tiles; bfloat16 is faster and less exact (exact)"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all cores)")
     pixels = parser.add_argument_group("preprocessing", "(pixel / scale - mean) / std; options win over presets")
     pixels.add_argument("--preset", choices=PRESETS, default="none", help="values that common models expect (none)")

@@ -15,7 +15,7 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Explanation:
-    """Scores of an occlusion grid, exact.
+    """Scores of an occlusion grid.
 
     Attributes:
         scores: float32 [rows, columns, K], the output under each window.
@@ -26,6 +26,8 @@ class Explanation:
         patch_size, stride: (h, w) in pixels.
         image_shape: (H, W).
         changed: share of the windows that change a pixel; the others keep the base scores.
+        precision: what convolutions might multiply in; "bfloat16" is of reduced precision, the others exact.
+        error: measured on a few windows against the model itself, in units of the largest logit (self_check.py).
         seconds: of base pass and windows together.
     """
 
@@ -39,6 +41,8 @@ class Explanation:
     stride: tuple[int, int]
     image_shape: tuple[int, int]
     changed: float
+    precision: str
+    error: float
     seconds: float
 
     def heatmap(self) -> Array:

@@ -6,8 +6,10 @@ through all layers: no hand-over between ops, and each chunk stays in its core's
 
 from __future__ import annotations
 
+import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -21,9 +23,10 @@ from krypton_compile import geometry
 from krypton_compile.errors import LibraryError, OcclusionError
 from krypton_compile.geometry import Boxes
 from krypton_compile.library import get_library_path
-from krypton_compile.runtime import checks
+from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.explanation import Explanation
-from krypton_compile.runtime.split import split
+from krypton_compile.runtime.split import split, with_precision
+from krypton_compile.schemas import PRECISIONS
 
 Array = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -42,6 +45,26 @@ class OcclusionScores:
     changed: npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class _Work:
+    """One image and its boxes, checked; ``offsets`` [P + 1] of the boxes' rows in ``patches`` and ``mask``."""
+
+    image: Array
+    baseline: Array
+    boxes: Boxes
+    offsets: npt.NDArray[np.int64]
+    patches: npt.NDArray[np.generic] | None
+    mask: npt.NDArray[np.generic] | None
+    feeds: dict[str, ort.OrtValue]
+
+    def occluded(self, row: int, layout: str) -> Array:
+        """The image with one box replaced."""
+        rows = slice(self.offsets[row], self.offsets[row + 1])
+        new = self.baseline if self.patches is None else self.patches[rows]
+        mask = None if self.mask is None else self.mask[rows]
+        return self_check.occlude(self.image, self.boxes[row], new, mask, layout)
+
+
 class OcclusionSession:
     """Scores occluded versions of an image with a compiled model.
 
@@ -50,8 +73,16 @@ class OcclusionSession:
         providers: onnxruntime execution providers; the CPU when None.
         session_options: used for both inner sessions as they are, the op library registered on them.
         threads: worker threads; all cores when None. Ignored when ``session_options`` is given.
+        precision: what convolutions may multiply in where the processor has matrix tiles for it: "float32";
+            "bfloat16x3", exact results from three bfloat16 products; or "bfloat16", of reduced precision. None takes
+            bfloat16x3 if a check at the first use finds it exact, else float32.
+
+    Attributes:
+        precision: the one in force.
+        error: what the check at the first use found, in units of the largest logit (self_check.py); NaN before.
 
     Raises:
+        OcclusionError: another precision, or less than one thread.
         ModelError: the file is not a compiled model.
         LibraryError: the op library is missing or does not fit this onnxruntime.
     """
@@ -62,7 +93,10 @@ class OcclusionSession:
         providers: Sequence[str] | None = None,
         session_options: ort.SessionOptions | None = None,
         threads: int | None = None,
+        precision: str | None = None,
     ) -> None:
+        if precision not in (None, *PRECISIONS):
+            raise OcclusionError(f"precision: expected one of {', '.join(PRECISIONS)} or None, found {precision!r}")
         if threads is not None and threads < 1:
             raise OcclusionError(f"threads: expected at least 1, found {threads}")
         parts = split(Path(path))
@@ -86,7 +120,13 @@ class OcclusionSession:
             base_options = self._prepared(_default_options(self.threads), folder)
             incremental_options = self._prepared(_default_options(1), folder)
         self._base = ort.InferenceSession(parts.base.model, base_options, providers=chosen)
-        self._incremental = ort.InferenceSession(parts.incremental.model, incremental_options, providers=chosen)
+        self._incremental_part = parts.incremental.model
+        self._incremental_options = incremental_options
+        self._providers = chosen
+        self._may_fall_back = precision is None
+        self.precision = precision or "bfloat16x3"
+        self.error = math.nan
+        self._incremental = self._make_incremental(self.precision)
         self._outputs = [value.name for value in self._incremental.get_outputs()]
         self.classes = int(self._incremental.get_outputs()[0].shape[1])
 
@@ -144,9 +184,13 @@ class OcclusionSession:
         feeds = dict(zip(self._captured, base_outputs, strict=False))
         feeds[self.annotation.patches] = _ort(np.zeros((0, 0), np.float32) if own is None else own)
         feeds[self.annotation.mask] = _ort(np.zeros(0, np.bool_) if chosen is None else chosen)
-        offsets = geometry.row_offsets(checked)[:-1]
+        work = _Work(pixels, blank, checked, geometry.row_offsets(checked), own, chosen, feeds)
         todo = np.flatnonzero(changed)
-        for at, found in self._chunks(todo, checked, offsets, feeds, progress, len(checked)):
+        todo = todo[geometry.neighbour_order(checked[todo])]
+        if math.isnan(self.error) and len(todo):
+            at = todo[self_check.choose_windows(pixels, blank, checked[todo], self.layout)]
+            self._check(work, at, base_scores if base_logits is None else base_logits)
+        for at, found in self._chunks(work, todo, progress):
             scores[at] = found[0]
             if logits is not None:
                 logits[at] = found[1]
@@ -190,8 +234,14 @@ class OcclusionSession:
             stride=step,
             image_shape=self.image_size,
             changed=float(result.changed.mean()),
+            precision=self.precision,
+            error=self.error,
             seconds=time.perf_counter() - start,
         )
+
+    def _make_incremental(self, precision: str) -> ort.InferenceSession:
+        model = with_precision(self._incremental_part, precision)
+        return ort.InferenceSession(model, self._incremental_options, providers=self._providers)
 
     def _prepared(self, options: ort.SessionOptions, folder: str) -> ort.SessionOptions:
         """The options with op library and shared weights; both sessions may be made with the same ones."""
@@ -222,25 +272,39 @@ class OcclusionSession:
             raise OcclusionError("the model's output for this image is not finite; check the image's preprocessing")
         return rows[0], rows[1] if len(rows) > 1 else None
 
+    def _check(self, work: _Work, at: npt.NDArray[np.int64], base: Array) -> None:
+        """Measures ``error`` on the boxes ``at``; where results should be exact and are not, float32 takes over."""
+        rows = [self._base_rows(self._base_outputs(work.occluded(row, self.layout), work.baseline)) for row in at]
+        expected = np.stack([scores if logits is None else logits for scores, logits in rows])
+        self.error = self_check.measure_error(self._run_chunk(work, at)[-1], expected, base)
+        if self.error > self_check.BOUND and self._may_fall_back:
+            self.precision = "float32"
+            self._incremental = self._make_incremental(self.precision)
+            self.error = self_check.measure_error(self._run_chunk(work, at)[-1], expected, base)
+        if self.error > self_check.BOUND and self.precision != "bfloat16":
+            warnings.warn(
+                f"{len(at)} windows differ from the model on really occluded images by up to {self.error:.1e} of its "
+                f"largest output; expected at most {self_check.BOUND:.0e}. Smaller differences between windows mean "
+                "nothing. Networks that amplify rounding do this; if yours should not, please report it.",
+                stacklevel=4,
+            )
+
+    def _run_chunk(self, work: _Work, at: npt.NDArray[np.int64]) -> list[Array]:
+        """The incremental outputs for the boxes ``at``: scores, and logits where the model has them."""
+        inputs = [value.name for value in self._incremental.get_inputs()]
+        feeds = {**work.feeds, inputs[0]: _ort(work.boxes[at]), inputs[1]: _ort(work.offsets[at])}
+        found = self._incremental.run_with_ort_values(self._outputs, {name: feeds[name] for name in inputs})
+        return [value.numpy() for value in found]
+
     def _chunks(
-        self,
-        todo: npt.NDArray[np.int64],
-        boxes: Boxes,
-        offsets: npt.NDArray[np.int64],
-        feeds: dict[str, ort.OrtValue],
-        progress: Progress | None,
-        total: int,
+        self, work: _Work, todo: npt.NDArray[np.int64], progress: Progress | None
     ) -> Iterator[tuple[npt.NDArray[np.int64], list[Array]]]:
-        chunk = self.annotation.chunk
+        chunk, total = self.annotation.chunk, len(work.boxes)
         pieces = [todo[i : i + chunk] for i in range(0, len(todo), chunk)]
         done = total - len(todo)
-        names = [value.name for value in self._incremental.get_inputs()]
 
         def run(at: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], list[Array]]:
-            own = {**feeds, names[0]: _ort(boxes[at]), names[1]: _ort(offsets[at])}
-            needed = {name: own[name] for name in names}
-            found = self._incremental.run_with_ort_values(self._outputs, needed)
-            return at, [value.numpy() for value in found]
+            return at, self._run_chunk(work, at)
 
         with ThreadPoolExecutor(self._workers) as pool:
             # A few chunks in flight a worker: none waits, and an interruption leaves little behind.

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from krypton_compile.annotations import MODEL_KEY, SCAN_NODE, ModelAnnotation, read_model_annotation
 from krypton_compile.errors import ModelError
@@ -80,6 +80,17 @@ def split(path: Path) -> Split:
     inputs = [*_any_chunk(body.input), *(kinds[name] for name in outer if name not in arrays)]
     incremental = _part(path, file, "incremental", list(body.node), inputs, _any_chunk(body.output), arrays)
     return Split(annotation, image_shape, captured, base, incremental)
+
+
+def with_precision(model: bytes, precision: str) -> bytes:
+    """The incremental part with its convolutions allowed to multiply in ``precision`` (one of schemas.PRECISIONS)."""
+    part = onnx.ModelProto.FromString(model)
+    for node in part.graph.node:
+        if node.domain == DOMAIN and node.op_type == "IncrementalConv":
+            kept = [attribute for attribute in node.attribute if attribute.name != "precision"]
+            del node.attribute[:]
+            node.attribute.extend([*kept, helper.make_attribute("precision", precision)])
+    return bytes(part.SerializeToString())
 
 
 def _any_chunk(values: Iterable[onnx.ValueInfoProto]) -> list[onnx.ValueInfoProto]:

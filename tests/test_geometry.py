@@ -143,3 +143,17 @@ def test_grid_refuses_nonsense(patch, stride, match) -> None:
 def test_row_offsets_count_the_pixels() -> None:
     boxes = np.array([[0, 0, 2, 3], [0, 0, 0, 0], [1, 1, 1, 4]], np.int32)
     assert geometry.row_offsets(boxes).tolist() == [0, 6, 6, 10]
+
+
+def test_neighbour_order_keeps_neighbours_together() -> None:
+    """Sixteen positions in a row of the order lie in a square of 4 x 4, not in a line of 16."""
+    boxes = geometry.occlusion_grid((64, 64), (4, 4), (4, 4))
+    order = geometry.neighbour_order(boxes[::-1])
+    assert sorted(order) == list(range(len(boxes)))
+    squares = boxes[::-1][order].reshape(16, 16, 4)
+    np.testing.assert_array_equal(np.ptp(squares[:, :, :2], axis=1), 12)
+
+
+def test_neighbour_order_of_equal_corners_is_theirs() -> None:
+    np.testing.assert_array_equal(geometry.neighbour_order(np.zeros((5, 4), np.int32)), range(5))
+    assert len(geometry.neighbour_order(np.zeros((0, 4), np.int32))) == 0

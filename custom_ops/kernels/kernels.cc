@@ -3,6 +3,11 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/split.h"
+#ifdef KRYPTON_X86
+#include <cpuid.h>
+#endif
+
 namespace krypton {
 namespace {
 
@@ -12,9 +17,31 @@ bool HasAvx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+// Not __builtin_cpu_supports: GCC 12 does not know all of these names.
+bool HasAmx() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0, more = 0;
+  if (!HasAvx512() || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return false;
+  constexpr unsigned kVbmi2 = 1u << 6, kAmxBf16 = 1u << 22, kAmxTile = 1u << 24, kAvx512Bf16 = 1u << 5;
+  const bool found = (ecx & kVbmi2) && (edx & kAmxBf16) && (edx & kAmxTile);
+  return found && __get_cpuid_count(7, 1, &eax, &more, &more, &more) && (eax & kAvx512Bf16);
+}
 #endif
 
 }  // namespace
+
+const Kernels* AmxKernels() {
+#ifdef KRYPTON_AMX
+  if (!HasAmx() || AmxSplitKernels() == nullptr) return nullptr;
+  static const Kernels kernels = [] {
+    Kernels table = *Avx512Kernels();
+    table.isa = "amx", table.split = AmxSplitKernels();
+    return table;
+  }();
+  return &kernels;
+#else
+  return nullptr;
+#endif
+}
 
 const Kernels* SelectKernels(const char** reason) {
   const char* forced = std::getenv("KRYPTON_CPU_ISA");
@@ -22,13 +49,16 @@ const Kernels* SelectKernels(const char** reason) {
   *reason = nullptr;
   if (!automatic && std::strcmp(forced, "portable") == 0) return PortableKernels();
 #ifdef KRYPTON_X86
+  const bool amx = automatic || std::strcmp(forced, "amx") == 0;
   const bool avx512 = automatic || std::strcmp(forced, "avx512") == 0;
   const bool avx2 = automatic || std::strcmp(forced, "avx2") == 0;
+  if (amx && AmxKernels() != nullptr) return AmxKernels();
   if (avx512 && HasAvx512()) return Avx512Kernels();
   if (avx2 && HasAvx2()) return Avx2Kernels();
 #endif
   if (automatic) return PortableKernels();
-  *reason = "KRYPTON_CPU_ISA: expected portable, avx2 or avx512, and one that this CPU has; unset it to choose freely";
+  *reason =
+      "KRYPTON_CPU_ISA: expected portable, avx2, avx512 or amx, and one that this CPU has; unset it to choose freely";
   return nullptr;
 }
 

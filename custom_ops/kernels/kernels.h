@@ -1,5 +1,5 @@
 // The function table that separates ops from instruction sets. One implementation a table, picked
-// at run time; KRYPTON_CPU_ISA=portable|avx2|avx512 forces one.
+// at run time; KRYPTON_CPU_ISA=portable|avx2|avx512|amx forces one.
 #pragma once
 
 #include <cstdint>
@@ -54,6 +54,8 @@ struct ConvBlock {
 // Lists that conv_block reads have this many entries of slack behind them: they are read ahead.
 constexpr int64_t kIndexSlack = 32;
 
+struct SplitKernels;
+
 struct Kernels {
   const char* isa;
   int lanes;          // floats of a vector; packed weights are padded to it
@@ -71,11 +73,14 @@ struct Kernels {
   void (*multiply_add_row)(float* y, const float* a, const float* b, int64_t n);  // y += a * b
   void (*add_scaled_row)(float* y, const float* x, float scale, int64_t n);       // y += scale * x
   bool (*any_nonzero)(const float* x, int64_t n);                                 // NaN counts
+  const SplitKernels* split;  // convolution in split precision (split.h), or null
 };
 
 const Kernels* PortableKernels();
 const Kernels* Avx2Kernels();
 const Kernels* Avx512Kernels();
+// The AVX-512 kernels with convolution on AMX; null where the system does not let us use it.
+const Kernels* AmxKernels();
 
 // The table in use; null with a reason when KRYPTON_CPU_ISA asks for what is not there.
 const Kernels* SelectKernels(const char** reason);

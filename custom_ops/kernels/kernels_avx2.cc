@@ -34,7 +34,7 @@ struct Vector {
 const Kernels* Avx2Kernels() {
   static constexpr Kernels kKernels = {
       "avx2",          Vector::kLanes, 2 * Vector::kLanes,     AnyColumns<Vector, 2>, NonzeroBits<Vector>, ListBits,
-      ClipRow<Vector>, MaxRow<Vector>, MultiplyAddRow<Vector>, AddScaledRow<Vector>,  AnyNonzero};
+      ClipRow<Vector>, MaxRow<Vector>, MultiplyAddRow<Vector>, AddScaledRow<Vector>,  AnyNonzero,          nullptr};
   return &kKernels;
 }
 

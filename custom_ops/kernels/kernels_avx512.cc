@@ -49,7 +49,7 @@ int32_t ListBits512(const uint64_t* words, int64_t n, uint16_t* indices) {
 const Kernels* Avx512Kernels() {
   static constexpr Kernels kKernels = {
       "avx512",        Vector::kLanes, 4 * Vector::kLanes,     AnyColumns<Vector, 4>, NonzeroBits<Vector>, ListBits512,
-      ClipRow<Vector>, MaxRow<Vector>, MultiplyAddRow<Vector>, AddScaledRow<Vector>,  AnyNonzero};
+      ClipRow<Vector>, MaxRow<Vector>, MultiplyAddRow<Vector>, AddScaledRow<Vector>,  AnyNonzero,          nullptr};
   return &kKernels;
 }
 

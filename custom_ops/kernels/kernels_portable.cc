@@ -35,7 +35,7 @@ struct Vector {
 const Kernels* PortableKernels() {
   static constexpr Kernels kKernels = {
       "portable",      Vector::kLanes, 2 * Vector::kLanes,     AnyColumns<Vector, 2>, NonzeroBits<Vector>, ListBits,
-      ClipRow<Vector>, MaxRow<Vector>, MultiplyAddRow<Vector>, AddScaledRow<Vector>,  AnyNonzero};
+      ClipRow<Vector>, MaxRow<Vector>, MultiplyAddRow<Vector>, AddScaledRow<Vector>,  AnyNonzero,          nullptr};
   return &kKernels;
 }
 

@@ -6,20 +6,35 @@
 //     for group: for block of columns: conv_block (kernels.h)
 #include <algorithm>
 #include <limits>
+#include <optional>
+#include <string>
 
 #include "common/packed_weights.h"
 #include "ops/conv_plan.h"
 #include "ops/conv_tiles.h"
 #include "ops/ops.h"
+#include "ops/split_conv.h"
 
 namespace krypton {
 namespace {
 
-// Rows of a task: enough that a block of weights is used often while it is in L2, few enough that the rows' inputs
-// stay there too.
-constexpr int64_t kTaskRows = 512;
+// Rows of a task, of fp32 vectors and of split precision: enough that a block of weights is used often while it is in
+// L2, few enough that the rows' inputs stay there too.
+constexpr int64_t kTaskRows = 512, kSplitTaskRows = 1536;
+// From this many rows of one tap set on, matrix tiles are full enough.
+constexpr int64_t kSplitRows = 8;
 // From this share of non-zeros on, lists are not worth their making.
-constexpr double kDense = 0.95;
+constexpr double kDense = 0.95, kDenseSplit = 0.6;
+
+enum class Precision { kFloat32, kBfloat16x3, kBfloat16 };
+
+// The lowest precision that the node allows; processors without bfloat16 matrices always use float32.
+Precision ReadPrecision(const std::string& name) {
+  if (name == "float32") return Precision::kFloat32;
+  if (name == "bfloat16x3") return Precision::kBfloat16x3;
+  if (name == "bfloat16") return Precision::kBfloat16;
+  Fail("attribute precision: expected float32, bfloat16x3 or bfloat16, found '" + name + "'");
+}
 
 struct Shape {
   int64_t channels, groups, depth, maps, maps_per_group;  // C, G, C/G, M, M/G
@@ -77,7 +92,8 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
         window_(ReadWindow(info)),
         groups_(AttributeOr<int64_t>(info, "group", 1)),
         lo_(AttributeOr<float>(info, "min", 0.0f)),
-        hi_(AttributeOr<float>(info, "max", std::numeric_limits<float>::infinity())) {}
+        hi_(AttributeOr<float>(info, "max", std::numeric_limits<float>::infinity())),
+        precision_(ReadPrecision(AttributeOr<std::string>(info, "precision", "float32"))) {}
 
   void Compute(Ort::KernelContext context) const {
     const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes", window_.input());
@@ -93,23 +109,40 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     }
     const int64_t taps = window_.y.kernel * window_.x.kernel;
     const float* raw = weights.GetTensorData<float>();
-    const float* packed = packed_.Get(
-        raw, [&] { return shape.depthwise() ? PackTaps(raw, shape.channels, taps) : PackBlocks(raw, shape, taps); });
-
     float* y = WriteValues(context, 0, y_boxes.rows(), shape.maps);
     if (shape.depthwise()) {
       const ConvPlan plan = PlanConv(context, window_, x_boxes, y_boxes, shape.channels, false);
       ClearUntouched(plan, y, shape.maps);
-      ForTasks(context, plan, [&](const TapClass& c, int64_t begin, int64_t end) {
+      const float* packed = packed_.Get(raw, [&] { return PackTaps(raw, shape.channels, taps); });
+      ForTasks(context, plan, kTaskRows, [&](const TapClass& c, int64_t begin, int64_t end) {
         DepthwiseRows(x, plan, c, begin, end, packed, z, y);
       });
       return;
     }
     const NonzeroMap nonzero(context, x);
-    const bool sparse = nonzero.density() < kDense;
+    const SplitKernels* split = SplitPays(shape, nonzero.density()) ? ActiveKernels().split : nullptr;
+    const bool sparse = nonzero.density() < (split == nullptr ? kDense : kDenseSplit);
     const ConvPlan plan = PlanConv(context, window_, x_boxes, y_boxes, shape.channels, sparse);
     ClearUntouched(plan, y, shape.maps);
-    ForTasks(context, plan, [&](const TapClass& c, int64_t begin, int64_t end) {
+    std::optional<SplitValues> pieces;
+    SplitBlock block{};
+    if (split != nullptr) {
+      const float* packed =
+          split_packed_.Get(raw, [&] { return PackSplit(*split, raw, shape.maps, shape.channels, taps); });
+      pieces.emplace(context, *split, x, precision_ == Precision::kBfloat16x3);
+      block.x_hi = pieces->hi(), block.x_lo = pieces->lo();
+      block.w = reinterpret_cast<const uint16_t*>(packed), block.depth = taps * shape.channels;
+      block.columns = shape.maps, block.y = y, block.y_stride = shape.maps;
+      block.z = z.data, block.z_stride = shape.maps, block.lo = lo_, block.hi = hi_;
+    }
+    const int64_t task_rows = pieces ? kSplitTaskRows : kTaskRows;
+    ForTasks(context, plan, task_rows, [&](const TapClass& c, int64_t begin, int64_t end) {
+      if (pieces && end - begin >= kSplitRows) {
+        std::vector<ConvSegment> segments;
+        Segments(c, shape, 1, &segments);
+        return ConvGroups(*split, plan.rows.data() + begin, end - begin, segments, sparse ? &nonzero : nullptr, block);
+      }
+      const float* packed = packed_.Get(raw, [&] { return PackBlocks(raw, shape, taps); });
       Columns(x, plan, c, begin, end, shape, packed, sparse ? &nonzero : nullptr, z, y);
     });
   }
@@ -119,14 +152,29 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     for (int64_t row : plan.untouched) std::fill_n(y + row * maps, maps, 0.0f);
   }
 
-  // Calls task(class, begin, end) for all rows, in ranges of some hundred.
+  // Whether matrix tiles beat fp32 vectors, in cycles for a row as they were fitted to measurements
+  // (docs/performance.md): tiles multiply faster, but X is split and staged first, and 32 rows share fewer zeros
+  // than 6.
+  bool SplitPays(const Shape& shape, double density) const {
+    if (precision_ == Precision::kFloat32 || shape.groups != 1) return false;
+    const double taps = static_cast<double>(window_.y.kernel * window_.x.kernel);
+    const double depth = taps * static_cast<double>(shape.depth), maps = static_cast<double>(shape.maps);
+    const int64_t stretch = window_.x.dilation == 1 ? window_.x.kernel * shape.depth : shape.depth;
+    const double staged = static_cast<double>((stretch + 63) / 64 * 64) * depth / static_cast<double>(stretch);
+    const double vectors = std::min(1.0, 1.2 * density) * depth * maps / 22;
+    const double tiles =
+        1.5 * static_cast<double>(shape.depth) + 0.5 * staged + std::min(1.0, 0.05 + 1.6 * density) * depth * maps / 55;
+    return tiles < vectors;
+  }
+
+  // Calls task(class, begin, end) for all rows, in ranges of at most task_rows.
   template <class Task>
-  static void ForTasks(const Ort::KernelContext& context, const ConvPlan& plan, const Task& task) {
+  static void ForTasks(const Ort::KernelContext& context, const ConvPlan& plan, int64_t task_rows, const Task& task) {
     const int64_t rows = static_cast<int64_t>(plan.rows.size());
-    ParallelRanges(context, rows, std::clamp<int64_t>(rows / 8, 64, kTaskRows), [&](int64_t begin, int64_t end) {
+    ParallelRanges(context, rows, std::clamp<int64_t>(rows / 8, 64, task_rows), [&](int64_t begin, int64_t end) {
       for (const TapClass& c : plan.classes) {
-        for (int64_t from = std::max(begin, c.first), to = std::min(end, c.last); from < to; from += kTaskRows) {
-          task(c, from, std::min(to, from + kTaskRows));
+        for (int64_t from = std::max(begin, c.first), to = std::min(end, c.last); from < to; from += task_rows) {
+          task(c, from, std::min(to, from + task_rows));
         }
       }
     });
@@ -233,7 +281,8 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
   Window window_;
   int64_t groups_;
   float lo_, hi_;
-  mutable PackedWeights packed_;
+  Precision precision_;
+  mutable PackedWeights packed_, split_packed_;
 };
 
 }  // namespace

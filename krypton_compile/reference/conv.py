@@ -1,6 +1,8 @@
 """IncrementalConv: convolution is linear, so the output's delta is the same convolution of the delta, without bias.
 
 DY = W * DX,    and with Z0, the base map before a Clip that follows, the clip rule of activation.py on DY
+
+``precision`` is the lowest that a kernel may multiply in; the reference always sums in float64.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from krypton_compile.geometry import Boxes, Window
 from krypton_compile.reference.activation import clip_delta
 from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, cut_boxes, delta_maps
 from krypton_compile.reference.windows import WindowAttributes, read_window, tap_pictures
-from krypton_compile.schemas import DOMAIN
+from krypton_compile.schemas import DOMAIN, PRECISIONS
 
 
 class IncrementalConv(OpRun):
@@ -33,8 +35,11 @@ class IncrementalConv(OpRun):
         group: int = 1,
         min: float = 0.0,
         max: float = math.inf,
+        precision: str = "float32",
         **window: Unpack[WindowAttributes],
     ) -> tuple[Floats]:
+        if precision not in PRECISIONS:
+            raise ValueError(f"attribute precision: expected {', '.join(PRECISIONS)}, found '{precision}'")
         described = read_window(window)
         deltas = delta_maps("X", X, x_boxes, described.input_shape)
         check_map("W", W, (-1, X.shape[1] // group, *described.kernel))

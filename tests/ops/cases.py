@@ -12,7 +12,7 @@ from onnx import helper
 
 from krypton_compile import geometry
 from krypton_compile.geometry import Window
-from krypton_compile.schemas import DOMAIN, SCHEMAS, VERSION
+from krypton_compile.schemas import DOMAIN, PRECISIONS, SCHEMAS, VERSION
 
 Arrays = list[np.ndarray]
 
@@ -129,6 +129,18 @@ def conv_cases(rng: np.random.Generator) -> Iterator[Case]:
     weight = rng.standard_normal((16, 4, 3, 3)).astype(np.float32)
     inputs = [make_values(rng, boxes, 4), boxes, wide, weight]
     yield Case("conv into wider boxes", "IncrementalConv", inputs, window_attributes(window, ends))
+    # More rows and channels than any tile or panel holds; every pixel has zeros of its own, and some that all share.
+    window, ends = make_window(*WINDOWS["3x3"])
+    boxes = make_boxes(rng, window.input_shape, 40)
+    weight = rng.standard_normal((80, 160, 3, 3)).astype(np.float32) / np.float32(40)
+    z0 = rng.standard_normal((*window.output_shape, 80)).astype(np.float32)
+    for share in (0.2, 1.0):
+        values = make_values(rng, boxes, 160)
+        values *= (rng.random(160) < share) & (rng.random(values.shape) < 0.5 + share / 2)
+        inputs = [values, boxes, geometry.window_boxes(boxes, window), weight, z0]
+        for precision in PRECISIONS:
+            attributes = {**window_attributes(window, ends), "precision": precision}
+            yield Case(f"conv deep {share} {precision}", "IncrementalConv", inputs, attributes)
 
 
 def pool_cases(rng: np.random.Generator) -> Iterator[Case]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.ops.cases import Case, cases
-from tests.ops.running import run_cpu
+from tests.ops.running import run_cpu, run_reference
 
 BY_OP: dict[str, Case] = {}
 for _case in cases():
@@ -104,3 +104,12 @@ def test_base_maps_are_finite(value: float) -> None:
     tensor.reshape(-1)[-1] = value
     with pytest.raises(Exception, match="NaN or an infinity"):
         run_cpu(replace(case, inputs=[tensor]))
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    case = BY_OP["IncrementalConv"]
+    unknown = replace(case, attributes={**case.attributes, "precision": "float16"})
+    with pytest.raises(Exception, match="expected float32, bfloat16x3 or bfloat16, found 'float16'"):
+        run_cpu(unknown)
+    with pytest.raises(ValueError, match="found 'float16'"):
+        run_reference(unknown)

@@ -5,35 +5,63 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from krypton_compile.schemas import SCHEMAS
+from krypton_compile.schemas import PRECISIONS, SCHEMAS
 from tests.ops.cases import Case, cases
 from tests.ops.running import run_cpu, run_reference
 
-RELATIVE = 2e-6
-"""Of the largest entry: sums of up to 3,000 float32 products against float64 ones."""
+RELATIVE = {"float32": 2e-6, "bfloat16x3": 2e-5, "bfloat16": 2e-2}
+"""Of the largest entry: sums of up to 3,000 products against float64 ones."""
+
+MATRICES = {"amx_bf16", "amx_tile", "avx512_bf16", "avx512_vbmi2"}
 
 CASES = cases()
 
 
-def agree(found: np.ndarray, expected: np.ndarray) -> None:
+def multiplies_bfloat16() -> bool:
+    """Whether the kernels in use do: the processor's matrix tiles are the default where there are any."""
+    return os.environ.get("KRYPTON_CPU_ISA", "amx") == "amx" and has(*MATRICES)
+
+
+def has(*flags: str) -> bool:
+    return set(flags) <= set(Path("/proc/cpuinfo").read_text().split())
+
+
+def precision(case: Case) -> str:
+    """The one that the case's sums may be made in."""
+    if case.op != "IncrementalConv" or not multiplies_bfloat16():
+        return "float32"
+    return case.attributes.get("precision", "float32")
+
+
+def agree(found: np.ndarray, expected: np.ndarray, relative: float) -> None:
     assert found.dtype == expected.dtype
     assert found.shape == expected.shape
     if found.dtype != np.float32:
         np.testing.assert_array_equal(found, expected)
         return
     scale = float(np.nanmax(np.abs(expected), initial=1.0))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=RELATIVE * scale)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=relative * scale)
+
+
+def check(case: Case) -> None:
+    for found, expected in zip(run_cpu(case), run_reference(case), strict=True):
+        agree(found, np.asarray(expected), RELATIVE[precision(case)])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_cpu_agrees_with_reference(case: Case) -> None:
-    for found, expected in zip(run_cpu(case), run_reference(case), strict=True):
-        agree(found, np.asarray(expected))
+    check(case)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.op == "IncrementalConv"], ids=lambda case: case.name)
+def test_split_products_agree_with_reference(case: Case) -> None:
+    check(replace(case, attributes={**case.attributes, "precision": "bfloat16x3"}))
 
 
 @pytest.mark.parametrize("case", CASES[::3], ids=lambda case: case.name)
@@ -46,9 +74,13 @@ def test_every_op_has_a_case() -> None:
     assert {case.op for case in CASES} == {schema.name for schema in SCHEMAS}
 
 
-@pytest.mark.parametrize("isa", ["portable", "avx2"])
+ISAS = {"portable": (), "avx2": ("avx2", "fma"), "avx512": ("avx512f", "avx512bw", "avx512dq", "avx512vl")}
+
+
+@pytest.mark.parametrize("isa", ISAS)
 def test_other_instruction_sets(isa: str) -> None:
-    if isa != "portable" and isa not in Path("/proc/cpuinfo").read_text():
+    """Matrix tiles, where there are any, have had their turn above."""
+    if not has(*ISAS[isa]):
         pytest.skip(f"this CPU has no {isa}")
     script = (
         "from tests.ops.test_cpu_ops import *\n"
@@ -56,12 +88,19 @@ def test_other_instruction_sets(isa: str) -> None:
         "           'IncrementalAdd', 'IncrementalGemm', 'ShrinkBoxes', 'IncrementalGlobalAveragePool'}\n"
         "for case in CASES:\n"
         "    if case.op in kernels:\n"
-        "        for found, expected in zip(run_cpu(case), run_reference(case), strict=True):\n"
-        "            agree(found, np.asarray(expected))\n"
+        "        check(case)\n"
     )
     environment = {**os.environ, "KRYPTON_CPU_ISA": isa}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_bfloat16_is_used_where_there_is_some() -> None:
+    """Its results differ from float32's, or the bounds above have tested nothing."""
+    cases = {precision: next(c for c in CASES if c.name == f"conv deep 1.0 {precision}") for precision in PRECISIONS}
+    results = {precision: run_cpu(case)[0] for precision, case in cases.items()}
+    assert np.array_equal(results["float32"], results["bfloat16"]) != multiplies_bfloat16()
+    assert np.array_equal(results["float32"], results["bfloat16x3"]) != multiplies_bfloat16()
 
 
 def test_an_instruction_set_that_is_not_there_is_refused() -> None:

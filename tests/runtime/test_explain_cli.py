@@ -55,6 +55,8 @@ class FakeSession:
             patch_size=patch_size,
             stride=stride,
             seconds=0.5,
+            precision="float32",
+            error=float("nan"),
             changed=float(hit.mean()),
             heatmap=lambda: accumulate((base[0, target] - scores[..., target]).ravel(), boxes, SIZE),
         )

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from krypton_compile import compile, get_library_path
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
-from krypton_compile.runtime import OcclusionSession
+from krypton_compile.runtime import OcclusionSession, self_check
 
 SHAPE = (1, 3, 20, 24)
 TOLERANCE = 1e-6
@@ -245,3 +245,72 @@ def test_a_library_that_is_none_is_named(compiled: Path, tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert "LibraryError" in done.stderr
     assert str(broken) in done.stderr
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_occlude_shows_a_baseline_or_a_patch_where_the_mask_says(layout: str) -> None:
+    rng = np.random.default_rng(3)
+    image, baseline = rng.standard_normal((2, 1, 6, 5, 2)).astype(np.float32)
+    box, patch, mask = np.array([1, 2, 3, 2], np.int32), rng.standard_normal((6, 2)), np.array([1, 0, 1, 1, 0, 0], bool)
+
+    def stored(array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.moveaxis(array, 3, 1)) if layout == "NCHW" else array
+
+    expected = image.copy()
+    expected[0, 1:4, 2:4] = baseline[0, 1:4, 2:4]
+    np.testing.assert_array_equal(
+        self_check.occlude(stored(image), box, stored(baseline), None, layout), stored(expected)
+    )
+    expected = image.copy()
+    for i in np.flatnonzero(mask):
+        expected[0, 1 + i // 2, 2 + i % 2] = patch[i]
+    np.testing.assert_array_equal(
+        self_check.occlude(stored(image), box, patch.astype(np.float32), mask, layout), stored(expected)
+    )
+
+
+def test_chosen_windows_change_the_image_most_or_are_spread() -> None:
+    image = np.zeros((1, 1, 64, 4), np.float32)
+    image[0, 0, 40:42, 0], image[0, 0, 30, 1] = 2, -9
+    boxes = np.array([[y, 0, 2, 2] for y in range(62)], np.int32)
+    rows = self_check.choose_windows(image, np.zeros_like(image), boxes, "NCHW")
+    assert rows.tolist() == [0, 29, 30, 61]
+    assert len(self_check.choose_windows(image, np.zeros_like(image), boxes[:1], "NCHW")) == 1
+
+
+def test_the_first_use_measures_the_error(compiled: Path, image: np.ndarray) -> None:
+    session = OcclusionSession(compiled, threads=1)
+    assert np.isnan(session.error)
+    explanation = session.explain(image, 8, 4)
+    assert explanation.error == session.error
+    assert explanation.precision == session.precision == "bfloat16x3"
+    assert 0 <= session.error <= self_check.BOUND
+
+
+def test_results_that_are_not_exact_make_float32_take_over(
+    compiled: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a bound that nothing meets: the session falls back and says so, once; what was asked for is kept."""
+    monkeypatch.setattr(self_check, "BOUND", -1.0)
+    session = OcclusionSession(compiled, threads=1)
+    with pytest.warns(UserWarning, match="differ from the model on really occluded images"):
+        session.explain(image, 8, 4)
+    assert session.precision == "float32"
+    asked = OcclusionSession(compiled, threads=1, precision="bfloat16x3")
+    with pytest.warns(UserWarning, match="differ"):
+        asked.explain(image, 8, 4)
+    assert asked.precision == "bfloat16x3"
+    OcclusionSession(compiled, threads=1, precision="bfloat16").explain(image, 8, 4)
+
+
+def test_a_wrong_result_is_noticed(compiled: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = OcclusionSession(compiled, threads=1)
+    right = session._run_chunk
+    monkeypatch.setattr(session, "_run_chunk", lambda work, at: [found * 1.001 for found in right(work, at)])
+    with pytest.warns(UserWarning, match=r"up to 1\.0e-03"):
+        session.explain(image, 8, 4)
+
+
+def test_an_unknown_precision_is_refused(compiled: Path) -> None:
+    with pytest.raises(OcclusionError, match="precision: expected one of float32, bfloat16x3, bfloat16"):
+        OcclusionSession(compiled, precision="half")

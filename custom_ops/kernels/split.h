@@ -1,0 +1,56 @@
+// Convolution in split precision: fp32 numbers as sums of two bfloat16, x = hi + lo, and three of the four products,
+//
+//   x*w ~ hi(x)*hi(w) + hi(x)*lo(w) + lo(x)*hi(w)      summed in fp32, relative error about 5e-6,
+//
+// or the first alone, which is plain bfloat16. For processors that multiply bfloat16 matrices (AMX).
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kernels.h"
+
+namespace krypton {
+
+// Columns of a block of split weights, [block][k][hi of 32 columns, lo of 32 columns], with a row of zeros behind the
+// last k; columns beyond the last are zero.
+constexpr int64_t kSplitColumns = 32;
+
+// Up to 64 neighbouring k of the reduction: X[source + ky*pitch + x + i] * W[w + i], i < 64.
+struct SplitWord {
+  int64_t ky, x, w;
+};
+
+// Rows that share their list of k: bit i of masks[j] chooses k = i of word j.
+struct SplitGroup {
+  int64_t count;
+  const uint64_t* masks;
+};
+
+// Some groups of rows of one tap set, one after another, and all columns. They are convolved together, so that W is
+// fetched once for all of them.
+struct SplitBlock {
+  const ConvRow* rows;
+  const SplitGroup* groups;
+  int64_t group_count;
+  const SplitWord* words;
+  int64_t word_count;
+  const uint16_t *x_hi, *x_lo;  // X; x_lo null for plain bfloat16. 64 entries behind the last are readable
+  const uint16_t* w;
+  int64_t depth;  // k in all, the number of the row of zeros
+  int64_t columns;
+  float* y;  // the output row `target` starts at y + target * y_stride
+  int64_t y_stride;
+  const float* z;  // base pre-activation, or null for none
+  int64_t z_stride;
+  float lo, hi;
+};
+
+struct SplitKernels {
+  void (*split)(const float* x, int64_t n, uint16_t* hi, uint16_t* lo);  // lo may be null
+  void (*conv_block)(const SplitBlock&);
+};
+
+// Null where the processor or the system does not offer it.
+const SplitKernels* AmxSplitKernels();
+
+}  // namespace krypton

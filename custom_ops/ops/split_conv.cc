@@ -1,0 +1,125 @@
+#include "ops/split_conv.h"
+
+#include <algorithm>
+
+namespace krypton {
+namespace {
+
+// Rows that are looked at together; a group is one or several of these.
+constexpr int64_t kStripRows = 32;
+// Rows that are staged together: they stay in L2, and W is fetched once for all of them.
+constexpr int64_t kBatchRows = 256;
+// What gathering a row of W costs, in rows that could have been multiplied meanwhile.
+constexpr int64_t kGatherCost = 40;
+
+uint64_t LowBits(int64_t count) { return count >= 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1; }
+
+// The words of all segments, and masks with every bit set.
+void ListWords(const std::vector<ConvSegment>& segments, std::vector<SplitWord>* words, std::vector<uint64_t>* masks) {
+  words->clear(), masks->clear();
+  for (const ConvSegment& s : segments) {
+    for (int64_t k = 0; k < s.length; k += 64) {
+      words->push_back({s.ky, s.x + k, s.w + k});
+      masks->push_back(LowBits(s.length - k));
+    }
+  }
+}
+
+// The union of non-zeros of some rows, one mask a word.
+void UnionMasks(const ConvRow* rows, int64_t count, const std::vector<SplitWord>& words,
+                const std::vector<uint64_t>& full, const NonzeroMap& nonzero, uint64_t* masks) {
+  std::fill_n(masks, words.size(), uint64_t{0});
+  for (int64_t r = 0; r < count; ++r) {
+    for (size_t i = 0; i < words.size(); ++i) {
+      masks[i] |= nonzero.Word(rows[r].source + words[i].ky * rows[r].pitch + words[i].x);
+    }
+  }
+  for (size_t i = 0; i < words.size(); ++i) masks[i] &= full[i];
+}
+
+int64_t Count(const uint64_t* masks, size_t words) {
+  int64_t count = 0;
+  for (size_t i = 0; i < words; ++i) count += __builtin_popcountll(masks[i]);
+  return count;
+}
+
+}  // namespace
+
+SplitValues::SplitValues(const Ort::KernelContext& context, const SplitKernels& kernels, const Values& x, bool low) {
+  constexpr int64_t kSlack = 128, kGrain = 1 << 16;
+  const int64_t size = x.rows * x.channels;
+  const auto allocate = [&] {
+    auto* data = static_cast<uint16_t*>(std::malloc(static_cast<size_t>(size + kSlack) * sizeof(uint16_t)));
+    if (data == nullptr) throw std::bad_alloc();
+    std::fill_n(data + size, kSlack, uint16_t{0});
+    return data;
+  };
+  hi_.reset(allocate());
+  if (low) lo_.reset(allocate());
+  ParallelRanges(context, (size + 15) / 16, kGrain / 16, [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * 16, count = std::min(size, end * 16) - first;
+    kernels.split(x.data + first, count, hi_.get() + first, low ? lo_.get() + first : nullptr);
+  });
+}
+
+AlignedFloats PackSplit(const SplitKernels& kernels, const float* w, int64_t maps, int64_t channels, int64_t taps) {
+  const int64_t depth = taps * channels, blocks = (maps + kSplitColumns - 1) / kSplitColumns;
+  AlignedFloats packed = AllocateAligned(static_cast<size_t>(blocks * (depth + 1) * kSplitColumns));
+  auto* out = reinterpret_cast<uint16_t*>(packed.get());
+  float row[kSplitColumns];
+  for (int64_t block = 0; block < blocks; ++block) {
+    for (int64_t k = 0; k <= depth; ++k, out += 2 * kSplitColumns) {
+      for (int64_t n = 0; n < kSplitColumns; ++n) {
+        const int64_t map = block * kSplitColumns + n;
+        row[n] = k == depth || map >= maps ? 0.0f : w[(map * channels + k % channels) * taps + k / channels];
+      }
+      kernels.split(row, kSplitColumns, out, out + kSplitColumns);
+    }
+  }
+  return packed;
+}
+
+void ConvGroups(const SplitKernels& kernels, const ConvRow* rows, int64_t count,
+                const std::vector<ConvSegment>& segments, const NonzeroMap* nonzero, SplitBlock block) {
+  static thread_local std::vector<SplitWord> words;
+  static thread_local std::vector<uint64_t> full, masks, both;
+  static thread_local std::vector<SplitGroup> groups;
+  ListWords(segments, &words, &full);
+  const size_t n = words.size();
+  block.words = words.data(), block.word_count = static_cast<int64_t>(n);
+  masks.resize((kBatchRows / kStripRows + 1) * n);
+  both.resize(n);
+  const int64_t batches = (count + kBatchRows - 1) / kBatchRows;
+  const int64_t batch = ((count + batches - 1) / batches + kStripRows - 1) / kStripRows * kStripRows;
+  for (int64_t begin = 0; begin < count; begin += batch) {
+    const int64_t end = std::min(count, begin + batch);
+    groups.clear();
+    if (nonzero == nullptr) {
+      groups.push_back({end - begin, full.data()});
+    } else {
+      int64_t k = 0;  // of the last group
+      for (int64_t i = begin; i < end; i += kStripRows) {
+        const int64_t more = std::min(kStripRows, end - i);
+        uint64_t* strip = masks.data() + groups.size() * n;
+        UnionMasks(rows + i, more, words, full, *nonzero, strip);
+        const int64_t k_strip = Count(strip, n);
+        if (!groups.empty()) {
+          uint64_t* last = strip - n;
+          for (size_t w = 0; w < n; ++w) both[w] = last[w] | strip[w];
+          const int64_t k_both = Count(both.data(), n), size = groups.back().count;
+          if (k_both * (size + more + kGatherCost) <= k * (size + kGatherCost) + k_strip * (more + kGatherCost)) {
+            std::copy(both.begin(), both.end(), last);
+            groups.back().count += more, k = k_both;
+            continue;
+          }
+        }
+        groups.push_back({more, strip});
+        k = k_strip;
+      }
+    }
+    block.rows = rows + begin, block.groups = groups.data(), block.group_count = static_cast<int64_t>(groups.size());
+    kernels.conv_block(block);
+  }
+}
+
+}  // namespace krypton

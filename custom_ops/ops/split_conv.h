@@ -1,0 +1,35 @@
+// The convolution in split precision (kernels/split.h): what is prepared once a model, once a call, and once a group of
+// rows that share one list of non-zeros.
+#pragma once
+
+#include <vector>
+
+#include "common/packed_weights.h"
+#include "kernels/split.h"
+#include "ops/conv_tiles.h"
+
+namespace krypton {
+
+// X as two bfloat16 pieces, or one.
+class SplitValues {
+ public:
+  SplitValues(const Ort::KernelContext& context, const SplitKernels& kernels, const Values& x, bool low);
+  const uint16_t* hi() const { return hi_.get(); }
+  const uint16_t* lo() const { return lo_.get(); }
+
+ private:
+  struct Free {
+    void operator()(uint16_t* p) const { std::free(p); }
+  };
+  std::unique_ptr<uint16_t[], Free> hi_, lo_;
+};
+
+// W [M, C, kH, kW] -> [block of 32 maps][ky][kx][C][hi, lo], a row of zeros behind each block.
+AlignedFloats PackSplit(const SplitKernels& kernels, const float* w, int64_t maps, int64_t channels, int64_t taps);
+
+// Cuts rows of one tap set into groups and convolves them. `segments` as for tiles, with w counted in k; `nonzero` is
+// null where lists are not worth their making; `block` holds everything but rows and words.
+void ConvGroups(const SplitKernels& kernels, const ConvRow* rows, int64_t count,
+                const std::vector<ConvSegment>& segments, const NonzeroMap* nonzero, SplitBlock block);
+
+}  // namespace krypton
