@@ -51,6 +51,24 @@ struct ConvBlock {
   float lo, hi;
 };
 
+// One tap of a depthwise convolution: where its pixel lies from the first tap's, and its row of W, one entry a channel.
+struct DepthwiseTap {
+  int64_t x;
+  const float* w;
+};
+
+// Neighbouring outputs of one row that share their taps: Y[r, c] = sum over taps of X[r*x_step + tap.x + c] * tap.w[c].
+struct DepthwiseStrip {
+  const float* x;
+  int64_t x_step;
+  const DepthwiseTap* taps;
+  int64_t tap_count;
+  float* y;        // [count, channels]
+  const float* z;  // base pre-activation, as y, or null for none
+  int64_t count, channels;
+  float lo, hi;
+};
+
 // Lists that conv_block reads have this many entries of slack behind them: they are read ahead.
 constexpr int64_t kIndexSlack = 32;
 
@@ -61,6 +79,7 @@ struct Kernels {
   int lanes;          // floats of a vector; packed weights are padded to it
   int block_columns;  // columns of a full block of packed weights, [ky][kx][depth][block_columns]
   void (*conv_block)(const ConvBlock&);
+  void (*depthwise)(const DepthwiseStrip&);
   // Bit i of `bits` is set where x[i] is not zero (NaN counts), i < n; unused bits of the last word are zero.
   void (*nonzero_bits)(const float* x, int64_t n, uint64_t* bits);
   // Lists the set bits of `words` in order; writes up to kIndexSlack entries beyond them. Returns their number.
@@ -70,9 +89,8 @@ struct Kernels {
   void (*clip_row)(float* y, const float* d, const float* z, int64_t n, float lo, float hi);
   // y = max(y, (x0 - y0) + d); d may be null for zero.
   void (*max_row)(float* y, const float* x0, const float* y0, const float* d, int64_t n);
-  void (*multiply_add_row)(float* y, const float* a, const float* b, int64_t n);  // y += a * b
-  void (*add_scaled_row)(float* y, const float* x, float scale, int64_t n);       // y += scale * x
-  bool (*any_nonzero)(const float* x, int64_t n);                                 // NaN counts
+  void (*add_scaled_row)(float* y, const float* x, float scale, int64_t n);  // y += scale * x
+  bool (*any_nonzero)(const float* x, int64_t n);                            // NaN counts
   const SplitKernels* split;  // convolution in split precision (split.h), or null
 };
 

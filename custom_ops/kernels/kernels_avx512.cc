@@ -26,8 +26,9 @@ struct Vector {
 };
 
 #include "kernels/rows.inl.h"
-// The tile uses the clip rule of the rows.
+// The tiles use the clip rule of the rows.
 #include "kernels/conv_tile.inl.h"
+#include "kernels/depthwise.inl.h"
 
 int32_t ListBits512(const uint64_t* words, int64_t n, uint16_t* indices) {
   const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -48,8 +49,8 @@ int32_t ListBits512(const uint64_t* words, int64_t n, uint16_t* indices) {
 
 const Kernels* Avx512Kernels() {
   static constexpr Kernels kKernels = {
-      "avx512",        Vector::kLanes, 4 * Vector::kLanes,     AnyColumns<Vector, 4>, NonzeroBits<Vector>, ListBits512,
-      ClipRow<Vector>, MaxRow<Vector>, MultiplyAddRow<Vector>, AddScaledRow<Vector>,  AnyNonzero,          nullptr};
+      "avx512",    Vector::kLanes,  4 * Vector::kLanes, AnyColumns<Vector, 4>, Depthwise<Vector>, NonzeroBits<Vector>,
+      ListBits512, ClipRow<Vector>, MaxRow<Vector>,     AddScaledRow<Vector>,  AnyNonzero,        nullptr};
   return &kKernels;
 }
 

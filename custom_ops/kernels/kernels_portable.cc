@@ -27,15 +27,16 @@ struct Vector {
 };
 
 #include "kernels/rows.inl.h"
-// The tile uses the clip rule of the rows.
+// The tiles use the clip rule of the rows.
 #include "kernels/conv_tile.inl.h"
+#include "kernels/depthwise.inl.h"
 
 }  // namespace
 
 const Kernels* PortableKernels() {
   static constexpr Kernels kKernels = {
-      "portable",      Vector::kLanes, 2 * Vector::kLanes,     AnyColumns<Vector, 2>, NonzeroBits<Vector>, ListBits,
-      ClipRow<Vector>, MaxRow<Vector>, MultiplyAddRow<Vector>, AddScaledRow<Vector>,  AnyNonzero,          nullptr};
+      "portable", Vector::kLanes,  2 * Vector::kLanes, AnyColumns<Vector, 2>, Depthwise<Vector>, NonzeroBits<Vector>,
+      ListBits,   ClipRow<Vector>, MaxRow<Vector>,     AddScaledRow<Vector>,  AnyNonzero,        nullptr};
   return &kKernels;
 }
 

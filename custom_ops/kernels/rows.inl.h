@@ -38,15 +38,6 @@ void MaxRow(float* y, const float* x0, const float* y0, const float* d, int64_t 
 }
 
 template <class V>
-void MultiplyAddRow(float* y, const float* a, const float* b, int64_t n) {
-  int64_t i = 0;
-  for (; i + V::kLanes <= n; i += V::kLanes) {
-    V::Store(y + i, V::MultiplyAdd(V::Load(a + i), V::Load(b + i), V::Load(y + i)));
-  }
-  for (; i < n; ++i) y[i] += a[i] * b[i];
-}
-
-template <class V>
 void AddScaledRow(float* y, const float* x, float scale, int64_t n) {
   const typename V::Type vs = V::Set(scale);
   int64_t i = 0;

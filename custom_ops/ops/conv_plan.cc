@@ -6,29 +6,11 @@
 namespace krypton {
 namespace {
 
-// Neighbouring outputs [begin, end) of one axis, counted from the box's start, that share the taps [lo, hi).
-struct Run {
-  int64_t begin, end, lo, hi;
-};
-
 // The part of one box that belongs to a class.
 struct Rectangle {
   int64_t box;
-  Run y, x;
+  TapRun y, x;
 };
-
-void FindRuns(const WindowAxis& axis, int64_t begin, int64_t end, int64_t lo, int64_t hi, std::vector<Run>* runs) {
-  runs->clear();
-  for (int64_t o = begin; o < end; ++o) {
-    Range taps = axis.Taps(o, lo, hi);
-    if (taps.lo >= taps.hi) taps = {0, 0};
-    if (!runs->empty() && runs->back().lo == taps.lo && runs->back().hi == taps.hi) {
-      ++runs->back().end;
-    } else {
-      runs->push_back({o - begin, o - begin + 1, taps.lo, taps.hi});
-    }
-  }
-}
 
 // Calls visit(pixel, row) for the rows of a rectangle.
 template <class Visit>
@@ -78,10 +60,24 @@ void PlaceByPixel(const std::vector<Rectangle>& parts, const Window& window, con
 
 }  // namespace
 
+void FindTapRuns(const WindowAxis& axis, int64_t begin, int64_t end, int64_t lo, int64_t hi,
+                 std::vector<TapRun>* runs) {
+  runs->clear();
+  for (int64_t o = begin; o < end; ++o) {
+    Range taps = axis.Taps(o, lo, hi);
+    if (taps.lo >= taps.hi) taps = {0, 0};
+    if (!runs->empty() && runs->back().lo == taps.lo && runs->back().hi == taps.hi) {
+      ++runs->back().end;
+    } else {
+      runs->push_back({o - begin, o - begin + 1, taps.lo, taps.hi});
+    }
+  }
+}
+
 ConvPlan PlanConv(const Ort::KernelContext& context, const Window& window, const BoxList& x_boxes,
                   const BoxList& y_boxes, int64_t channels, bool by_pixel) {
   struct Class {
-    Run y, x;
+    TapRun y, x;
     int64_t count = 0;
     std::vector<Rectangle> parts{};
   };
@@ -89,16 +85,16 @@ ConvPlan PlanConv(const Ort::KernelContext& context, const Window& window, const
   std::vector<Class> classes;
   std::vector<int32_t> known(
       static_cast<size_t>((window.y.kernel * window.y.kernel * window.x.kernel * window.x.kernel)), -1);
-  const auto id = [](const Run& run, const WindowAxis& axis) { return run.lo * axis.kernel + run.hi - 1; };
-  std::vector<Run> runs_y, runs_x;
+  const auto id = [](const TapRun& run, const WindowAxis& axis) { return run.lo * axis.kernel + run.hi - 1; };
+  std::vector<TapRun> runs_y, runs_x;
   for (int64_t b = 0; b < y_boxes.count; ++b) {
     const Box &source = x_boxes[b], &target = y_boxes[b];
     if (target.empty()) continue;
     const bool gone = source.empty();
-    FindRuns(window.y, target.y0, target.y1(), source.y0, gone ? source.y0 : source.y1(), &runs_y);
-    FindRuns(window.x, target.x0, target.x1(), source.x0, gone ? source.x0 : source.x1(), &runs_x);
-    for (const Run& y : runs_y) {
-      for (const Run& x : runs_x) {
+    FindTapRuns(window.y, target.y0, target.y1(), source.y0, gone ? source.y0 : source.y1(), &runs_y);
+    FindTapRuns(window.x, target.x0, target.x1(), source.x0, gone ? source.x0 : source.x1(), &runs_x);
+    for (const TapRun& y : runs_y) {
+      for (const TapRun& x : runs_x) {
         if (y.lo == y.hi || x.lo == x.hi) {
           for (int64_t i = y.begin; i < y.end; ++i) {
             for (int64_t j = x.begin; j < x.end; ++j) plan.untouched.push_back(y_boxes.offsets[b] + i * target.w + j);

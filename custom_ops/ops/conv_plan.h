@@ -10,6 +10,14 @@
 
 namespace krypton {
 
+// Neighbouring outputs [begin, end) of one axis, counted from the box's start, that share the taps [lo, hi).
+struct TapRun {
+  int64_t begin, end, lo, hi;
+};
+
+// The runs of the outputs [begin, end), in order, for a delta that is non-zero on the inputs [lo, hi) alone.
+void FindTapRuns(const WindowAxis& axis, int64_t begin, int64_t end, int64_t lo, int64_t hi, std::vector<TapRun>* runs);
+
 // The taps [y.lo, y.hi) x [x.lo, x.hi) and its rows, rows[first .. last).
 struct TapClass {
   Range y, x;

@@ -12,6 +12,7 @@
 #include "common/packed_weights.h"
 #include "ops/conv_plan.h"
 #include "ops/conv_tiles.h"
+#include "ops/depthwise_conv.h"
 #include "ops/ops.h"
 #include "ops/split_conv.h"
 
@@ -74,15 +75,6 @@ AlignedFloats PackBlocks(const float* w, const Shape& s, int64_t taps) {
   return packed;
 }
 
-// Depthwise W [C, 1, kH, kW] -> [ky][kx][C].
-AlignedFloats PackTaps(const float* w, int64_t channels, int64_t taps) {
-  AlignedFloats packed = AllocateAligned(static_cast<size_t>(channels * taps));
-  for (int64_t c = 0; c < channels; ++c) {
-    for (int64_t t = 0; t < taps; ++t) packed[t * channels + c] = w[c * taps + t];
-  }
-  return packed;
-}
-
 struct IncrementalConv : KernelBase<IncrementalConv> {
   static constexpr const char* kName = "IncrementalConv";
   static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
@@ -111,12 +103,8 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     const float* raw = weights.GetTensorData<float>();
     float* y = WriteValues(context, 0, y_boxes.rows(), shape.maps);
     if (shape.depthwise()) {
-      const ConvPlan plan = PlanConv(context, window_, x_boxes, y_boxes, shape.channels, false);
-      ClearUntouched(plan, y, shape.maps);
       const float* packed = packed_.Get(raw, [&] { return PackTaps(raw, shape.channels, taps); });
-      ForTasks(context, plan, kTaskRows, [&](const TapClass& c, int64_t begin, int64_t end) {
-        DepthwiseRows(x, plan, c, begin, end, packed, z, y);
-      });
+      DepthwiseConv(context, window_, x, x_boxes, y_boxes, packed, z, lo_, hi_, y);
       return;
     }
     const NonzeroMap nonzero(context, x);
@@ -256,25 +244,6 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
           kernels.clip_row(to, from, z + row.pixel * block.z_stride, columns, lo_, hi_);
         }
       }
-    }
-  }
-
-  void DepthwiseRows(const Values& x, const ConvPlan& plan, const TapClass& c, int64_t begin, int64_t end,
-                     const float* packed, const BaseMap& z, float* y) const {
-    const Kernels& kernels = ActiveKernels();
-    const int64_t channels = x.channels;
-    for (int64_t r = begin; r < end; ++r) {
-      const ConvRow& row = plan.rows[r];
-      float* out = y + row.target * channels;
-      std::fill_n(out, channels, 0.0f);
-      for (int64_t ky = c.y.lo; ky < c.y.hi; ++ky) {
-        for (int64_t kx = c.x.lo; kx < c.x.hi; ++kx) {
-          const float* source =
-              x.data + row.source + (ky - c.y.lo) * row.pitch + (kx - c.x.lo) * window_.x.dilation * channels;
-          kernels.multiply_add_row(out, source, packed + (ky * window_.x.kernel + kx) * channels, channels);
-        }
-      }
-      if (z.data != nullptr) kernels.clip_row(out, out, z.data + row.pixel * channels, channels, lo_, hi_);
     }
   }
 
