@@ -17,7 +17,7 @@ Window attributes are ONNX's: ``kernel_shape`` [2], ``strides`` [2], ``pads`` [y
 | WindowBoxes | boxes | boxes | geometry.window_boxes |
 | UnionBoxes | boxes, boxes, ... | boxes | geometry.union_boxes |
 | TranslateBoxes | boxes | boxes | geometry.translate_boxes (Pad with a constant) |
-| ShrinkBoxes | values, boxes | values, boxes | each box cut to the hull of its rows that are not all zero |
+| ShrinkBoxes | values, boxes | boxes | each box cut to the hull of its rows that are not all zero |
 | IncrementalPad | X, x_boxes, y_boxes | values | the rows of y_boxes, shifted back by the pads |
 | IncrementalConv | X, x_boxes, y_boxes, W [, Z0] | values | Conv of the delta, no bias; with Z0 [H,W,M] the clip rule follows |
 | IncrementalClip | X, boxes, Z0 | values | clip(Z0 + D) - clip(Z0), by branch |
@@ -72,7 +72,7 @@ SCHEMAS: tuple[OpSchema, ...] = (
     OpSchema("WindowBoxes", ("boxes:int32",), ("y_boxes:int32",), _WINDOW),
     OpSchema("UnionBoxes", ("boxes:int32*",), ("y_boxes:int32",)),
     OpSchema("TranslateBoxes", ("boxes:int32",), ("y_boxes:int32",), ("shift", "output_shape")),
-    OpSchema("ShrinkBoxes", ("X:float", "boxes:int32"), ("Y:float", "y_boxes:int32")),
+    OpSchema("ShrinkBoxes", ("X:float", "boxes:int32"), ("y_boxes:int32",)),
     OpSchema("IncrementalPad", ("X:float", "x_boxes:int32", "y_boxes:int32"), ("Y:float",), ("shift", "output_shape")),
     OpSchema(
         "IncrementalConv",

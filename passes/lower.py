@@ -98,8 +98,10 @@ def lower(context: LoweringContext, interface: Interface, inputs: OcclusionInput
     image = interface.image
     occlusion = [inputs.image, inputs.baseline, inputs.patches, inputs.mask, inputs.boxes, inputs.offsets]
     values = context.emit("OcclusionDelta", occlusion, {}, f"{image.name}.delta")
-    values, boxes = context.shrink(values, inputs.boxes, str(image.name))
-    context.forms[image] = Delta(values, boxes, interface.layout, interface.channels, *interface.image_shape)
+    live = context.shrink(values, inputs.boxes, str(image.name))
+    context.forms[image] = Delta(
+        values, inputs.boxes, live, interface.layout, interface.channels, *interface.image_shape
+    )
     outcomes = []
     for node in list(context.graph):
         if node.domain == DOMAIN:

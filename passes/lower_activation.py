@@ -40,8 +40,7 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
         {"min": low, "max": high},
         f"{name}.delta",
     )
-    values, boxes = context.shrink(values, x.boxes, name)
-    return make_delta(node, values, boxes, x.layout)
+    return make_delta(node, values, x.boxes, x.layout, context.shrink(values, x.boxes, name))
 
 
 def _bounds(node: ir.Node, context: LoweringContext) -> tuple[float, float]:

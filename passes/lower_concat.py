@@ -27,7 +27,7 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rule above."""
     deltas, name = [context.delta(value) for value in node.inputs], str(node.outputs[0].name)
-    boxes = context.emit("UnionBoxes", [delta.boxes for delta in deltas], {}, f"{name}.boxes")
+    boxes = context.emit("UnionBoxes", [delta.live for delta in deltas], {}, f"{name}.boxes")
     pairs = [part for delta in deltas for part in (delta.values, delta.boxes)]
     values = context.emit("IncrementalConcat", [boxes, *pairs], {}, f"{name}.delta")
     return make_delta(node, values, boxes, deltas[0].layout)

@@ -55,7 +55,7 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
         return _scaled(node, context, x, _batch_normalization_scale(node, context))
     if all(value in context.forms for value in node.inputs):
         a, b = context.delta(node.inputs[0]), context.delta(node.inputs[1])
-        boxes = context.emit("UnionBoxes", [a.boxes, b.boxes], {}, f"{name}.boxes")
+        boxes = context.emit("UnionBoxes", [a.live, b.live], {}, f"{name}.boxes")
         beta = 1.0 if node.op_type == "Add" else -1.0
         inputs = [a.values, a.boxes, b.values, b.boxes, boxes]
         values = context.emit("IncrementalAdd", inputs, {"beta": beta}, f"{name}.delta")
@@ -74,7 +74,7 @@ def _scaled(node: ir.Node, context: LoweringContext, x: Delta, scale: npt.NDArra
     name = str(node.outputs[0].name)
     factor = context.initializer(f"{name}.scale", scale.astype(np.float32))
     values = context.emit("IncrementalScale", [x.values, factor], {}, f"{name}.delta")
-    return make_delta(node, values, x.boxes, x.layout)
+    return make_delta(node, values, x.boxes, x.layout, x.live)
 
 
 def _per_channel(array: npt.NDArray[np.generic] | None, delta: Delta) -> npt.NDArray[np.float64] | None:

@@ -41,13 +41,13 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
         return context.forms[source]
     x, name = context.delta(source), str(node.outputs[0].name)
     if node.op_type == "Transpose":
-        return make_delta(node, x.values, x.boxes, "NHWC" if x.layout == "NCHW" else "NCHW")
+        return make_delta(node, x.values, x.boxes, "NHWC" if x.layout == "NCHW" else "NCHW", x.live)
     if node.op_type != "Pad":
         return Flat(x, source)
     begins, _ = _pads(node, x, context)
     output = make_delta(node, x.values, x.boxes, x.layout)
     attributes = {"shift": begins, "output_shape": output.map_shape}
-    boxes = context.emit("TranslateBoxes", [x.boxes], attributes, f"{name}.boxes")
+    boxes = context.emit("TranslateBoxes", [x.live], attributes, f"{name}.boxes")
     values = context.emit("IncrementalPad", [x.values, x.boxes, boxes], attributes, f"{name}.delta")
     return make_delta(node, values, boxes, x.layout)
 

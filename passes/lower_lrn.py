@@ -23,4 +23,4 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     values = context.emit(
         "IncrementalLRN", [x.values, x.boxes, context.base_map(source, "NCHW")], attributes, f"{name}.delta"
     )
-    return make_delta(node, values, x.boxes, "NCHW")
+    return make_delta(node, values, x.boxes, "NCHW", x.live)

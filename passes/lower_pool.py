@@ -44,17 +44,16 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
         assert source is not None
         maps = [context.base_map(source, "NCHW"), context.base_map(node.outputs[0], "NCHW")]
         values = context.emit("IncrementalMaxPool", [x.values, x.boxes, boxes, *maps], attributes, f"{name}.delta")
-        values, boxes = context.shrink(values, boxes, name)
-    else:
-        include = node.attributes["count_include_pad"].as_int() if "count_include_pad" in node.attributes else 0
-        # The divisor counts the pads that the node states, not those that ceil_mode adds.
-        attributes["pads"] = [*window.pads, *end_pads(node, window)]
-        values = context.emit(
-            "IncrementalAveragePool",
-            [x.values, x.boxes, boxes],
-            {**attributes, "count_include_pad": include},
-            f"{name}.delta",
-        )
+        return make_delta(node, values, boxes, "NCHW", context.shrink(values, boxes, name))
+    include = node.attributes["count_include_pad"].as_int() if "count_include_pad" in node.attributes else 0
+    # The divisor counts the pads that the node states, not those that ceil_mode adds.
+    attributes["pads"] = [*window.pads, *end_pads(node, window)]
+    values = context.emit(
+        "IncrementalAveragePool",
+        [x.values, x.boxes, boxes],
+        {**attributes, "count_include_pad": include},
+        f"{name}.delta",
+    )
     return make_delta(node, values, boxes, "NCHW")
 
 

@@ -30,10 +30,14 @@ Attributes = Mapping[str, int | float | str | Sequence[int]]
 
 @dataclass(frozen=True)
 class Delta:
-    """A spatial delta: ``values`` [R, C] and ``boxes`` [B, 4]; ``layout`` is the base tensor's axis order."""
+    """A spatial delta: ``values`` [R, C] on ``boxes`` [B, 4]; ``layout`` is the base tensor's axis order.
+
+    ``live`` [B, 4] are boxes inside of these that hold every non-zero: what follows grows from them.
+    """
 
     values: ir.Value
     boxes: ir.Value
+    live: ir.Value
     layout: str
     channels: int
     height: int
@@ -148,12 +152,9 @@ class LoweringContext:
         old.replace_all_uses_with(new, replace_graph_outputs=True)
         self.replaced[old] = new
 
-    def shrink(self, values: ir.Value, boxes: ir.Value, name: str) -> tuple[ir.Value, ir.Value]:
-        """Values and boxes cut to their non-zero rows, where an op makes exact zeros."""
-        first = self.emit("ShrinkBoxes", [values, boxes], {}, f"{name}.delta.shrunk", f"{name}.boxes.shrunk")
-        producer = first.producer()
-        assert producer is not None
-        return producer.outputs[0], producer.outputs[1]
+    def shrink(self, values: ir.Value, boxes: ir.Value, name: str) -> ir.Value:
+        """Boxes cut to the values' non-zero rows, where an op makes exact zeros."""
+        return self.emit("ShrinkBoxes", [values, boxes], {}, f"{name}.boxes.live")
 
     def _node(self, op: str, inputs: Inputs, attributes: Attributes, names: Sequence[str], domain: str) -> ir.Node:
         unique = [self._unique(name) for name in names]
@@ -179,10 +180,10 @@ def chw(shape: Sequence[int], layout: str) -> tuple[int, int, int]:
     return (shape[1], shape[2], shape[3]) if layout == "NCHW" else (shape[3], shape[1], shape[2])
 
 
-def make_delta(node: ir.Node, values: ir.Value, boxes: ir.Value, layout: str) -> Delta:
-    """The Delta of the node's first output, whose static shape gives C, H and W."""
+def make_delta(node: ir.Node, values: ir.Value, boxes: ir.Value, layout: str, live: ir.Value | None = None) -> Delta:
+    """The Delta of the node's first output, whose static shape gives C, H and W; ``live`` are the boxes when None."""
     channels, height, width = chw(static_shape(node.outputs[0]), layout)
-    return Delta(values, boxes, layout, channels, height, width)
+    return Delta(values, boxes, live or boxes, layout, channels, height, width)
 
 
 def window_attributes(window: Window) -> dict[str, Sequence[int]]:
@@ -204,4 +205,4 @@ def window_attributes(window: Window) -> dict[str, Sequence[int]]:
 
 def emit_window_boxes(context: LoweringContext, x: Delta, window: Window, name: str) -> ir.Value:
     """Boxes after a window op."""
-    return context.emit("WindowBoxes", [x.boxes], window_attributes(window), f"{name}.boxes")
+    return context.emit("WindowBoxes", [x.live], window_attributes(window), f"{name}.boxes")

@@ -55,9 +55,9 @@ Box* WriteBoxes(Ort::KernelContext& context, size_t index, int64_t count);
 
 Box Hull(const Box& a, const Box& b);
 
-// Every box of `hull` is the hull of the boxes of the same position in `parts`: no larger, so that a caller's boxes
-// cannot ask for more rows than the parts have room for.
-void CheckHull(const BoxList& hull, const std::vector<BoxList>& parts);
+// Every box of `hull` lies inside the hull of the boxes of the same position in `parts`: a caller's boxes cannot ask
+// for more rows than the parts have room for.
+void CheckInside(const BoxList& hull, const std::vector<BoxList>& parts);
 void CheckSameCount(const BoxList& a, const BoxList& b, const char* a_name, const char* b_name);
 void CheckMap(const BaseMap& map, const char* name, MapShape shape, int64_t channels);
 

@@ -20,7 +20,7 @@ struct IncrementalAdd : KernelBase<IncrementalAdd> {
     const BoxList y_boxes = ReadBoxes(context, 4, "y_boxes");
     const Values a = ReadValues(context, 0, "A", a_boxes), b = ReadValues(context, 2, "B", b_boxes);
     if (a.channels != b.channels) Fail("A and B: expected equal channels");
-    CheckHull(y_boxes, {a_boxes, b_boxes});
+    CheckInside(y_boxes, {a_boxes, b_boxes});
     const int64_t channels = a.channels;
     float* out = WriteValues(context, 0, y_boxes.rows(), channels);
     ForEachPixel(context, y_boxes, [&](int64_t p, int64_t py, int64_t px, int64_t row) {

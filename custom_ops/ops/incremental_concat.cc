@@ -26,7 +26,7 @@ struct IncrementalConcat : KernelBase<IncrementalConcat> {
       values.push_back(ReadValues(context, i, "X", boxes.back()));
       channels += values.back().channels;
     }
-    CheckHull(y_boxes, boxes);
+    CheckInside(y_boxes, boxes);
     float* out = WriteValues(context, 0, y_boxes.rows(), channels);
     ForEachPixel(context, y_boxes, [&](int64_t b, int64_t py, int64_t px, int64_t row) {
       float* y = out + row * channels;

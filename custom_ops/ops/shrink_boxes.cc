@@ -1,7 +1,5 @@
-// ShrinkBoxes: each box cut to the hull of its rows that hold a non-zero. Exact: what is cut off is
-// all zeros. The only box op that looks at values.
-#include <cstring>
-
+// ShrinkBoxes: each box cut to the hull of its rows that hold a non-zero: what later boxes grow from. The values stay
+// on their own box. The only box op that looks at values.
 #include "common/boxes.h"
 #include "common/op.h"
 #include "kernels/kernels.h"
@@ -35,30 +33,17 @@ Box NonzeroHull(const Values& values, const Box& box, int64_t first_row) {
 
 struct ShrinkBoxes : KernelBase<ShrinkBoxes> {
   static constexpr const char* kName = "ShrinkBoxes";
-  static constexpr Slot kInputs[] = {kFloat, kInt32}, kOutputs[] = {kFloat, kInt32};
+  static constexpr Slot kInputs[] = {kFloat, kInt32}, kOutputs[] = {kInt32};
 
   explicit ShrinkBoxes(const Ort::ConstKernelInfo& info) : KernelBase(info) {}
 
   void Compute(Ort::KernelContext context) const {
     const BoxList boxes = ReadBoxes(context, 1, "boxes");
     const Values values = ReadValues(context, 0, "X", boxes);
-    Box* out_boxes = WriteBoxes(context, 1, boxes.count);
+    Box* out_boxes = WriteBoxes(context, 0, boxes.count);
     ParallelRanges(context, boxes.count, 4, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         out_boxes[b] = boxes[b].empty() ? Box{0, 0, 0, 0} : NonzeroHull(values, boxes[b], boxes.offsets[b]);
-      }
-    });
-    std::vector<int64_t> offsets(static_cast<size_t>(boxes.count) + 1, 0);
-    for (int64_t b = 0; b < boxes.count; ++b) offsets[b + 1] = offsets[b] + out_boxes[b].area();
-    float* out = WriteValues(context, 0, offsets.back(), values.channels);
-    ParallelRanges(context, boxes.count, 4, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) {
-        const Box &from = boxes[b], &to = out_boxes[b];
-        for (int64_t y = 0; y < to.h; ++y) {
-          const int64_t row = boxes.offsets[b] + (to.y0 - from.y0 + y) * from.w + (to.x0 - from.x0);
-          std::memcpy(out + (offsets[b] + y * to.w) * values.channels, values.row(row),
-                      sizeof(float) * to.w * values.channels);
-        }
       }
     });
   }

@@ -13,6 +13,8 @@ from krypton_compile import geometry
 
 LOGIT_BOUND = 1e-5
 """Of max |logit|; onnxruntime against itself at other optimisation levels differs by 3e-7 to 5e-6 on these networks."""
+BOUNDS = {"float32": 1, "bfloat16x3": 5}
+"""Of a session's precision, in units of LOGIT_BOUND."""
 SPREAD = 100
 """Scores must spread over positions by this many tolerances, or exactness would be no test."""
 

@@ -12,7 +12,7 @@ from krypton_compile import compile, geometry
 from krypton_compile.runtime import OcclusionSession
 from models.fetch import fetch
 from models.preprocess import load
-from tests.models.exactness import assert_spread, naive_model, worst_error
+from tests.models.exactness import BOUNDS, assert_spread, naive_model, worst_error
 from tests.models.test_exact import SIZES, texture
 
 pytestmark = [pytest.mark.full, pytest.mark.network]
@@ -45,4 +45,4 @@ def test_every_position(name: str, tmp_path: Path) -> None:
             assert_spread(expected, base)
         error = worst_error(ours, expected, base)
         print(f"{name}: patch {patch}, stride {stride}: {len(boxes)} positions, largest error {error:.3f} of the bound")
-        assert error <= 1
+        assert error <= BOUNDS[session.precision]

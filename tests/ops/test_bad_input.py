@@ -21,7 +21,7 @@ BAD_BOXES = {
     "outside": (0, 0, 10_000, 10_000),
     "overflowing": (2**31 - 1, 0, 2**31 - 1, 1),
     "huge area": (0, 0, 2**31 - 1, 2**31 - 1),
-    "another row count": (0, 0, 1, 2),
+    "another row count": (0, 0, 1, 5),
 }
 
 

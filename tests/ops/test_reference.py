@@ -194,12 +194,11 @@ def test_base_map_and_densify_are_the_tensors_themselves(seed: int, layout: str)
 
 
 @pytest.mark.parametrize("seed", SEEDS[:5])
-def test_shrink_boxes_keeps_the_delta_on_the_smallest_box(seed: int) -> None:
+def test_shrink_boxes_finds_the_smallest_box_of_the_delta(seed: int) -> None:
     change = make_change(seed)
     change.values[change.rng.random(len(change.values)) < 0.9] = 0
-    values, boxes = run_reference(Case("shrink", "ShrinkBoxes", [change.values, change.boxes]))
-    before, after = paste(change.values, change.boxes, change.shape), paste(values, boxes, change.shape)
-    np.testing.assert_array_equal(before, after)
+    boxes = run_reference(Case("shrink", "ShrinkBoxes", [change.values, change.boxes]))[0]
+    before = paste(change.values, change.boxes, change.shape)
     for picture, (y0, x0, h, w) in zip(before, boxes.tolist(), strict=True):
         ys, xs = np.nonzero(picture.any(axis=0))
         tight = (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1) if len(ys) else (0, 0, 0, 0)
