@@ -17,6 +17,7 @@ from krypton_compile.interface import Interface, find_image, find_layout, find_l
 from krypton_compile.loading import Source, describe, load_proto, save_proto
 from krypton_compile.passes.batch_positions import batch_positions, make_contract, make_occlusion_inputs
 from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
+from krypton_compile.passes.commute_mean import commute_mean
 from krypton_compile.passes.fuse_activation import fuse_activation
 from krypton_compile.passes.lower import INCREMENTAL, Outcome, lower, occluded
 from krypton_compile.passes.lowering import Delta, LoweringContext
@@ -71,6 +72,7 @@ def compile(
     image = find_image(graph, input_name)
     fix_shapes(image, _image_shape(image, image_size, layout), graph)
     canonicalize(graph_model)
+    commute_mean(graph)
     scores = find_scores(graph, output_name)
     interface = Interface(image, find_layout(image, layout), scores, find_logits(scores))
     grid = _reference_grid(interface, patch_size, stride)

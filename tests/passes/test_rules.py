@@ -38,8 +38,27 @@ CONVS = {
 @pytest.mark.parametrize("kind", CONVS)
 def test_conv(kind: str) -> None:
     attributes, shape = CONVS[kind]
-    report = compile_and_check(network(f"h = Conv<{attributes}>(r, w1)", shape[0], w1=shape))
+    after = "h = Relu(d)"  # no mean may trade places with the convolution
+    report = compile_and_check(network(f"d = Conv<{attributes}>(r, w1) {after}", shape[0], w1=shape))
     assert became(report, "Conv") == {"incremental"}
+
+
+MEANS = {
+    "plain": ("h = Conv(r, w1, b1)", (6, 8, 1, 1), "dense"),
+    "grouped": ("h = Conv<group=2>(r, w1, b1)", (6, 4, 1, 1), "dense"),
+    "3x3": ("h = Conv(r, w1, b1)", (6, 8, 3, 3), "incremental"),
+    "stride 2": ("h = Conv<strides=[2,2]>(r, w1, b1)", (6, 8, 1, 1), "incremental"),
+    "padded": ("h = Conv<pads=[0,1,0,0]>(r, w1, b1)", (6, 8, 1, 1), "incremental"),
+    "read twice": ("k = Conv(r, w1, b1) q = Sigmoid(k) h = Mul(k, q)", (6, 8, 1, 1), "incremental"),
+}
+
+
+@pytest.mark.parametrize("kind", MEANS)
+def test_a_mean_trades_places_with_the_1x1_convolution_before_it(kind: str) -> None:
+    """The convolution is then of one pixel, behind the spatial part."""
+    middle, shape, outcome = MEANS[kind]
+    report = compile_and_check(network(middle, 6, w1=shape, b1=(6,)))
+    assert [layer.became for layer in report.layers if layer.op == "Conv"][-1] == outcome
 
 
 POOLS = {
