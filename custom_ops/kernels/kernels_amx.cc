@@ -135,8 +135,9 @@ inline void Interleave(const uint16_t* a, const uint16_t* b, uint16_t* left, uin
 // One step of B: tiles hi left, hi right, lo left, lo right.
 template <bool kLow>
 void GatherStep(const uint16_t* w, const int32_t* list, uint16_t* out) {
+  constexpr int64_t kRow = (kLow ? 2 : 1) * kSplitColumns;
   for (int64_t k = 0; k < kStep; k += 2) {
-    const uint16_t *a = w + int64_t{list[k]} * 2 * kSplitColumns, *b = w + int64_t{list[k + 1]} * 2 * kSplitColumns;
+    const uint16_t *a = w + list[k] * kRow, *b = w + list[k + 1] * kRow;
     uint16_t* to = out + k / 2 * kStep;
     Interleave(a, b, to, to + kTile * kStep);
     if (kLow) Interleave(a + kSplitColumns, b + kSplitColumns, to + 2 * kTile * kStep, to + 3 * kTile * kStep);
@@ -313,7 +314,7 @@ void ConvSplit(const SplitBlock& block) {
     }
     float* here = sums;
     for (int64_t b = 0; b < blocks; ++b) {
-      const uint16_t* w = block.w + b * (block.depth + 1) * 2 * kSplitColumns;
+      const uint16_t* w = block.w + b * (block.depth + 1) * (kLow ? 2 : 1) * kSplitColumns;
       row = 0, at = 0;
       for (int64_t g = 0; g < block.group_count; ++g) {
         const int64_t count = block.groups[g].count, padded = Padded(count), steps = scratch.steps[g];

@@ -11,8 +11,8 @@
 
 namespace krypton {
 
-// Columns of a block of split weights, [block][k][hi of 32 columns, lo of 32 columns], with a row of zeros behind the
-// last k; columns beyond the last are zero.
+// Columns of a block of split weights, [block][k][hi of 32 columns, lo of 32 columns], or [block][k][hi of 32 columns]
+// for plain bfloat16, with a row of zeros behind the last k; columns beyond the last are zero.
 constexpr int64_t kSplitColumns = 32;
 
 // Up to 64 neighbouring k of the reduction: X[source + ky*pitch + x + i] * W[w + i], i < 64.

@@ -115,9 +115,10 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     std::optional<SplitValues> pieces;
     SplitBlock block{};
     if (split != nullptr) {
+      const bool low = precision_ == Precision::kBfloat16x3;
       const float* packed =
-          split_packed_.Get(raw, [&] { return PackSplit(*split, raw, shape.maps, shape.channels, taps); });
-      pieces.emplace(context, *split, x, precision_ == Precision::kBfloat16x3);
+          split_packed_.Get(raw, [&] { return PackSplit(*split, raw, shape.maps, shape.channels, taps, low); });
+      pieces.emplace(context, *split, x, low);
       block.x_hi = pieces->hi(), block.x_lo = pieces->lo();
       block.w = reinterpret_cast<const uint16_t*>(packed), block.depth = taps * shape.channels;
       block.columns = shape.maps, block.y = y, block.y_stride = shape.maps;
@@ -149,9 +150,10 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     const double depth = taps * static_cast<double>(shape.depth), maps = static_cast<double>(shape.maps);
     const int64_t stretch = window_.x.dilation == 1 ? window_.x.kernel * shape.depth : shape.depth;
     const double staged = static_cast<double>((stretch + 63) / 64 * 64) * depth / static_cast<double>(stretch);
+    const double rate = precision_ == Precision::kBfloat16x3 ? 55 : 130;
     const double vectors = std::min(1.0, 1.2 * density) * depth * maps / 22;
-    const double tiles =
-        1.5 * static_cast<double>(shape.depth) + 0.5 * staged + std::min(1.0, 0.05 + 1.6 * density) * depth * maps / 55;
+    const double tiles = 1.5 * static_cast<double>(shape.depth) + 0.5 * staged +
+                         std::min(1.0, 0.05 + 1.6 * density) * depth * maps / rate;
     return tiles < vectors;
   }
 

@@ -62,18 +62,19 @@ SplitValues::SplitValues(const Ort::KernelContext& context, const SplitKernels& 
   });
 }
 
-AlignedFloats PackSplit(const SplitKernels& kernels, const float* w, int64_t maps, int64_t channels, int64_t taps) {
+AlignedFloats PackSplit(const SplitKernels& kernels, const float* w, int64_t maps, int64_t channels, int64_t taps,
+                        bool low) {
   const int64_t depth = taps * channels, blocks = (maps + kSplitColumns - 1) / kSplitColumns;
-  AlignedFloats packed = AllocateAligned(static_cast<size_t>(blocks * (depth + 1) * kSplitColumns));
+  AlignedFloats packed = AllocateAligned(static_cast<size_t>(blocks * (depth + 1) * kSplitColumns / (low ? 1 : 2)));
   auto* out = reinterpret_cast<uint16_t*>(packed.get());
   float row[kSplitColumns];
   for (int64_t block = 0; block < blocks; ++block) {
-    for (int64_t k = 0; k <= depth; ++k, out += 2 * kSplitColumns) {
+    for (int64_t k = 0; k <= depth; ++k, out += (low ? 2 : 1) * kSplitColumns) {
       for (int64_t n = 0; n < kSplitColumns; ++n) {
         const int64_t map = block * kSplitColumns + n;
         row[n] = k == depth || map >= maps ? 0.0f : w[(map * channels + k % channels) * taps + k / channels];
       }
-      kernels.split(row, kSplitColumns, out, out + kSplitColumns);
+      kernels.split(row, kSplitColumns, out, low ? out + kSplitColumns : nullptr);
     }
   }
   return packed;

@@ -24,8 +24,9 @@ class SplitValues {
   std::unique_ptr<uint16_t[], Free> hi_, lo_;
 };
 
-// W [M, C, kH, kW] -> [block of 32 maps][ky][kx][C][hi, lo], a row of zeros behind each block.
-AlignedFloats PackSplit(const SplitKernels& kernels, const float* w, int64_t maps, int64_t channels, int64_t taps);
+// W [M, C, kH, kW] -> [block of 32 maps][ky][kx][C][hi, and lo with `low`], a row of zeros behind each block.
+AlignedFloats PackSplit(const SplitKernels& kernels, const float* w, int64_t maps, int64_t channels, int64_t taps,
+                        bool low);
 
 // Cuts rows of one tap set into groups and convolves them. `segments` as for tiles, with w counted in k; `nonzero` is
 // null where lists are not worth their making; `block` holds everything but rows and words.
