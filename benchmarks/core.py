@@ -31,6 +31,9 @@ from krypton_compile.schemas import PRECISIONS
 from models.fetch import fetch
 from models.preprocess import LAYOUTS, RECIPES, SIZES, load
 
+# Of the folder's pictures, the first so many.
+PICTURES = 12
+
 
 def main() -> int:
     """The command line."""
@@ -121,7 +124,7 @@ def _network(name: str, folder: Path) -> tuple[Path, Iterator[tuple[str, str, np
 def _pictures(name: str, folder: Path) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
     pictures = folder / ("mri" if name == "vgg16_tumour" else "imagenet")
     paths = sorted(path for path in pictures.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    for path in paths or [fetch("mri_sample")]:
+    for path in paths[:PICTURES] or [fetch("mri_sample" if name == "vgg16_tumour" else "photo_sample")]:
         image = load(name, path)
         for patch in ("black", "gray"):
             layout = LAYOUTS.get(name, "NCHW")

@@ -26,6 +26,9 @@ Boxes = npt.NDArray[np.int32]
 
 Pair = tuple[int, int]
 
+SMALLEST_CHUNK = 4
+"""Positions below which a chunk costs more in calls of small ops than a thread more saves."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -160,3 +163,12 @@ def neighbour_order(boxes: Boxes) -> npt.NDArray[np.int64]:
         key |= ((boxes[:, 1].astype(np.int64) >> bit) & 1) << (2 * bit)
         key |= ((boxes[:, 0].astype(np.int64) >> bit) & 1) << (2 * bit + 1)
     return np.argsort(key, kind="stable")
+
+
+def count_chunks(positions: int, chunk: int, workers: int) -> int:
+    """Into how many chunks of equal size, at most ``chunk`` positions each, to cut a map for ``workers`` threads.
+
+    A multiple of the workers, so that all end together, unless chunks would fall below SMALLEST_CHUNK positions.
+    """
+    needed = -(-positions // chunk)
+    return max(needed, min(-(-needed // workers) * workers, positions // SMALLEST_CHUNK))

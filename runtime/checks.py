@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -80,6 +82,23 @@ def check_rows(rows: object | None, name: str, dtype: type, shape: tuple[int, ..
     if not np.isfinite(array).all():
         raise OcclusionError(f"{name}: expected finite numbers")
     return np.ascontiguousarray(array)
+
+
+def check_classes(classes: Sequence[int] | None, count: int) -> npt.NDArray[np.int64]:
+    """int64 class indices: those given, or all ``count`` of them when None.
+
+    Raises:
+        OcclusionError: not a list of integers, or one that is no class.
+    """
+    if classes is None:
+        return np.arange(count)
+    array = np.asarray(classes)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise OcclusionError(f"classes: expected a list of class indices, found {classes!r}")
+    bad = (array < 0) | (array >= count)
+    if bad.any():
+        raise OcclusionError(f"class {array[bad.argmax()]}: expected one from 0 to {count - 1}")
+    return array.astype(np.int64)
 
 
 def changed_boxes(different: npt.NDArray[np.bool_], boxes: Boxes) -> npt.NDArray[np.bool_]:

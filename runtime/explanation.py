@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.errors import OcclusionError
 from krypton_compile.geometry import Boxes
 from krypton_compile.runtime.heatmap import accumulate
 
@@ -18,10 +19,11 @@ class Explanation:
     """Scores of an occlusion grid.
 
     Attributes:
-        scores: float32 [rows, columns, K], the output under each window.
-        base_scores: float32 [K], the output for the image itself.
+        scores: float32 [rows, columns, K'], the output under each window, of ``classes``.
+        base_scores: float32 [K], the output for the image itself, of all classes.
         logits, base_logits: the same before a final Softmax or Sigmoid, or None.
         boxes: int32 [rows * columns, 4], the windows.
+        classes: int64 [K'], those whose scores were kept.
         target: the class that :meth:`heatmap` is of.
         patch_size, stride: (h, w) in pixels.
         image_shape: (H, W).
@@ -36,6 +38,7 @@ class Explanation:
     logits: Array | None
     base_logits: Array | None
     boxes: Boxes
+    classes: npt.NDArray[np.int64]
     target: int
     patch_size: tuple[int, int]
     stride: tuple[int, int]
@@ -49,6 +52,12 @@ class Explanation:
         """float32 [H, W]: mean over the windows that cover a pixel of base score - occluded score.
 
         Captum's formula; positive supports the target class, NaN where no window covers a pixel.
+
+        Raises:
+            OcclusionError: the target's scores were not kept.
         """
-        drop = self.base_scores[self.target] - self.scores[..., self.target]
+        column = np.flatnonzero(self.classes == self.target)
+        if not len(column):
+            raise OcclusionError(f"target {self.target}: its scores were not kept; add it to classes")
+        drop = self.base_scores[self.target] - self.scores[..., column[0]]
         return accumulate(drop.reshape(-1), self.boxes, self.image_shape)

@@ -36,7 +36,10 @@ _ERRORS_ONLY = 3
 
 @dataclass(frozen=True)
 class OcclusionScores:
-    """Outputs for P boxes: ``scores`` [P, K], ``base_scores`` [K]; logits where the model ends in Softmax."""
+    """Outputs for P boxes: ``scores`` [P, K], ``base_scores`` [K]; logits where the model ends in Softmax.
+
+    With ``classes`` given, scores and logits have only those columns; the base ones have all.
+    """
 
     scores: Array
     base_scores: Array
@@ -138,10 +141,11 @@ class OcclusionSession:
         *,
         patches: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        classes: Sequence[int] | None = None,
         progress: Progress | None = None,
     ) -> Array:
         """float32 [P, K]: the model's output with each box replaced; see :meth:`run` for the arguments."""
-        return self.run(image, boxes, baseline, patches=patches, mask=mask, progress=progress).scores
+        return self.run(image, boxes, baseline, patches=patches, mask=mask, classes=classes, progress=progress).scores
 
     def run(
         self,
@@ -151,9 +155,12 @@ class OcclusionSession:
         *,
         patches: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
+        classes: Sequence[int] | None = None,
         progress: Progress | None = None,
     ) -> OcclusionScores:
         """All outputs for the boxes.
+
+        Beside the result, 4*P*K bytes an output, memory does not grow with the number of boxes.
 
         Args:
             image: float32, the model's own input shape.
@@ -161,6 +168,7 @@ class OcclusionSession:
             baseline: a number, or an array like the image: the pixels that show inside a box.
             patches: float32 [sum h*w, C], pixels of each box in place of the baseline's.
             mask: bool [sum h*w], which pixels of each box are replaced.
+            classes: the columns of the result to keep, in this order; all when None.
             progress: called with (done, total) positions.
 
         Raises:
@@ -172,6 +180,7 @@ class OcclusionSession:
         rows = int(geometry.areas(checked).sum())
         own = checks.check_rows(patches, "patches", np.float32, (rows, self.annotation.channels))
         chosen = checks.check_rows(mask, "mask", np.bool_, (rows,))
+        kept = checks.check_classes(classes, self.classes)
         base_outputs = self._base_outputs(pixels, blank)
         base_scores, base_logits = self._base_rows(base_outputs)
         if own is None:
@@ -179,8 +188,8 @@ class OcclusionSession:
             changed = checks.changed_boxes(different, checked)
         else:
             changed = ~geometry.is_empty(checked)
-        scores = np.repeat(base_scores[None], len(checked), axis=0)
-        logits = None if base_logits is None else np.repeat(base_logits[None], len(checked), axis=0)
+        scores = np.repeat(base_scores[None, kept], len(checked), axis=0)
+        logits = None if base_logits is None else np.repeat(base_logits[None, kept], len(checked), axis=0)
         feeds = dict(zip(self._captured, base_outputs, strict=False))
         feeds[self.annotation.patches] = _ort(np.zeros((0, 0), np.float32) if own is None else own)
         feeds[self.annotation.mask] = _ort(np.zeros(0, np.bool_) if chosen is None else chosen)
@@ -191,9 +200,9 @@ class OcclusionSession:
             at = todo[self_check.choose_windows(pixels, blank, checked[todo], self.layout)]
             self._check(work, at, base_scores if base_logits is None else base_logits)
         for at, found in self._chunks(work, todo, progress):
-            scores[at] = found[0]
+            scores[at] = found[0][:, kept]
             if logits is not None:
-                logits[at] = found[1]
+                logits[at] = found[1][:, kept]
         return OcclusionScores(scores, base_scores, logits, base_logits, changed)
 
     def explain(
@@ -203,12 +212,15 @@ class OcclusionSession:
         stride: int | tuple[int, int] = 4,
         baseline: npt.ArrayLike = 0.0,
         target: int | None = None,
+        classes: Sequence[int] | None = None,
         progress: Progress | None = None,
     ) -> Explanation:
         """Occludes the whole image window by window; ``target`` is the predicted class when None.
 
+        ``classes`` are those whose scores to keep, which saves memory on large grids; all when None.
+
         Raises:
-            OcclusionError: a patch larger than the image, a stride below 1, a target that is no class.
+            OcclusionError: a patch larger than the image, a stride below 1, a target or class that is none.
         """
         start = time.perf_counter()
         patch, step = _pair(patch_size, "patch_size"), _pair(stride, "stride")
@@ -216,19 +228,19 @@ class OcclusionSession:
             grid = geometry.occlusion_grid(self.image_size, patch, step)
         except ValueError as error:
             raise OcclusionError(str(error)) from error
-        classes = self.classes
-        if target is not None and not 0 <= int(target) < classes:
-            raise OcclusionError(f"target {target}: expected a class from 0 to {classes - 1}")
-        result = self.run(image, grid, baseline, progress=progress)
+        if target is not None and not 0 <= int(target) < self.classes:
+            raise OcclusionError(f"target {target}: expected a class from 0 to {self.classes - 1}")
+        result = self.run(image, grid, baseline, classes=classes, progress=progress)
         chosen = int(result.base_scores.argmax()) if target is None else int(target)
         rows = len(np.unique(grid[:, 0]))
-        shape = (rows, len(grid) // rows, classes)
+        shape = (rows, len(grid) // rows, result.scores.shape[1])
         return Explanation(
             scores=result.scores.reshape(shape),
             base_scores=result.base_scores,
             logits=None if result.logits is None else result.logits.reshape(shape),
             base_logits=result.base_logits,
             boxes=grid,
+            classes=checks.check_classes(classes, self.classes),
             target=chosen,
             patch_size=patch,
             stride=step,
@@ -299,8 +311,9 @@ class OcclusionSession:
     def _chunks(
         self, work: _Work, todo: npt.NDArray[np.int64], progress: Progress | None
     ) -> Iterator[tuple[npt.NDArray[np.int64], list[Array]]]:
-        chunk, total = self.annotation.chunk, len(work.boxes)
-        pieces = [todo[i : i + chunk] for i in range(0, len(todo), chunk)]
+        total = len(work.boxes)
+        chunks = geometry.count_chunks(len(todo), self.annotation.chunk, self._workers)
+        pieces = np.array_split(todo, chunks) if chunks else []
         done = total - len(todo)
 
         def run(at: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], list[Array]]:

@@ -157,3 +157,19 @@ def test_neighbour_order_keeps_neighbours_together() -> None:
 def test_neighbour_order_of_equal_corners_is_theirs() -> None:
     np.testing.assert_array_equal(geometry.neighbour_order(np.zeros((5, 4), np.int32)), range(5))
     assert len(geometry.neighbour_order(np.zeros((0, 4), np.int32))) == 0
+
+
+@pytest.mark.parametrize(
+    ("positions", "chunks"),
+    [(0, 0), (1, 1), (7, 1), (8, 2), (16, 2), (32, 2), (64, 2), (65, 4), (3200, 100)],
+)
+def test_chunks_are_even_and_not_too_small(positions: int, chunks: int) -> None:
+    assert geometry.count_chunks(positions, chunk=32, workers=2) == chunks
+
+
+@SETTINGS
+@given(st.integers(1, 5000), st.integers(1, 600), st.integers(1, 64))
+def test_no_chunk_exceeds_its_size(positions: int, chunk: int, workers: int) -> None:
+    pieces = np.array_split(np.arange(positions), geometry.count_chunks(positions, chunk, workers))
+    assert max(map(len, pieces)) <= chunk
+    assert min(map(len, pieces)) >= min(positions, geometry.SMALLEST_CHUNK, chunk // 2 + 1)

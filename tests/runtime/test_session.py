@@ -133,6 +133,26 @@ def test_threads_options_and_progress_change_no_number(compiled: Path, image: np
     assert sorted(calls[: len(calls) // 2]) == calls[: len(calls) // 2]
 
 
+def test_only_the_classes_asked_for_are_kept(session: OcclusionSession, image: np.ndarray) -> None:
+    every = session.explain(image, patch_size=6, stride=3)
+    some = session.explain(image, patch_size=6, stride=3, target=2, classes=[4, 2])
+    np.testing.assert_array_equal(some.scores, every.scores[..., [4, 2]])
+    assert some.logits is not None
+    assert every.logits is not None
+    np.testing.assert_array_equal(some.logits, every.logits[..., [4, 2]])
+    np.testing.assert_array_equal(some.base_scores, every.base_scores)
+    expected = session.explain(image, patch_size=6, stride=3, target=2).heatmap()
+    np.testing.assert_array_equal(some.heatmap(), expected)
+    with pytest.raises(OcclusionError, match="target 1: its scores were not kept"):
+        session.explain(image, patch_size=6, stride=3, target=1, classes=[4]).heatmap()
+
+
+@pytest.mark.parametrize("classes", [[5], [-1], [1.5], 3, ["a"]])
+def test_classes_that_are_none_are_refused(session: OcclusionSession, image: np.ndarray, classes) -> None:
+    with pytest.raises(OcclusionError, match="class"):
+        session.run(image, [[0, 0, 1, 1]], classes=classes)
+
+
 def test_an_interrupted_run_ends_at_once(session: OcclusionSession, image: np.ndarray) -> None:
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
