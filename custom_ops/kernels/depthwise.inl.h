@@ -7,13 +7,17 @@ template <class V, int kRows, int kVectors>
 inline void DepthwiseTile(const DepthwiseStrip& s, int64_t first, int64_t channel) {
   using Type = typename V::Type;
   Type sums[kRows][kVectors];
-  for (auto& row : sums) {
-    for (Type& sum : row) sum = V::Zero();
+#pragma GCC unroll 6
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = V::Zero();
   }
   const float* x = s.x + first * s.x_step + channel;
   for (int64_t t = 0; t < s.tap_count; ++t) {
     const float *from = x + s.taps[t].x, *w = s.taps[t].w + channel;
+#pragma GCC unroll 6
     for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) {
         const Type entry = V::Load(from + r * s.x_step + v * V::kLanes);
         sums[r][v] = V::MultiplyAdd(entry, V::Load(w + v * V::kLanes), sums[r][v]);
@@ -21,7 +25,9 @@ inline void DepthwiseTile(const DepthwiseStrip& s, int64_t first, int64_t channe
     }
   }
   const Type lo = V::Set(s.lo), hi = V::Set(s.hi);
+#pragma GCC unroll 6
   for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
       const int64_t at = (first + r) * s.channels + channel + v * V::kLanes;
       V::Store(s.y + at, s.z == nullptr ? sums[r][v] : ClipRule<V>(sums[r][v], V::Load(s.z + at), lo, hi));

@@ -1,5 +1,7 @@
 #include <immintrin.h>
 
+#include <limits>
+
 #include "kernels/kernels.h"
 
 namespace krypton {

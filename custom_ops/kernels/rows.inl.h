@@ -1,10 +1,14 @@
 // Row kernels for any vector type V; included beside conv_tile.inl.h, see there.
 
-template <class V>
-typename V::Type ClipRule(typename V::Type d, typename V::Type z, typename V::Type lo, typename V::Type hi) {
+// Without kBounded `hi` is infinite, as of a Relu, and half the work is saved.
+template <class V, bool kBounded = true>
+inline typename V::Type ClipRule(typename V::Type d, typename V::Type z, typename V::Type lo, typename V::Type hi) {
   // Max and Min give their second operand where either is NaN, so the data stands second.
-  const typename V::Type c = V::Min(hi, V::Max(lo, z));
-  return V::Min(V::Subtract(hi, c), V::Max(V::Subtract(lo, c), V::Add(d, V::Subtract(z, c))));
+  typename V::Type c = V::Max(lo, z);
+  if constexpr (kBounded) c = V::Min(hi, c);
+  const typename V::Type raised = V::Max(V::Subtract(lo, c), V::Add(d, V::Subtract(z, c)));
+  if constexpr (!kBounded) return raised;
+  return V::Min(V::Subtract(hi, c), raised);
 }
 
 inline float ClipRuleScalar(float d, float z, float lo, float hi) {
