@@ -20,7 +20,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from krypton_compile.geometry import occlusion_grid
+from krypton_compile.geometry import Boxes, occlusion_grid
 from krypton_compile.runtime import OcclusionSession
 
 Images = npt.NDArray[np.float32]
@@ -76,6 +76,12 @@ class CountingSession(OcclusionSession):
         super().__init__(path, threads=1, precision="float32")
         self.error = 0.0  # no check at the first use: its windows would be counted
 
+    def count(self, image: Images, boxes: Boxes, baseline: Images) -> list[LayerWork]:
+        """The work of these windows."""
+        self.layers.clear()
+        self.run(image, boxes, baseline)
+        return list(self.layers.values())
+
     def _make_incremental(self, precision: str) -> ort.InferenceSession:  # noqa: ARG002  as the file has it: float32
         part = onnx.ModelProto.FromString(self._incremental_part)
         self._count = len(part.graph.output)
@@ -109,8 +115,8 @@ def measure_limit(compiled: Path, original: Path, image: Images, baseline: Image
     session = CountingSession(compiled)
     grid = occlusion_grid(session.image_size, (16, 16), (4, 4))
     rows = np.sort(np.random.default_rng(0).permutation(len(grid))[:sample])
-    session.run(image, grid[rows], baseline)
-    return Limit(list(session.layers.values()), len(rows), len(grid), model_multiply_adds(original, image.shape))
+    layers = session.count(image, grid[rows], baseline)
+    return Limit(layers, len(rows), len(grid), model_multiply_adds(original, image.shape))
 
 
 def model_multiply_adds(path: str | Path, shape: tuple[int, ...]) -> float:
