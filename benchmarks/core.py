@@ -33,7 +33,6 @@ from krypton_compile.schemas import PRECISIONS
 from models.fetch import fetch
 from models.preprocess import LAYOUTS, RECIPES, SIZES, load
 
-# Of the folder's pictures, the first so many.
 PICTURES = 12
 MODELS = ("vgg16_tumour", "squeezenet1_1", "efficientnet_lite0", "resnet18", "inception_v3", "mobilenet_v2")
 
@@ -55,6 +54,7 @@ def main() -> int:
     parser.add_argument("--precision", choices=PRECISIONS, help="of our convolutions (default: exact)")
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--repeats", type=int, default=2, help="paired runs an image (default %(default)s)")
+    parser.add_argument("--pictures", type=int, default=PICTURES, help="at most, of the folder (default %(default)s)")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     threads = threads_available()
@@ -64,7 +64,7 @@ def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name in options.models:
-            path, cases = _network(name, options.data)
+            path, cases = _network(name, options.data, options.pictures)
             compiled = Path(folder) / f"{name}.krypton.onnx"
             compile(path, compiled)
             for case in cases:
@@ -75,6 +75,7 @@ def main() -> int:
             print(f"{name}: median {middle:.1f}x, {min(chosen):.1f} to {max(chosen):.1f} (black patch)", flush=True)
     if options.json:
         about = {"machine": cpu_description(), "threads": threads, "onnxruntime": ort.__version__}
+        about["isa"] = os.environ.get("KRYPTON_CPU_ISA", "the widest")
         options.json.write_text(json.dumps({**about, "date": time.strftime("%Y-%m-%d"), "rows": rows}, indent=1) + "\n")
     return 0
 
@@ -115,9 +116,9 @@ def _measure(
     return row
 
 
-def _network(name: str, folder: Path) -> tuple[Path, Iterator[Case]]:
+def _network(name: str, folder: Path, most: int) -> tuple[Path, Iterator[Case]]:
     if name in RECIPES:
-        return fetch(name), _pictures(name, folder)
+        return fetch(name), _pictures(name, folder, most)
     from models.export import exported
     from models.torch_models import IMAGE_SIZES, textures
 
@@ -125,10 +126,10 @@ def _network(name: str, folder: Path) -> tuple[Path, Iterator[Case]]:
     return exported(name), iter([Case("texture", "black", image, np.zeros_like(image))])
 
 
-def _pictures(name: str, folder: Path) -> Iterator[Case]:
+def _pictures(name: str, folder: Path, most: int) -> Iterator[Case]:
     pictures = folder / ("mri" if name == "vgg16_tumour" else "imagenet")
     paths = sorted(path for path in pictures.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    for path in paths[:PICTURES] or [fetch("mri_sample" if name == "vgg16_tumour" else "photo_sample")]:
+    for path in paths[:most] or [fetch("mri_sample" if name == "vgg16_tumour" else "photo_sample")]:
         image = load(name, path)
         for patch in ("black", "gray"):
             layout = LAYOUTS.get(name, "NCHW")

@@ -69,7 +69,7 @@ class NaiveModel:
         """Find the best batch size: each is warmed up with one batch, then timed on a few of the windows."""
         rates: dict[int, float] = {}
         skipped = []
-        before, last, growth = _memory_held(), 0, 0
+        before, last, growth = memory_held(), 0, 0
         for batch in self.batches:
             if last and growth * (batch - last) > _memory_free() * last:
                 skipped.append(batch)
@@ -77,7 +77,7 @@ class NaiveModel:
             self.run(windows[:batch], batch)
             images = windows[: max(batch, PROBE_IMAGES)]
             rates[batch] = len(images) / self.run(images, batch)[0]
-            last, growth = batch, _memory_held() - before
+            last, growth = batch, memory_held() - before
         self._session = self._open()  # drops what the largest batch allocated
         return Probe(rates, tuple(skipped))
 
@@ -109,15 +109,20 @@ def cpu_description() -> str:
     return f"{name}, {threads_available()} cores, {' '.join(known[f] for f in known if f in flags) or 'no AVX2'}"
 
 
+def memory_held() -> int:
+    """KiB of this process in memory; onnxruntime keeps what its largest run needed."""
+    return int(_field("/proc/self/status", "VmRSS").split()[0])
+
+
+def memory_peak() -> int:
+    """KiB of this process in memory when it was largest."""
+    return int(_field("/proc/self/status", "VmHWM").split()[0])
+
+
 def _before_probabilities(model: onnx.ModelProto, scores: str) -> str | None:
     producer = {name: node for node in model.graph.node for name in node.output}
     node = producer.get(scores)
     return node.input[0] if node is not None and node.op_type in ("Softmax", "Sigmoid") else None
-
-
-def _memory_held() -> int:
-    """KiB of this process in memory; onnxruntime keeps what its largest run needed."""
-    return int(_field("/proc/self/status", "VmRSS").split()[0])
 
 
 def _memory_free() -> int:

@@ -55,6 +55,12 @@ class Subject:
     layout: str
     torch_name: str | None
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.image.shape[1:3] if self.layout == "NHWC" else self.image.shape[2:4]
+        return height, width
+
 
 @dataclass(frozen=True)
 class Windows:
