@@ -24,7 +24,7 @@ import numpy as np
 import onnxruntime as ort
 
 from benchmarks.limits import measure_limit
-from benchmarks.naive import cpu_description, threads_available
+from benchmarks.naive import Probe, cpu_description, threads_available
 from benchmarks.paired import paired
 from krypton_compile import compile
 from krypton_compile.runtime import OcclusionSession
@@ -67,9 +67,11 @@ def main() -> int:
             path, cases = _network(name, options.data, options.pictures)
             compiled = Path(folder) / f"{name}.krypton.onnx"
             compile(path, compiled)
+            probe = None
             for case in cases:
                 repeats = options.repeats if case.patch == "black" else 1
-                rows.append(_measure(name, case, compiled, path, threads, repeats, options.precision))
+                row, probe = _measure(name, case, compiled, path, threads, repeats, options.precision, probe)
+                rows.append(row)
             chosen = [row["speed_up"] for row in rows if row["model"] == name and row["patch"] == "black"]
             middle = statistics.median(chosen)
             print(f"{name}: median {middle:.1f}x, {min(chosen):.1f} to {max(chosen):.1f} (black patch)", flush=True)
@@ -81,11 +83,18 @@ def main() -> int:
 
 
 def _measure(
-    name: str, case: Case, compiled: Path, original: Path, threads: int, repeats: int, precision: str | None
-) -> dict[str, Any]:
+    name: str,
+    case: Case,
+    compiled: Path,
+    original: Path,
+    threads: int,
+    repeats: int,
+    precision: str | None,
+    probe: Probe | None,
+) -> tuple[dict[str, Any], Probe]:
     # A fresh session: the first call pays for packing weights, and is given beside the second.
     session = OcclusionSession(compiled, threads=threads, precision=precision)
-    result = paired(session, original, case.image, case.baseline, threads=threads, repeats=repeats)
+    result = paired(session, original, case.image, case.baseline, threads=threads, repeats=repeats, probe=probe)
     first, second = result.our_seconds[0], result.our_seconds[-1]
     ratios = result.ratios
     middle, naive = statistics.median(ratios), statistics.median(result.naive_seconds)
@@ -113,7 +122,7 @@ def _measure(
     of_limit = f"{100 * middle / limit.speed_up:.0f}% of {limit.speed_up:.1f}"
     exact = f"{session.precision}, {result.largest_difference:.1e} of {result.bound:.1e}"
     print(f"{name:18} {case.label:16.16} {case.patch:6} {times}  {speed_up:20} {of_limit:14} {exact}", flush=True)
-    return row
+    return row, result.probe
 
 
 def _network(name: str, folder: Path, most: int) -> tuple[Path, Iterator[Case]]:

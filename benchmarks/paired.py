@@ -84,12 +84,14 @@ def paired(
     repeats: int = 3,
     sample: int = SAMPLE,
     budget: float = math.inf,
+    probe: Probe | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> PairedResult:
     """Measure ``session`` (opened with ``threads``) against the ``original`` model on one image.
 
     ``image`` and ``baseline`` are model inputs [1, ...]. No pair starts that would end more than
-    ``budget`` seconds after the call, but one is always measured. ``say`` hears what happens.
+    ``budget`` seconds after the call, but one is always measured. ``probe`` is that of an earlier
+    image, if there was one. ``say`` hears what happens.
     """
     began = time.perf_counter()
     naive = NaiveModel(original, threads)
@@ -103,8 +105,10 @@ def paired(
     boxes = occlusion_grid(session.image_size, (patch_size, patch_size), (stride, stride))
     chosen = np.sort(np.random.default_rng(0).permutation(len(boxes))[:sample])
     windows = occluded(image, baseline, boxes[chosen], session.layout)
-    say(f"probing naive batch sizes on {len(chosen)} of {len(boxes)} windows")
-    result = PairedResult(len(boxes), len(chosen), threads, naive.probe(windows))
+    if probe is None:
+        say(f"probing naive batch sizes on {len(chosen)} of {len(boxes)} windows")
+        probe = naive.probe(windows)
+    result = PairedResult(len(boxes), len(chosen), threads, probe)
 
     def naive_block() -> list[Images]:
         seconds, outputs = naive.run(windows, result.probe.batch)
