@@ -1,8 +1,9 @@
 """``python -m benchmarks.peers``: a whole map against other CPU runtimes, patch 16, stride 4, black patch, one picture.
 
 The peers: onnxruntime, OpenVINO in float32 and bfloat16, torch in channels_last, and Captum's Occlusion on that torch
-model, each at its own best batch size. A peer's block is a sample of the real windows, extrapolated to all of them;
-ours is a whole map. Blocks are interleaved, O0 P1 O1 P2 O2 ..., and ratio_i = P_i / ((O_{i-1} + O_i) / 2).
+model, each at its own best batch size; ours is exact, but in bfloat16 too against a peer's bfloat16. A peer's block is
+a sample of the real windows, extrapolated to all of them; ours is a whole map. Blocks are interleaved,
+O0 P1 O1 P2 O2 ..., and ratio_i = P_i / ((O_{i-1} + O_i) / 2).
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ class Peer:
     name: str
     ways: dict[str, Run]
     note: str = ""
+    precision: str | None = None
 
 
 def main() -> int:
@@ -139,11 +141,15 @@ def subject(name: str) -> Subject:
 def _measure(chosen: Subject, folder: Path, threads: int, repeats: int, sample: int) -> list[dict[str, Any]]:
     compiled = folder / f"{chosen.name}.krypton.onnx"
     compile(chosen.path, compiled)
-    session = OcclusionSession(compiled, threads=threads)
+    sessions = {
+        precision: OcclusionSession(compiled, threads=threads, precision=precision) for precision in (None, "bfloat16")
+    }
+    session = sessions[None]
 
-    def ours() -> float:
+    def ours(precision: str | None = None) -> float:
         start = time.perf_counter()
-        session.explain(chosen.image, patch_size=PATCH, stride=STRIDE, baseline=chosen.baseline).heatmap()
+        used = sessions[precision]
+        used.explain(chosen.image, patch_size=PATCH, stride=STRIDE, baseline=chosen.baseline).heatmap()
         return time.perf_counter() - start
 
     boxes = occlusion_grid(session.image_size, (PATCH, PATCH), (STRIDE, STRIDE))
@@ -162,7 +168,7 @@ def _measure(chosen: Subject, folder: Path, threads: int, repeats: int, sample: 
     for peer in _peers(naive, windows):
         # A peer that fails says so and does not cost us the others.
         try:
-            rows.append(_against(peer, windows, ours, repeats))
+            rows.append(_against(peer, windows, functools.partial(ours, peer.precision), repeats))
         except Exception as error:
             reason = (str(error).splitlines() or [""])[0]
             print(f"{peer.name}: failed, {type(error).__name__}: {reason}", flush=True)
@@ -208,6 +214,7 @@ def _against(peer: Peer, windows: Windows, ours: Callable[[], float], repeats: i
         "ratio": middle,
         "difference": difference,
         "note": peer.note,
+        "our_precision": peer.precision or "exact",
     }
 
 
@@ -215,7 +222,9 @@ def _peers(naive: NaiveModel, windows: Windows) -> Iterator[Peer]:
     yield Peer("onnxruntime", {"": functools.partial(_run_onnxruntime, naive, windows)})
     if _installed("openvino", "OpenVINO"):
         for precision in ("f32", "bf16"):
-            yield Peer(f"OpenVINO {precision}", _openvino(windows, precision))
+            own = "bfloat16" if precision == "bf16" else None
+            note = "ours in bfloat16 too, where the processor has matrix tiles for it" if own else ""
+            yield Peer(f"OpenVINO {precision}", _openvino(windows, precision), note, own)
     if windows.subject.torch_name is None:
         print("torch, Captum: skipped, this model is only an ONNX file")
         return
