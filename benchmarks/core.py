@@ -136,13 +136,18 @@ def _network(name: str, folder: Path, most: int) -> tuple[Path, Iterator[Case]]:
 
 
 def _pictures(name: str, folder: Path, most: int) -> Iterator[Case]:
-    pictures = folder / ("mri" if name == "vgg16_tumour" else "imagenet")
-    paths = sorted(path for path in pictures.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    for path in paths[:most] or [fetch("mri_sample" if name == "vgg16_tumour" else "photo_sample")]:
+    for path in pictures_of(name, folder, most):
         image = load(name, path)
         for patch in ("black", "gray"):
             layout = LAYOUTS.get(name, "NCHW")
             yield Case(path.stem, patch, image, baseline_input(patch, RECIPES[name], SIZES[name], layout=layout))
+
+
+def pictures_of(name: str, folder: Path, most: int) -> list[Path]:
+    """The data folder's pictures for a model, in order; without the folder, one sample."""
+    pictures = folder / ("mri" if name == "vgg16_tumour" else "imagenet")
+    paths = sorted(path for path in pictures.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    return paths[:most] or [fetch("mri_sample" if name == "vgg16_tumour" else "photo_sample")]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ using OpFunction = const OrtCustomOp* (*)();
 
 constexpr OpFunction kOps[] = {
     krypton::BaseMapOp,
+    krypton::DeltaLimitOp,
     krypton::DensifyOp,
     krypton::IncrementalAddOp,
     krypton::IncrementalAveragePoolOp,

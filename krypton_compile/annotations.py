@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 MODEL_KEY = "krypton"
+TUNING_KEY = "krypton.tuning"
+TAU, EPS = "krypton_tau", "krypton_eps"  # graph inputs with defaults: the thresholds of approximate inference
 SCAN_NODE = "krypton.positions"  # the Scan over chunks: where a runtime splits the file
 
 NODE_SOURCE = "krypton.source"  # name of the original node
 NODE_OP = "krypton.op"  # its op type
 NODE_GROWTH = "krypton.growth"  # largest box after this node for the reference patch, "h x w"
-NODE_TAU = "krypton.tau"
-NODE_EPS = "krypton.eps"
+NODE_LAYER_GROUP = "krypton.layer_group"  # whose thresholds it takes, "56x56" and the like
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,52 @@ class ModelAnnotation:
     logits: str | None
     base_logits: str | None
     chunk: int
-    tau: float = 1.0
-    eps: float = 0.0
-    approximate: bool = False
+    layer_groups: tuple[str, ...]
     format_version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class TuningAnnotation:
+    """What krypton-tune found: settings of approximate maps, and what they are worth.
+
+    ``settings`` are an Approximation's fields; images are listed by the SHA-256 of their files; ``kept`` of the
+    ``check_images`` keep the ``bounds``, with the Clopper-Pearson ``interval`` of that share at ``confidence``;
+    ``curve`` holds the candidates, each with settings, seconds, quality and whether it was run for real.
+    """
+
+    settings: dict[str, Any]
+    bounds: tuple[str, ...]
+    confidence: float
+    patch_size: tuple[int, int]
+    stride: tuple[int, int]
+    tuning_images: tuple[str, ...]
+    check_images: tuple[str, ...]
+    kept: int
+    interval: tuple[float, float]
+    exact_seconds: float
+    seconds: float
+    tuning_quality: dict[str, float]
+    check_quality: dict[str, float] | None
+    curve: tuple[dict[str, Any], ...]
+
+
+def write_tuning(annotation: TuningAnnotation) -> str:
+    """The annotation as the JSON text stored under :data:`TUNING_KEY`."""
+    return json.dumps(asdict(annotation), sort_keys=True)
+
+
+def read_tuning(text: str) -> TuningAnnotation:
+    """The annotation from its JSON text.
+
+    Raises:
+        ValueError: not such an annotation.
+    """
+    fields = json.loads(text)
+    try:
+        lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+        return TuningAnnotation(**{**fields, **lists})
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"stored tuning: {error}; run krypton-tune again") from error
 
 
 def write_model_annotation(annotation: ModelAnnotation) -> str:
@@ -59,5 +103,6 @@ def read_model_annotation(text: str) -> ModelAnnotation:
     version = fields.get("format_version") if isinstance(fields, dict) else None
     if version != FORMAT_VERSION:
         raise ValueError(f"compiled-model format {version}, expected {FORMAT_VERSION}; compile the model again")
-    fields["image_shape"] = tuple(fields["image_shape"])
+    for name in ("image_shape", "layer_groups"):
+        fields[name] = tuple(fields[name])
     return ModelAnnotation(**fields)

@@ -15,6 +15,7 @@ clipped to [0, out). ``out`` is given, so asymmetric pads and ceil_mode need no 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,6 +62,23 @@ def window_boxes(boxes: Boxes, window: Window) -> Boxes:
         lo, hi = window_interval(corners[:, axis], corners[:, axis] + corners[:, axis + 2], window, axis)
         starts.append(lo)
         stops.append(hi)
+    return _from_intervals(starts, stops, is_empty(boxes))
+
+
+def crop_boxes(boxes: Boxes, shape: Pair, tau: float) -> Boxes:
+    """Boxes cut around their centre to the share ``tau`` of the map, at least one cell (the paper's section 4.3).
+
+    Per axis, for a box of width w on a map of width W, with ``limit = max(1, floor(tau * W + 0.5))``:
+    where w > limit, the box begins floor((w - limit) / 2) later and is ``limit`` wide.
+    """
+    corners = boxes.astype(np.int64)
+    starts, stops = [], []
+    for axis in (0, 1):
+        limit = max(1, math.floor(tau * shape[axis] + 0.5))
+        width = corners[:, axis + 2]
+        start = corners[:, axis] + np.maximum(width - limit, 0) // 2
+        starts.append(start)
+        stops.append(start + np.minimum(width, limit))
     return _from_intervals(starts, stops, is_empty(boxes))
 
 
@@ -145,6 +163,17 @@ def occlusion_grid(image_shape: Pair, patch: Pair, stride: Pair) -> Boxes:
     rows, columns = len(y0), len(x0)
     grid = [np.repeat(y0, columns), np.tile(x0, rows), np.repeat(h, columns), np.tile(w, rows)]
     return np.stack(grid, axis=1).astype(np.int32)
+
+
+def resize_boxes(boxes: Boxes, extent: Pair, image_shape: Pair) -> Boxes:
+    """Boxes of ``extent`` (h, w) around the centres of others, cut at the image's edges."""
+    corners = boxes.astype(np.int64)
+    starts, stops = [], []
+    for axis in (0, 1):
+        start = corners[:, axis] + (corners[:, axis + 2] - extent[axis]) // 2
+        starts.append(np.clip(start, 0, image_shape[axis]))
+        stops.append(np.clip(start + extent[axis], 0, image_shape[axis]))
+    return _from_intervals(starts, stops, is_empty(boxes))
 
 
 def _from_intervals(

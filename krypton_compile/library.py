@@ -1,4 +1,4 @@
-"""Where the custom-op library is."""
+"""Where the custom-op library is, and what its kernels do on this processor."""
 
 from __future__ import annotations
 
@@ -34,3 +34,14 @@ def _installed() -> Path:
 
     folders = [Path(folder) / "lib" / _NAME for folder in krypton_compile.__path__]
     return next((path for path in folders if path.is_file()), folders[0])
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the kernels in use have matrix tiles for bfloat16, as custom_ops/kernels/kernels.cc decides."""
+    if os.environ.get("KRYPTON_CPU_ISA") not in (None, "", "amx"):
+        return False
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return False
+    return {"amx_bf16", "amx_tile", "avx512_bf16", "avx512_vbmi2"} <= flags

@@ -15,6 +15,7 @@ from krypton_compile.annotations import MODEL_KEY, ModelAnnotation, write_model_
 from krypton_compile.errors import ModelError
 from krypton_compile.interface import Interface, find_image, find_layout, find_logits, find_scores, static_shape
 from krypton_compile.loading import Source, describe, load_proto, save_proto
+from krypton_compile.passes.add_thresholds import add_thresholds
 from krypton_compile.passes.batch_positions import batch_positions, make_contract, make_occlusion_inputs
 from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
 from krypton_compile.passes.commute_mean import commute_mean
@@ -86,11 +87,12 @@ def compile(
     for value in (interface.scores, interface.logits):
         if value is not None:
             occluded(value, context)
+    groups = add_thresholds(context, contract)
     context.body = fuse_activation(context.body)
     costs = propagate_boxes(context.body, inputs.boxes, grid)
     report = Report(describe(model), patch_size, stride, len(grid), _layers(outcomes, costs, len(grid), context))
     chunk = chunk or _choose_chunk(context)
-    batch_positions(context, interface, contract, inputs, chunk)
+    batch_positions(context, interface, contract, inputs, chunk, len(groups))
     RemoveUnusedNodesPass()(graph_model)  # what base nodes were replaced, their weights above all
 
     graph_model.ir_version = IR_VERSION
@@ -111,6 +113,7 @@ def compile(
             logits=names["logits"] if interface.logits else None,
             base_logits=names["base_logits"] if interface.logits else None,
             chunk=chunk,
+            layer_groups=tuple(groups),
         )
     )
     compiled = _to_proto(graph_model)

@@ -6,27 +6,32 @@ Forms of a tensor inside the incremental graph (DESIGN section 4), for a chunk o
   channels each, R = sum of h*w; ``boxes`` int32 [B, 4] = (y0, x0, h, w), empty = (0, 0, 0, 0).
 * a *base map* float32 [H, W, C]: the same tensor for the image itself.
 
+Thresholds of approximate inference are ``tau`` and ``eps`` [G], a value for each layer group or one for all, picked by
+the attribute ``layer_group``; 1 and 0 are exact. Ops that compute new numbers take ``limit`` [1]: entries of their
+result up to it, in absolute value, become 0.
+
 Window attributes are ONNX's: ``kernel_shape`` [2], ``strides`` [2], ``pads`` [y0, x0, y1, x1],
 ``dilations`` [2]; ``input_shape`` and ``output_shape`` are (H, W) of the maps before and after.
 
 | op | inputs | outputs | meaning |
 |---|---|---|---|
 | OcclusionChunks | boxes [P,4], patches [r,C], mask [m], tau [G], eps [G] | chunks [n,B,4], offsets int64 [n,B] | checks all that a caller gives; pads the boxes with empty ones to n*B, n = max(1, ceil(P/B)); offsets: first patch/mask row of a box |
+| DeltaLimit | tensor T0, eps [G] | [1] | eps * max abs T0 |
 | BaseMap | tensor [1,C,H,W] or [1,H,W,C] | [H,W,C] | NHWC view; refuses NaN and Inf |
 | OcclusionDelta | image, baseline [H,W,C], patches, mask, boxes, offsets | values | (baseline or patch - image) where the mask holds, else 0 |
-| WindowBoxes | boxes | boxes | geometry.window_boxes |
+| WindowBoxes | boxes [, tau [G]] | boxes | geometry.window_boxes, then geometry.crop_boxes |
 | UnionBoxes | boxes, boxes, ... | boxes | geometry.union_boxes |
 | TranslateBoxes | boxes | boxes | geometry.translate_boxes (Pad with a constant) |
 | ShrinkBoxes | values, boxes | boxes | each box cut to the hull of its rows that are not all zero |
 | IncrementalPad | X, x_boxes, y_boxes | values | the rows of y_boxes, shifted back by the pads |
-| IncrementalConv | X, x_boxes, y_boxes, W [, Z0] | values | Conv of the delta, no bias; with Z0 [H,W,M] the clip rule follows |
-| IncrementalClip | X, boxes, Z0 | values | clip(Z0 + D) - clip(Z0), by branch |
-| IncrementalMaxPool | X, x_boxes, y_boxes, X0, Y0 | values | max over taps of (X0 - Y0) + D |
-| IncrementalAveragePool | X, x_boxes, y_boxes | values | sum over taps / count of the absolute window |
-| IncrementalScale | X, scale [C] | values | D * scale |
-| IncrementalAdd | A, a_boxes, B, b_boxes, y_boxes | values | A + beta * B |
+| IncrementalConv | X, x_boxes, y_boxes, W [, Z0, limit] | values | Conv of the delta, no bias; with Z0 [H,W,M] the clip rule follows |
+| IncrementalClip | X, boxes, Z0 [, limit] | values | clip(Z0 + D) - clip(Z0), by branch |
+| IncrementalMaxPool | X, x_boxes, y_boxes, X0, Y0 [, limit] | values | max over taps of (X0 - Y0) + D |
+| IncrementalAveragePool | X, x_boxes, y_boxes [, limit] | values | sum over taps / count of the absolute window |
+| IncrementalScale | X, scale [C] [, limit] | values | D * scale |
+| IncrementalAdd | A, a_boxes, B, b_boxes, y_boxes [, limit] | values | A + beta * B |
 | IncrementalConcat | y_boxes, X1, boxes1, X2, boxes2, ... | values | channels side by side |
-| IncrementalLRN | X, boxes, Z0 | values | lrn(Z0 + D) - lrn(Z0) |
+| IncrementalLRN | X, boxes, Z0 [, limit] | values | lrn(Z0 + D) - lrn(Z0) |
 | IncrementalGemm | X, boxes, W [H*W*C, N] | [B, N] | D flattened (y, x, c), times W |
 | IncrementalGlobalAveragePool | X, boxes | [B, C] | sum over the box / (H*W) |
 | Densify | X, boxes, T0 | [B,C,H,W] or [B,H,W,C] | T0 + D as full maps |
@@ -61,49 +66,50 @@ SCHEMAS: tuple[OpSchema, ...] = (
         "OcclusionChunks",
         ("boxes:int32", "patches:float", "mask:bool", "tau:float", "eps:float"),
         ("chunks:int32", "offsets:int64"),
-        ("image_shape", "channels", "chunk"),
+        ("image_shape", "channels", "chunk", "layer_groups"),
     ),
+    OpSchema("DeltaLimit", ("tensor:float", "eps:float"), ("limit:float",), ("layer_group",)),
     OpSchema("BaseMap", ("tensor:float",), ("map:float",), ("layout", "tensor_name")),
     OpSchema(
         "OcclusionDelta",
         ("image:float", "baseline:float", "patches:float", "mask:bool", "boxes:int32", "offsets:int64"),
         ("values:float",),
     ),
-    OpSchema("WindowBoxes", ("boxes:int32",), ("y_boxes:int32",), _WINDOW),
+    OpSchema("WindowBoxes", ("boxes:int32", "tau:float?"), ("y_boxes:int32",), (*_WINDOW, "layer_group")),
     OpSchema("UnionBoxes", ("boxes:int32*",), ("y_boxes:int32",)),
     OpSchema("TranslateBoxes", ("boxes:int32",), ("y_boxes:int32",), ("shift", "output_shape")),
     OpSchema("ShrinkBoxes", ("X:float", "boxes:int32"), ("y_boxes:int32",)),
     OpSchema("IncrementalPad", ("X:float", "x_boxes:int32", "y_boxes:int32"), ("Y:float",), ("shift", "output_shape")),
     OpSchema(
         "IncrementalConv",
-        ("X:float", "x_boxes:int32", "y_boxes:int32", "W:float", "Z0:float?"),
+        ("X:float", "x_boxes:int32", "y_boxes:int32", "W:float", "Z0:float?", "limit:float?"),
         ("Y:float",),
         (*_WINDOW, "group", "min", "max", "precision"),
     ),
-    OpSchema("IncrementalClip", ("X:float", "boxes:int32", "Z0:float"), ("Y:float",), ("min", "max")),
+    OpSchema("IncrementalClip", ("X:float", "boxes:int32", "Z0:float", "limit:float?"), ("Y:float",), ("min", "max")),
     OpSchema(
         "IncrementalMaxPool",
-        ("X:float", "x_boxes:int32", "y_boxes:int32", "X0:float", "Y0:float"),
+        ("X:float", "x_boxes:int32", "y_boxes:int32", "X0:float", "Y0:float", "limit:float?"),
         ("Y:float",),
         _WINDOW,
     ),
     OpSchema(
         "IncrementalAveragePool",
-        ("X:float", "x_boxes:int32", "y_boxes:int32"),
+        ("X:float", "x_boxes:int32", "y_boxes:int32", "limit:float?"),
         ("Y:float",),
         (*_WINDOW, "count_include_pad"),
     ),
-    OpSchema("IncrementalScale", ("X:float", "scale:float"), ("Y:float",)),
+    OpSchema("IncrementalScale", ("X:float", "scale:float", "limit:float?"), ("Y:float",)),
     OpSchema(
         "IncrementalAdd",
-        ("A:float", "a_boxes:int32", "B:float", "b_boxes:int32", "y_boxes:int32"),
+        ("A:float", "a_boxes:int32", "B:float", "b_boxes:int32", "y_boxes:int32", "limit:float?"),
         ("Y:float",),
         ("beta",),
     ),
     OpSchema("IncrementalConcat", ("y_boxes:int32", "rest:any*"), ("Y:float",)),
     OpSchema(
         "IncrementalLRN",
-        ("X:float", "boxes:int32", "Z0:float"),
+        ("X:float", "boxes:int32", "Z0:float", "limit:float?"),
         ("Y:float",),
         ("size", "alpha", "beta", "bias"),
     ),

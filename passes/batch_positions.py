@@ -17,7 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from krypton_compile import schemas
-from krypton_compile.annotations import SCAN_NODE
+from krypton_compile.annotations import EPS, SCAN_NODE, TAU
 from krypton_compile.interface import Interface, static_shape
 from krypton_compile.passes.lower import OcclusionInputs, occluded
 from krypton_compile.passes.lowering import LoweringContext
@@ -48,8 +48,8 @@ def make_contract(graph: ir.Graph, interface: Interface) -> Contract:
     baseline = _value(names["baseline"], ir.DataType.FLOAT, list(static_shape(image)))
     patches = _default(names["patches"], np.zeros((0, 0), np.float32), ["patch_rows", "patch_channels"])
     mask = _default(names["mask"], np.zeros((0,), np.bool_), ["mask_rows"])
-    tau = _default("krypton_tau", np.ones(1, np.float32), ["tau_groups"])
-    eps = _default("krypton_eps", np.zeros(1, np.float32), ["eps_groups"])
+    tau = _default(TAU, np.ones(1, np.float32), ["tau_groups"])
+    eps = _default(EPS, np.zeros(1, np.float32), ["eps_groups"])
     for value in (boxes, baseline, patches, mask, tau, eps):
         graph.inputs.append(value)
         if value.const_value is not None:
@@ -72,7 +72,12 @@ def make_occlusion_inputs(context: LoweringContext, interface: Interface, contra
 
 
 def batch_positions(
-    context: LoweringContext, interface: Interface, contract: Contract, inputs: OcclusionInputs, chunk: int
+    context: LoweringContext,
+    interface: Interface,
+    contract: Contract,
+    inputs: OcclusionInputs,
+    chunk: int,
+    layer_groups: int,
 ) -> None:
     """Wraps the context's body into the Scan and gives the graph its outputs."""
     graph = context.graph
@@ -91,6 +96,7 @@ def batch_positions(
         "image_shape": interface.image_shape,
         "channels": interface.channels,
         "chunk": chunk,
+        "layer_groups": max(1, layer_groups),
     }
     checked = [contract.boxes, contract.patches, contract.mask, contract.tau, contract.eps]
     split = ir.node("OcclusionChunks", checked, attributes, domain=schemas.DOMAIN, num_outputs=2, name="krypton.chunks")

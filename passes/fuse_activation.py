@@ -1,6 +1,6 @@
 """Fuse an activation into the convolution before it.
 
-    IncrementalClip(IncrementalConv(DX, ...), boxes, Z0)  ->  IncrementalConv(DX, ..., Z0; min, max)
+    IncrementalClip(IncrementalConv(DX, ...), boxes, Z0, limit)  ->  IncrementalConv(DX, ..., Z0, limit; min, max)
 
 The epilogue applies the same rule while the tile is in registers; the pre-activation delta is never written.
 Refused where that delta has another reader.
@@ -32,7 +32,7 @@ def _fuse(conv: ir.Node, clip: ir.Node) -> ir.Node:
     name = str(clip.outputs[0].name)
     replacement = ir.node(
         conv.op_type,
-        [*conv.inputs, clip.inputs[2]],
+        [*conv.inputs[:4], *clip.inputs[2:]],  # the limit of the pre-activation goes with it
         attributes,
         domain=conv.domain,
         outputs=[ir.Value(name=name)],

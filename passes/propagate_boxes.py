@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from krypton_compile import geometry
-from krypton_compile.annotations import NODE_EPS, NODE_GROWTH, NODE_SOURCE, NODE_TAU
+from krypton_compile.annotations import NODE_GROWTH, NODE_SOURCE
 from krypton_compile.geometry import Boxes, Window
 from krypton_compile.interface import static_shape
 from krypton_compile.schemas import DOMAIN
@@ -41,8 +41,6 @@ def propagate_boxes(body: list[ir.Node], boxes_input: ir.Value, grid: Boxes) -> 
             continue
         growth = (int(current[:, 2].max(initial=0)), int(current[:, 3].max(initial=0)))
         node.metadata_props[NODE_GROWTH] = f"{growth[0]}x{growth[1]}"
-        node.metadata_props[NODE_TAU] = "1"
-        node.metadata_props[NODE_EPS] = "0"
         paper, overlap = _multiply_adds(node, boxes) if node.op_type == "IncrementalConv" else (0, 0)
         earlier = costs.get(source, LayerCost((0, 0), 0, 0))
         costs[source] = LayerCost(growth, earlier.paper + paper, earlier.overlap + overlap)

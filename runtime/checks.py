@@ -84,6 +84,42 @@ def check_rows(rows: object | None, name: str, dtype: type, shape: tuple[int, ..
     return np.ascontiguousarray(array)
 
 
+def make_tau(value: float | Sequence[float], groups: Sequence[str]) -> npt.NDArray[np.float32]:
+    """The propagation threshold, float32 [1] or [G], from a number or one for each layer group.
+
+    Raises:
+        OcclusionError: another number of values, or one that is not in (0, 1].
+    """
+    tau = _per_group("tau", value, groups)
+    if not ((tau > 0) & (tau <= 1)).all():
+        raise OcclusionError(f"tau: expected more than 0 and at most 1 (exact), found {value!r}")
+    return tau
+
+
+def make_eps(value: float | Sequence[float], groups: Sequence[str]) -> npt.NDArray[np.float32]:
+    """The value threshold, likewise.
+
+    Raises:
+        OcclusionError: another number of values, or one that is not in [0, 1).
+    """
+    eps = _per_group("eps", value, groups)
+    if not ((eps >= 0) & (eps < 1)).all():
+        raise OcclusionError(f"eps: expected 0 (exact) or more, and less than 1, found {value!r}")
+    return eps
+
+
+def _per_group(name: str, value: float | Sequence[float], groups: Sequence[str]) -> npt.NDArray[np.float32]:
+    try:
+        array = np.atleast_1d(np.asarray(value, np.float32))
+    except (TypeError, ValueError):
+        array = np.zeros((0, 0), np.float32)
+    if array.ndim != 1 or len(array) not in (1, len(groups)):
+        raise OcclusionError(
+            f"{name}: expected one number, or {len(groups)} for the layer groups {', '.join(groups)}; found {value!r}"
+        )
+    return array
+
+
 def check_classes(classes: Sequence[int] | None, count: int) -> npt.NDArray[np.int64]:
     """int64 class indices: those given, or all ``count`` of them when None.
 

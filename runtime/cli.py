@@ -12,30 +12,34 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.errors import KryptonError
 from krypton_compile.runtime import Explanation, OcclusionSession
+from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation
 from krypton_compile.runtime.figure import figure_png
 from krypton_compile.runtime.files import write_all
 from krypton_compile.runtime.heatmap import accumulate
-from krypton_compile.runtime.preprocess import PRESETS, Preprocessing, baseline_input, prepare, preset
+from krypton_compile.runtime.occlusion import as_pair
+from krypton_compile.runtime.options import (
+    Parser,
+    add_preprocessing_options,
+    add_window_options,
+    drill_down,
+    numbers,
+    read_preprocessing,
+)
+from krypton_compile.runtime.preprocess import Prepared, baseline_input, prepare
 from krypton_compile.runtime.progress import progress_bar
+from krypton_compile.runtime.quality import Bound, parse_bound
 from krypton_compile.schemas import PRECISIONS
 
 # Two exact computations of one score differ by up to 1e-5 (of the largest logit, or of probability 1)
 # because fp32 sums are rounded in another order; a map is readable when its range is 100 times that.
 ERROR_BOUND = 1e-5
 READABLE = 100
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line instead of the usage text, so that scripts and people read the same error."""
-        self.exit(2, f"{self.prog}: error: {message} (--help lists the options)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,31 +57,99 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _explain(options: argparse.Namespace) -> None:
-    overlay_path, heatmap_path = _outputs(options)
+    _outputs(options)
     session = OcclusionSession(options.model, threads=options.threads, precision=options.precision)
-    preprocessing = _preprocessing(options)
+    approximation = _approximation(options, session)
+    preprocessing = read_preprocessing(options)
     channels = session.image_shape[1 if session.layout == "NCHW" else 3]
     prepared = prepare(options.image, preprocessing, session.image_size, channels, session.layout)
     baseline = baseline_input(options.baseline, preprocessing, session.image_size, channels, session.layout)
-    with progress_bar("windows") as progress:
-        explanation = session.explain(
+    if options.mode == "progressive":
+        maps = session.explain_progressively(
             prepared.tensor,
             patch_size=options.patch_size,
             stride=options.stride,
             baseline=baseline,
             target=options.target,
-            progress=progress,
         )
-    heatmap = _logit_map(explanation, session.image_size) if options.logits else explanation.heatmap()
+        for explanation in maps:
+            _write(options, session, explanation, prepared)
+            print(_progress_line(explanation), flush=True)
+    else:
+        with progress_bar("windows") as progress:
+            explanation = session.explain(
+                prepared.tensor,
+                patch_size=options.patch_size,
+                stride=options.stride,
+                baseline=baseline,
+                target=options.target,
+                approximation=approximation,
+                progress=progress,
+            )
+        _write(options, session, explanation, prepared)
+    print(summary(explanation, _map(options, session, explanation), in_logits=options.logits))
+    print(f"input range      {prepared.tensor.min():.4g} to {prepared.tensor.max():.4g} after preprocessing")
+    print("written          " + ", ".join(map(str, _outputs(options))))
+
+
+def _map(options: argparse.Namespace, session: OcclusionSession, explanation: Explanation) -> npt.NDArray[np.float32]:
+    return _logit_map(explanation, session.image_size) if options.logits else explanation.heatmap()
+
+
+def _write(
+    options: argparse.Namespace, session: OcclusionSession, explanation: Explanation, prepared: Prepared
+) -> None:
+    overlay_path, heatmap_path = _outputs(options)
+    heatmap = _map(options, session, explanation)
     data = io.BytesIO()
     np.save(data, heatmap)
     title = f"{options.image.name}: class {explanation.target}, {_base(explanation):.4f}"
+    if not explanation.exact:
+        title += " (approximate)"
     label = f"{'logit' if options.logits else 'score'} drop when hidden"
-    picture = figure_png(prepared.picture, heatmap, title, label=label)
-    write_all({overlay_path: picture, heatmap_path: data.getvalue()})
-    print(summary(explanation, heatmap, in_logits=options.logits))
-    print(f"input range      {prepared.tensor.min():.4g} to {prepared.tensor.max():.4g} after preprocessing")
-    print(f"written          {overlay_path}, {heatmap_path}")
+    write_all({overlay_path: figure_png(prepared.picture, heatmap, title, label=label), heatmap_path: data.getvalue()})
+
+
+def _progress_line(explanation: Explanation) -> str:
+    done, total = int(explanation.scored.sum()), explanation.scored.size
+    error = explanation.estimated_error
+    close = "exact" if explanation.exact else "first map" if np.isnan(error) else f"error about {error:.2g}"
+    return f"map              {done} of {total} windows, {explanation.seconds:.2f} s, {close}"
+
+
+def _approximation(options: argparse.Namespace, session: OcclusionSession) -> Approximation:
+    """By hand, as tuned, or the defaults; says which where the user did not."""
+    given = {name: getattr(options, name) for name in ("tau", "eps", "drilldown")}
+    by_hand = {name: value for name, value in given.items() if value is not None}
+    if options.mode in ("exact", "progressive") and (by_hand or options.quality):
+        raise ValueError(f"--mode {options.mode} leaves nothing out; drop --tau, --eps, --drilldown and --quality")
+    if options.mode != "approximate" and not by_hand and not options.quality:
+        return EXACT
+    if by_hand:
+        if options.quality:
+            raise ValueError("--quality takes the tuned settings; drop --tau, --eps and --drilldown")
+        one = {name: value[0] if len(value) == 1 else value for name, value in by_hand.items() if name != "drilldown"}
+        return Approximation(**one, drill_down=by_hand.get("drilldown"))
+    tuning = session.tuning
+    if options.quality:
+        _check_tuned(session, parse_bound(options.quality))
+    if tuning is None or session.tuned is None:
+        print(f"approximate      never tuned; uses {UNTUNED.describe()}. krypton-tune finds what suits your images")
+        return UNTUNED
+    sizes = as_pair(options.patch_size, "--patch-size"), as_pair(options.stride, "--stride")
+    if sizes != (tuple(tuning.patch_size), tuple(tuning.stride)):
+        tuned_for = f"patch {_extent(tuning.patch_size)}, stride {_extent(tuning.stride)}"
+        print(f"approximate      note: tuned for {tuned_for}; its bound says nothing about other ones")
+    return session.tuned
+
+
+def _check_tuned(session: OcclusionSession, bound: Bound) -> None:
+    tuned = [] if session.tuning is None else [parse_bound(text) for text in session.tuning.bounds]
+    same = [one for one in tuned if one.measure == bound.measure]
+    lower = bound.measure == "error"
+    if not any(one.value <= bound.value if lower else one.value >= bound.value for one in same):
+        found = ", ".join(map(str, tuned)) or "nothing"
+        raise ValueError(f"--quality {bound}: the file is tuned for {found}; run krypton-tune with --quality '{bound}'")
 
 
 def summary(explanation: Explanation, heatmap: npt.NDArray[np.float32], in_logits: bool = False) -> str:
@@ -96,6 +168,7 @@ def summary(explanation: Explanation, heatmap: npt.NDArray[np.float32], in_logit
         f"time             {explanation.seconds:.2f} s, {rate:.0f} windows/s",
         f"change nothing   {100 * (1 - explanation.changed):.1f} % of the windows",
         f"precision        {explanation.precision}{reduced}{measured}",
+        *_approximate_lines(explanation),
         f"map              {np.nanmin(heatmap):.4g} to {np.nanmax(heatmap):.4g}",
     ]
     largest = np.abs(explanation.base_logits if in_logits and explanation.base_logits is not None else 1.0)
@@ -106,6 +179,23 @@ def summary(explanation: Explanation, heatmap: npt.NDArray[np.float32], in_logit
         advice = "; the score saturates, --logits shows more" if saturated else ""
         lines.append(f"note             the map's range is below numerical resolution{advice}")
     return "\n".join(lines)
+
+
+def _approximate_lines(explanation: Explanation) -> list[str]:
+    if explanation.approximation.exact:
+        return []
+    scored, total = int(explanation.scored.sum()), explanation.scored.size
+    lines = [
+        f"APPROXIMATE      {explanation.approximation.describe()}",
+        f"scored           {scored} windows, {100 * (1 - scored / total):.0f} % avoided; the others are interpolated",
+    ]
+    check = explanation.check
+    if check is not None:
+        saved = f"{100 * check.tau_saves:.0f} % of a window's by tau, {100 * check.eps_saves:.0f} % of the rest by eps"
+        off = f"off by {check.mean:.2g} in the mean, {check.largest:.2g} at most"
+        lines.append(f"time avoided     about {saved}")
+        lines.append(f"checked          {check.windows} random windows scored exactly: {off}")
+    return lines
 
 
 def _logit_map(explanation: Explanation, image_size: tuple[int, int]) -> npt.NDArray[np.float32]:
@@ -139,57 +229,30 @@ def _outputs(options: argparse.Namespace) -> tuple[Path, Path]:
     return paths[0], paths[1]
 
 
-def _preprocessing(options: argparse.Namespace) -> Preprocessing:
-    given = {name: getattr(options, name) for name in ("scale", "mean", "std", "resize", "short_side", "interpolation")}
-    changes = {name: value for name, value in given.items() if value is not None}
-    return preset(options.preset, **changes, channel_order="BGR" if options.bgr else "RGB")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="krypton-explain",
         description="Explain a prediction: how much the class score drops when each part of the image is hidden.",
     )
     parser.add_argument("model", type=Path, help="a model compiled by krypton-compile")
     parser.add_argument("image", type=Path, help="a picture that Pillow reads, 8 bits a channel")
-    parser.add_argument("--patch-size", type=_size, default=16, metavar="N|HxW", help="occluded window, pixels (16)")
-    parser.add_argument("--stride", type=_size, default=4, metavar="N|HxW", help="from one window to the next (4)")
-    parser.add_argument("--baseline", default="black", help="occluder: black, gray or a pixel value 0..255 (black)")
+    add_window_options(parser)
     parser.add_argument("--target", type=int, metavar="N", help="class to explain (default: the predicted one)")
     parser.add_argument("--logits", action="store_true", help="map the values before the final Softmax or Sigmoid")
     parser.add_argument("--output", type=Path, metavar="PREFIX", help="writes PREFIX_overlay.png, PREFIX_heatmap.npy")
     parser.add_argument(
         "--precision", choices=PRECISIONS, help="of products on matrix tiles; bfloat16 is faster and less exact (exact)"
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all cores)")
-    pixels = parser.add_argument_group("preprocessing", "(pixel / scale - mean) / std; options win over presets")
-    pixels.add_argument("--preset", choices=PRESETS, default="none", help="values that common models expect (none)")
-    pixels.add_argument("--scale", type=float, metavar="X", help="divide pixels 0..255 by this")
-    pixels.add_argument("--mean", type=_numbers, metavar="A[,B,C]", help="after scaling, in the model's channel order")
-    pixels.add_argument("--std", type=_numbers, metavar="A[,B,C]", help="after scaling, in the model's channel order")
-    pixels.add_argument("--bgr", action="store_true", help="the model takes blue, green, red")
-    pixels.add_argument("--resize", choices=("squeeze", "crop"), help="whole picture, or its centre (squeeze)")
-    pixels.add_argument("--short-side", type=int, metavar="N", help="with crop: scale the short side to N first")
-    pixels.add_argument("--interpolation", choices=("bicubic", "bilinear"), help="(bicubic)")
+    speed = parser.add_argument_group("mode", "exact unless something is left out; approximate results say so")
+    speed.add_argument("--mode", choices=("exact", "approximate", "progressive"), help="progressive: ever finer maps")
+    speed.add_argument(
+        "--tau", type=numbers, metavar="X", help="propagation threshold, more than 0 and up to 1 (exact)"
+    )
+    speed.add_argument("--eps", type=numbers, metavar="X", help="value threshold, from 0 (exact) to 1")
+    speed.add_argument("--drilldown", type=drill_down, metavar="R,S1", help="stride S1, then R of the map finely")
+    speed.add_argument("--quality", metavar="BOUND", help="the settings that krypton-tune found for ssim>=0.9, say")
+    add_preprocessing_options(parser)
     return parser
-
-
-def _size(text: str) -> int | tuple[int, int]:
-    parts = text.lower().split("x")
-    try:
-        numbers = [int(part) for part in parts]
-    except ValueError:
-        numbers = []
-    if not 1 <= len(numbers) <= 2:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected a number of pixels or HEIGHTxWIDTH")
-    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected one number, or one a channel with commas") from None
 
 
 if __name__ == "__main__":

@@ -9,9 +9,25 @@ import numpy.typing as npt
 
 from krypton_compile.errors import OcclusionError
 from krypton_compile.geometry import Boxes
+from krypton_compile.runtime.approximation import Approximation
 from krypton_compile.runtime.heatmap import accumulate
 
 Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What an approximate map was found to be worth on ``windows`` of it, drawn at random and scored exactly.
+
+    ``largest`` and ``mean`` are absolute differences of the target's score; ``tau_saves`` the share of the time that
+    the propagation threshold saves on these windows, ``eps_saves`` what the value threshold saves of the rest.
+    """
+
+    windows: int
+    largest: float
+    mean: float
+    tau_saves: float
+    eps_saves: float
 
 
 @dataclass(frozen=True)
@@ -30,7 +46,12 @@ class Explanation:
         changed: share of the windows that change a pixel; the others keep the base scores.
         precision: what convolutions might multiply in; "bfloat16" is of reduced precision, the others exact.
         error: measured on a few windows against the model itself, in units of the largest logit (self_check.py).
-        seconds: of base pass and windows together.
+        seconds: of base pass, windows and check together.
+        approximation: what was left out.
+        scored: bool [rows, columns], the windows that were scored; the others are interpolated.
+        check: of an approximate map, else None.
+        estimated_error: of a progressive map: root of the mean square by which the windows scored last differ from what
+            they were interpolated to be; 0 at the end, NaN where there was nothing to compare with.
     """
 
     scores: Array
@@ -47,6 +68,15 @@ class Explanation:
     precision: str
     error: float
     seconds: float
+    approximation: Approximation
+    scored: npt.NDArray[np.bool_]
+    check: Check | None = None
+    estimated_error: float = 0.0
+
+    @property
+    def exact(self) -> bool:
+        """Whether every window was scored and nothing left out."""
+        return self.approximation.exact and bool(self.scored.all())
 
     def heatmap(self) -> Array:
         """float32 [H, W]: mean over the windows that cover a pixel of base score - occluded score.

@@ -1,18 +1,16 @@
 """OcclusionSession: a compiled model, ready to score boxes on images.
 
-Base maps are computed once an image. Positions are independent, so chunks of them run at once, one thread each
-through all layers: no hand-over between ops, and each chunk stays in its core's cache.
+image, baseline              --prepare-->  base maps, once an image
+base maps, boxes, thresholds --score---->  the model's output for each box, chunk by chunk (chunks.py)
 """
 
 from __future__ import annotations
 
 import math
 import os
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +18,15 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from krypton_compile import geometry
+from krypton_compile.annotations import EPS, TAU
 from krypton_compile.errors import LibraryError, OcclusionError
 from krypton_compile.geometry import Boxes
-from krypton_compile.library import get_library_path
+from krypton_compile.library import get_library_path, multiplies_bfloat16
 from krypton_compile.runtime import checks, self_check
+from krypton_compile.runtime.approximation import EXACT, Approximation, read_settings
+from krypton_compile.runtime.chunks import run_chunks
 from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.occlusion import plan, sweep_once, sweep_progressively
 from krypton_compile.runtime.split import split, with_precision
 from krypton_compile.schemas import PRECISIONS
 
@@ -46,6 +48,18 @@ class OcclusionScores:
     logits: Array | None
     base_logits: Array | None
     changed: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """An image whose base maps are computed; what :meth:`OcclusionSession.score` takes, as often as one likes."""
+
+    image: Array
+    baseline: Array
+    base_scores: Array
+    base_logits: Array | None
+    feeds: dict[str, ort.OrtValue]
+    magnitudes: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -78,10 +92,11 @@ class OcclusionSession:
         threads: worker threads; all cores when None. Ignored when ``session_options`` is given.
         precision: what convolutions may multiply in where the processor has matrix tiles for it: "float32";
             "bfloat16x3", exact results from three bfloat16 products; or "bfloat16", of reduced precision. None takes
-            bfloat16x3 if a check at the first use finds it exact, else float32.
+            bfloat16x3 where there are any and a check at the first use finds it exact, else float32.
 
     Attributes:
         precision: the one in force.
+        tuned: the settings that krypton-tune stored in the file, or None; ``tuning`` tells what they are worth.
         error: what the check at the first use found, in units of the largest logit (self_check.py); NaN before.
 
     Raises:
@@ -104,12 +119,15 @@ class OcclusionSession:
             raise OcclusionError(f"threads: expected at least 1, found {threads}")
         parts = split(Path(path))
         self.annotation = parts.annotation
+        self.tuning = parts.tuning
+        self.tuned = None if parts.tuning is None else read_settings(parts.tuning.settings)
         self.image_name = parts.annotation.image
         self.image_shape = parts.image_shape
         self.layout = parts.annotation.layout
         self.image_size = parts.annotation.image_shape
         self.threads = threads or len(os.sched_getaffinity(0))
         self._captured = parts.captured
+        self._limits = parts.limits
         folder = str(Path(path).resolve().parent)
         chosen = list(providers or ["CPUExecutionProvider"])
         self._workers = 1 if session_options is not None else self.threads
@@ -127,7 +145,7 @@ class OcclusionSession:
         self._incremental_options = incremental_options
         self._providers = chosen
         self._may_fall_back = precision is None
-        self.precision = precision or "bfloat16x3"
+        self.precision = precision or ("bfloat16x3" if multiplies_bfloat16() else "float32")
         self.error = math.nan
         self._incremental = self._make_incremental(self.precision)
         self._outputs = [value.name for value in self._incremental.get_outputs()]
@@ -153,19 +171,61 @@ class OcclusionSession:
         boxes: npt.ArrayLike,
         baseline: npt.ArrayLike = 0.0,
         *,
+        tau: float | Sequence[float] = 1.0,
+        eps: float | Sequence[float] = 0.0,
         patches: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
         classes: Sequence[int] | None = None,
         progress: Progress | None = None,
     ) -> OcclusionScores:
-        """All outputs for the boxes.
+        """All outputs for the boxes: :meth:`prepare`, then :meth:`score`; see there for the arguments."""
+        prepared = self.prepare(image, baseline)
+        return self.score(
+            prepared, boxes, tau=tau, eps=eps, patches=patches, mask=mask, classes=classes, progress=progress
+        )
+
+    def prepare(self, image: npt.ArrayLike, baseline: npt.ArrayLike = 0.0) -> PreparedImage:
+        """Runs the model once on the image itself.
+
+        Args:
+            image: float32, the model's own input shape.
+            baseline: a number, or an array like the image: the pixels that show inside a box.
+
+        Raises:
+            OcclusionError: an argument of another dtype, shape or range.
+        """
+        pixels = checks.check_image(image, "image", self.image_shape)
+        blank = checks.make_baseline(baseline, self.image_shape)
+        outputs = self._base_outputs(pixels, blank)
+        scores, logits = self._base_rows(outputs)
+        captured = dict(zip(self._captured, outputs, strict=False))
+        feeds = {name: value for name, value in captured.items() if name not in self._limits}
+        magnitudes = {name: float(captured[name].numpy()[0]) for name in self._limits}
+        return PreparedImage(pixels, blank, scores, logits, feeds, magnitudes)
+
+    def score(
+        self,
+        prepared: PreparedImage,
+        boxes: npt.ArrayLike,
+        *,
+        tau: float | Sequence[float] = 1.0,
+        eps: float | Sequence[float] = 0.0,
+        patches: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        classes: Sequence[int] | None = None,
+        progress: Progress | None = None,
+    ) -> OcclusionScores:
+        """All outputs for the boxes on a prepared image.
 
         Beside the result, 4*P*K bytes an output, memory does not grow with the number of boxes.
 
         Args:
-            image: float32, the model's own input shape.
+            prepared: from :meth:`prepare` of this session.
             boxes: integers [P, 4], rows (y0, x0, h, w), inside the image; empty ones give the base score.
-            baseline: a number, or an array like the image: the pixels that show inside a box.
+            tau: propagation threshold in (0, 1]: what a box changes is cut, layer by layer, to this share of the map;
+                1 is exact. One number, or one for each of ``annotation.layer_groups``.
+            eps: value threshold in [0, 1): changes up to this share of a tensor's largest entry count as none; 0 is
+                exact. Likewise.
             patches: float32 [sum h*w, C], pixels of each box in place of the baseline's.
             mask: bool [sum h*w], which pixels of each box are replaced.
             classes: the columns of the result to keep, in this order; all when None.
@@ -174,36 +234,43 @@ class OcclusionSession:
         Raises:
             OcclusionError: an argument of another dtype, shape or range.
         """
-        pixels = checks.check_image(image, "image", self.image_shape)
-        blank = checks.make_baseline(baseline, self.image_shape)
         checked = checks.check_boxes(boxes, self.image_size)
         rows = int(geometry.areas(checked).sum())
         own = checks.check_rows(patches, "patches", np.float32, (rows, self.annotation.channels))
         chosen = checks.check_rows(mask, "mask", np.bool_, (rows,))
         kept = checks.check_classes(classes, self.classes)
-        base_outputs = self._base_outputs(pixels, blank)
-        base_scores, base_logits = self._base_rows(base_outputs)
         if own is None:
-            different = (pixels != blank).any(axis=1 if self.layout == "NCHW" else 3)[0]
+            different = (prepared.image != prepared.baseline).any(axis=1 if self.layout == "NCHW" else 3)[0]
             changed = checks.changed_boxes(different, checked)
         else:
             changed = ~geometry.is_empty(checked)
-        scores = np.repeat(base_scores[None, kept], len(checked), axis=0)
+        base_logits = prepared.base_logits
+        scores = np.repeat(prepared.base_scores[None, kept], len(checked), axis=0)
         logits = None if base_logits is None else np.repeat(base_logits[None, kept], len(checked), axis=0)
-        feeds = dict(zip(self._captured, base_outputs, strict=False))
+        groups = self.annotation.layer_groups
+        thresholds = self._thresholds(prepared, checks.make_tau(tau, groups), checks.make_eps(eps, groups))
+        feeds = {**prepared.feeds, **thresholds}
         feeds[self.annotation.patches] = _ort(np.zeros((0, 0), np.float32) if own is None else own)
         feeds[self.annotation.mask] = _ort(np.zeros(0, np.bool_) if chosen is None else chosen)
-        work = _Work(pixels, blank, checked, geometry.row_offsets(checked), own, chosen, feeds)
+        work = _Work(prepared.image, prepared.baseline, checked, geometry.row_offsets(checked), own, chosen, feeds)
         todo = np.flatnonzero(changed)
         todo = todo[geometry.neighbour_order(checked[todo])]
         if math.isnan(self.error) and len(todo):
-            at = todo[self_check.choose_windows(pixels, blank, checked[todo], self.layout)]
-            self._check(work, at, base_scores if base_logits is None else base_logits)
-        for at, found in self._chunks(work, todo, progress):
+            at = todo[self_check.choose_windows(work.image, work.baseline, checked[todo], self.layout)]
+            exact = self._thresholds(prepared, np.ones(1, np.float32), np.zeros(1, np.float32))
+            exact_work = replace(work, feeds={**feeds, **exact})
+            self._check(exact_work, at, prepared.base_scores if base_logits is None else base_logits)
+        done = len(checked) - len(todo)
+        for at, found in run_chunks(
+            lambda rows: self._run_chunk(work, rows), todo, self.annotation.chunk, self._workers
+        ):
             scores[at] = found[0][:, kept]
             if logits is not None:
                 logits[at] = found[1][:, kept]
-        return OcclusionScores(scores, base_scores, logits, base_logits, changed)
+            done += len(at)
+            if progress is not None:
+                progress(done, len(checked))
+        return OcclusionScores(scores, prepared.base_scores, logits, base_logits, changed)
 
     def explain(
         self,
@@ -213,43 +280,45 @@ class OcclusionSession:
         baseline: npt.ArrayLike = 0.0,
         target: int | None = None,
         classes: Sequence[int] | None = None,
+        approximation: Approximation = EXACT,
+        check: bool = True,
         progress: Progress | None = None,
     ) -> Explanation:
-        """Occludes the whole image window by window; ``target`` is the predicted class when None.
+        """Occludes the whole image window by window.
 
-        ``classes`` are those whose scores to keep, which saves memory on large grids; all when None.
+        Args:
+            image: float32, the model's own input shape.
+            patch_size: of a window, pixels: one number, or (h, w).
+            stride: from one window to the next, likewise.
+            baseline: a number, or an array like the image: the pixels that show inside a window.
+            target: the class to explain; the predicted one when None.
+            classes: those whose scores to keep, which saves memory on large grids; all when None.
+            approximation: what to leave out; nothing by default, ``self.tuned`` where krypton-tune has been at work.
+            check: score a few windows of an approximate map again, exactly, and say how far off it is.
+            progress: called with (done, total) windows.
 
         Raises:
             OcclusionError: a patch larger than the image, a stride below 1, a target or class that is none.
         """
-        start = time.perf_counter()
-        patch, step = _pair(patch_size, "patch_size"), _pair(stride, "stride")
-        try:
-            grid = geometry.occlusion_grid(self.image_size, patch, step)
-        except ValueError as error:
-            raise OcclusionError(str(error)) from error
-        if target is not None and not 0 <= int(target) < self.classes:
-            raise OcclusionError(f"target {target}: expected a class from 0 to {self.classes - 1}")
-        result = self.run(image, grid, baseline, classes=classes, progress=progress)
-        chosen = int(result.base_scores.argmax()) if target is None else int(target)
-        rows = len(np.unique(grid[:, 0]))
-        shape = (rows, len(grid) // rows, result.scores.shape[1])
-        return Explanation(
-            scores=result.scores.reshape(shape),
-            base_scores=result.base_scores,
-            logits=None if result.logits is None else result.logits.reshape(shape),
-            base_logits=result.base_logits,
-            boxes=grid,
-            classes=checks.check_classes(classes, self.classes),
-            target=chosen,
-            patch_size=patch,
-            stride=step,
-            image_shape=self.image_size,
-            changed=float(result.changed.mean()),
-            precision=self.precision,
-            error=self.error,
-            seconds=time.perf_counter() - start,
-        )
+        sweep = plan(self, image, baseline, patch_size, stride, target, classes)
+        return sweep_once(self, sweep, approximation, check, progress)
+
+    def explain_progressively(
+        self,
+        image: npt.ArrayLike,
+        patch_size: int | tuple[int, int] = 16,
+        stride: int | tuple[int, int] = 4,
+        baseline: npt.ArrayLike = 0.0,
+        target: int | None = None,
+        classes: Sequence[int] | None = None,
+    ) -> Iterator[Explanation]:
+        """Ever finer maps of the whole image, each usable; stop at any time. The last is :meth:`explain`'s, exact.
+
+        Windows that are not scored yet are interpolated from their neighbours; ``Explanation.estimated_error`` says
+        how far off that was for the windows scored last. No window is scored twice. Arguments as for :meth:`explain`.
+        """
+        sweep = plan(self, image, baseline, patch_size, stride, target, classes)
+        return sweep_progressively(self, sweep)
 
     def _make_incremental(self, precision: str) -> ort.InferenceSession:
         model = with_precision(self._incremental_part, precision)
@@ -270,8 +339,17 @@ class OcclusionSession:
             options.add_initializer(name, value)
         return options
 
+    def _thresholds(self, prepared: PreparedImage, tau: Array, eps: Array) -> dict[str, ort.OrtValue]:
+        feeds = {TAU: _ort(tau)}
+        for name, group in self._limits.items():
+            share = eps[0 if len(eps) == 1 else group]
+            feeds[name] = _ort(np.array([share * np.float32(prepared.magnitudes[name])], np.float32))
+        return feeds
+
     def _base_outputs(self, image: Array, baseline: Array) -> list[ort.OrtValue]:
-        feeds = {self.annotation.image: _ort(image), self.annotation.baseline: _ort(baseline)}
+        # With eps = 1 the limits are the tensors' magnitudes, from which every other eps follows.
+        eps = _ort(np.ones(1, np.float32))
+        feeds = {self.annotation.image: _ort(image), self.annotation.baseline: _ort(baseline), EPS: eps}
         outputs = [value.name for value in self._base.get_outputs()]
         used = {value.name for value in self._base.get_inputs()}
         feeds = {name: value for name, value in feeds.items() if name in used}
@@ -286,7 +364,8 @@ class OcclusionSession:
 
     def _check(self, work: _Work, at: npt.NDArray[np.int64], base: Array) -> None:
         """Measures ``error`` on the boxes ``at``; where results should be exact and are not, float32 takes over."""
-        rows = [self._base_rows(self._base_outputs(work.occluded(row, self.layout), work.baseline)) for row in at]
+        images = [work.occluded(row, self.layout) for row in at]
+        rows = [self._base_rows(self._base_outputs(image, work.baseline)) for image in images]
         expected = np.stack([scores if logits is None else logits for scores, logits in rows])
         self.error = self_check.measure_error(self._run_chunk(work, at)[-1], expected, base)
         if self.error > self_check.BOUND and self._may_fall_back:
@@ -308,35 +387,6 @@ class OcclusionSession:
         found = self._incremental.run_with_ort_values(self._outputs, {name: feeds[name] for name in inputs})
         return [value.numpy() for value in found]
 
-    def _chunks(
-        self, work: _Work, todo: npt.NDArray[np.int64], progress: Progress | None
-    ) -> Iterator[tuple[npt.NDArray[np.int64], list[Array]]]:
-        total = len(work.boxes)
-        chunks = geometry.count_chunks(len(todo), self.annotation.chunk, self._workers)
-        pieces = np.array_split(todo, chunks) if chunks else []
-        done = total - len(todo)
-
-        def run(at: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], list[Array]]:
-            return at, self._run_chunk(work, at)
-
-        with ThreadPoolExecutor(self._workers) as pool:
-            # A few chunks in flight a worker: none waits, and an interruption leaves little behind.
-            waiting: set[Future[tuple[npt.NDArray[np.int64], list[Array]]]] = set()
-            try:
-                while pieces or waiting:
-                    while pieces and len(waiting) < 2 * self._workers:
-                        waiting.add(pool.submit(run, pieces.pop(0)))
-                    finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    for future in finished:
-                        at, found = future.result()
-                        done += len(at)
-                        yield at, found
-                        if progress is not None:
-                            progress(done, total)
-            finally:
-                for future in waiting:
-                    future.cancel()
-
 
 def _default_options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
@@ -349,10 +399,3 @@ def _default_options(threads: int) -> ort.SessionOptions:
 def _ort(array: npt.NDArray[np.generic]) -> ort.OrtValue:
     # On the CPU this wraps the array's own memory; the array is kept alive by the OrtValue.
     return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
-
-
-def _pair(value: int | tuple[int, int], name: str) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
-    if len(pair) != 2:
-        raise OcclusionError(f"{name}: expected a number or (height, width), found {value}")
-    return int(pair[0]), int(pair[1])

@@ -1,7 +1,7 @@
 """Splits a compiled file into the part that runs once an image and the part that runs for every chunk.
 
-    compiled = base graph + Scan(body)   ->   base:        image, baseline  ->  captured tensors, base scores
-                                              incremental: boxes, offsets, captured tensors  ->  scores
+    compiled = base graph + Scan(body)   ->   base:        image, baseline, eps  ->  captured tensors, base scores
+                                              incremental: boxes, offsets, tau, captured tensors  ->  scores
 
 Both come from the same file, so both ways of running it give the same numbers. Weights are held once: both
 sessions get the same buffers, wherever onnxruntime's own kernels would not make a packed copy of them.
@@ -18,7 +18,17 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from krypton_compile.annotations import MODEL_KEY, SCAN_NODE, ModelAnnotation, read_model_annotation
+from krypton_compile.annotations import (
+    EPS,
+    MODEL_KEY,
+    SCAN_NODE,
+    TAU,
+    TUNING_KEY,
+    ModelAnnotation,
+    TuningAnnotation,
+    read_model_annotation,
+    read_tuning,
+)
 from krypton_compile.errors import ModelError
 from krypton_compile.runtime.model_file import ModelFile, read_model_file
 from krypton_compile.schemas import DOMAIN
@@ -36,11 +46,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """Both parts; ``captured`` are the tensors that the base part hands to the incremental one."""
+    """Both parts.
+
+    ``captured`` are the tensors that the base part hands to the incremental one; ``limits`` those of them that depend
+    on eps alone, and their layer groups.
+    """
 
     annotation: ModelAnnotation
+    tuning: TuningAnnotation | None
     image_shape: tuple[int, ...]
     captured: list[str]
+    limits: dict[str, int]
     base: Part
     incremental: Part
 
@@ -58,6 +74,7 @@ def split(path: Path) -> Split:
         raise ModelError(f"{path}: this is an ONNX model, but not a compiled one. Run krypton-compile on it first.")
     try:
         annotation = read_model_annotation(metadata[MODEL_KEY])
+        tuning = read_tuning(metadata[TUNING_KEY]) if TUNING_KEY in metadata else None
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{path}: {error}") from error
     graph = model.graph
@@ -65,7 +82,7 @@ def split(path: Path) -> Split:
     if scan is None:
         raise ModelError(f"{path}: the compiled model has lost its Scan '{SCAN_NODE}'; compile the original again")
     body = next(attribute.g for attribute in scan.attribute if attribute.name == "body")
-    given = {annotation.patches, annotation.mask}
+    given = {annotation.patches, annotation.mask, TAU, EPS}
     arrays = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in given}
     outer = _captures(body)
     captured = [name for name in outer if name not in arrays and name not in given]
@@ -75,11 +92,20 @@ def split(path: Path) -> Split:
 
     wanted = [*captured, annotation.base_scores, *([annotation.base_logits] if annotation.base_logits else [])]
     nodes = _needed(graph, wanted)
-    base_inputs = [kinds[annotation.image], kinds[annotation.baseline]]
+    base_inputs = [kinds[annotation.image], kinds[annotation.baseline], kinds[EPS]]
     base = _part(path, file, "base", nodes, base_inputs, [kinds[name] for name in wanted], arrays)
     inputs = [*_any_chunk(body.input), *(kinds[name] for name in outer if name not in arrays)]
     incremental = _part(path, file, "incremental", list(body.node), inputs, _any_chunk(body.output), arrays)
-    return Split(annotation, image_shape, captured, base, incremental)
+    return Split(annotation, tuning, image_shape, captured, _limits(nodes), base, incremental)
+
+
+def _limits(nodes: Iterable[onnx.NodeProto]) -> dict[str, int]:
+    found = {}
+    for node in nodes:
+        if node.domain == DOMAIN and node.op_type == "DeltaLimit":
+            attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+            found[node.output[0]] = int(attributes.get("layer_group", 0))
+    return found
 
 
 def with_precision(model: bytes, precision: str) -> bytes:

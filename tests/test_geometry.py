@@ -145,6 +145,34 @@ def test_row_offsets_count_the_pixels() -> None:
     assert geometry.row_offsets(boxes).tolist() == [0, 6, 6, 10]
 
 
+@given(st.data())
+@SETTINGS
+def test_crop_boxes(data: st.DataObject) -> None:
+    shape = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
+    boxes = data.draw(boxes_on(shape))
+    tau = data.draw(st.one_of(st.just(1.0), st.floats(1e-6, 1.0)))
+    for box, cropped in zip(boxes, geometry.crop_boxes(boxes, shape, tau), strict=True):
+        for axis in (0, 1):
+            cells = list(range(box[axis], box[axis] + box[axis + 2]))
+            # Cells go one by one from the far and the near end, the far one first, until few enough are left.
+            far = True
+            while len(cells) > max(1, np.floor(tau * shape[axis] + 0.5)):
+                cells = cells[:-1] if far else cells[1:]
+                far = not far
+            if (box[2:] == 0).any():
+                assert cropped.tolist() == [0, 0, 0, 0]
+            else:
+                assert (cropped[axis], cropped[axis + 2]) == (cells[0], len(cells))
+        if tau == 1:
+            assert (cropped == box).all()
+
+
+def test_resize_boxes_keeps_centres_and_stays_inside() -> None:
+    boxes = np.array([(10, 12, 4, 6), (0, 0, 4, 4), (28, 26, 4, 4), (0, 0, 0, 0)], np.int32)
+    expected = [(6, 11, 12, 8), (0, 0, 8, 6), (24, 24, 8, 8), (0, 0, 0, 0)]
+    assert geometry.resize_boxes(boxes, (12, 8), (32, 32)).tolist() == [list(box) for box in expected]
+
+
 def test_neighbour_order_keeps_neighbours_together() -> None:
     """Sixteen positions in a row of the order lie in a square of 4 x 4, not in a line of 16."""
     boxes = geometry.occlusion_grid((64, 64), (4, 4), (4, 4))

@@ -21,6 +21,11 @@ struct Vector {
   static Type MultiplyAdd(Type a, Type b, Type c) { return _mm256_fmadd_ps(a, b, c); }
   static Type Max(Type a, Type b) { return _mm256_max_ps(a, b); }
   static Type Min(Type a, Type b) { return _mm256_min_ps(a, b); }
+  // Entries up to `limit`, in absolute value, become 0; NaN stays.
+  static Type KeepAbove(Type v, Type limit) {
+    const Type size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v);
+    return _mm256_and_ps(v, _mm256_cmp_ps(size, limit, _CMP_NLE_UQ));
+  }
   // Bit i is set where p[i] is not zero.
   static uint64_t Nonzero(const float* p) {
     return static_cast<uint64_t>(_mm256_movemask_ps(_mm256_cmp_ps(Load(p), Zero(), _CMP_NEQ_UQ)));
@@ -37,7 +42,8 @@ struct Vector {
 const Kernels* Avx2Kernels() {
   static constexpr Kernels kKernels = {
       "avx2",   Vector::kLanes,  2 * Vector::kLanes, AnyColumns<Vector, 2>, Depthwise<Vector>, NonzeroBits<Vector>,
-      ListBits, ClipRow<Vector>, MaxRow<Vector>,     AddScaledRow<Vector>,  AnyNonzero,        nullptr};
+      ListBits, ClipRow<Vector>, MaxRow<Vector>,     AddScaledRow<Vector>,  FlushRow<Vector>,  AnyNonzero,
+      nullptr};
   return &kKernels;
 }
 

@@ -21,6 +21,10 @@ struct Vector {
   static Type MultiplyAdd(Type a, Type b, Type c) { return _mm512_fmadd_ps(a, b, c); }
   static Type Max(Type a, Type b) { return _mm512_max_ps(a, b); }
   static Type Min(Type a, Type b) { return _mm512_min_ps(a, b); }
+  // Entries up to `limit`, in absolute value, become 0; NaN stays.
+  static Type KeepAbove(Type v, Type limit) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(v), limit, _CMP_NLE_UQ), v);
+  }
   // Bit i is set where p[i] is not zero.
   static uint64_t Nonzero(const float* p) {
     return _mm512_cmp_ps_mask(_mm512_loadu_ps(p), _mm512_setzero_ps(), _CMP_NEQ_UQ);
@@ -52,7 +56,8 @@ int32_t ListBits512(const uint64_t* words, int64_t n, uint16_t* indices) {
 const Kernels* Avx512Kernels() {
   static constexpr Kernels kKernels = {
       "avx512",    Vector::kLanes,  4 * Vector::kLanes, AnyColumns<Vector, 4>, Depthwise<Vector>, NonzeroBits<Vector>,
-      ListBits512, ClipRow<Vector>, MaxRow<Vector>,     AddScaledRow<Vector>,  AnyNonzero,        nullptr};
+      ListBits512, ClipRow<Vector>, MaxRow<Vector>,     AddScaledRow<Vector>,  FlushRow<Vector>,  AnyNonzero,
+      nullptr};
   return &kKernels;
 }
 

@@ -21,6 +21,8 @@ struct Vector {
   static Type MultiplyAdd(Type a, Type b, Type c) { return a * b + c; }
   static Type Max(Type a, Type b) { return a > b ? a : b; }
   static Type Min(Type a, Type b) { return a < b ? a : b; }
+  // Entries up to `limit`, in absolute value, become 0; NaN stays.
+  static Type KeepAbove(Type v, Type limit) { return v <= limit && v >= -limit ? Type{} : v; }
   // Bit i is set where p[i] is not zero.
   static uint64_t Nonzero(const float* p) {
     return uint64_t{!(p[0] == 0.0f)} | uint64_t{!(p[1] == 0.0f)} << 1 | uint64_t{!(p[2] == 0.0f)} << 2 |
@@ -38,7 +40,8 @@ struct Vector {
 const Kernels* PortableKernels() {
   static constexpr Kernels kKernels = {
       "portable", Vector::kLanes,  2 * Vector::kLanes, AnyColumns<Vector, 2>, Depthwise<Vector>, NonzeroBits<Vector>,
-      ListBits,   ClipRow<Vector>, MaxRow<Vector>,     AddScaledRow<Vector>,  AnyNonzero,        nullptr};
+      ListBits,   ClipRow<Vector>, MaxRow<Vector>,     AddScaledRow<Vector>,  FlushRow<Vector>,  AnyNonzero,
+      nullptr};
   return &kKernels;
 }
 

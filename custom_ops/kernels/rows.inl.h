@@ -51,6 +51,14 @@ void AddScaledRow(float* y, const float* x, float scale, int64_t n) {
   for (; i < n; ++i) y[i] += scale * x[i];
 }
 
+template <class V>
+void FlushRow(float* y, int64_t n, float limit) {
+  const typename V::Type bound = V::Set(limit);
+  int64_t i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) V::Store(y + i, V::KeepAbove(V::Load(y + i), bound));
+  for (; i < n; ++i) y[i] = y[i] <= limit && y[i] >= -limit ? 0.0f : y[i];
+}
+
 // `!(x == 0)` and not `x != 0` in spirit: a NaN must never be dropped.
 inline bool AnyNonzero(const float* x, int64_t n) {
   constexpr int64_t kBlock = 64;  // vectorises, and still stops early

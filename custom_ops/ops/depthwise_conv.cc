@@ -15,6 +15,7 @@ struct Strips {
   const float* packed;
   const BaseMap& z;
   float lo, hi;
+  const DeltaLimit& limit;
   float* y;
 
   // All outputs of one box.
@@ -58,6 +59,7 @@ struct Strips {
     const float* base = z.data == nullptr ? nullptr : z.data + (out_y * window.x.out + out_x) * channels;
     ActiveKernels().depthwise({x.row(x_row + in_y * source.w + in_x), window.x.stride * channels, taps.data(),
                                static_cast<int64_t>(taps.size()), out, base, count, channels, lo, hi});
+    limit.Flush(out, count * channels);
   }
 };
 
@@ -72,8 +74,9 @@ AlignedFloats PackTaps(const float* w, int64_t channels, int64_t taps) {
 }
 
 void DepthwiseConv(const Ort::KernelContext& context, const Window& window, const Values& x, const BoxList& x_boxes,
-                   const BoxList& y_boxes, const float* packed, const BaseMap& z, float lo, float hi, float* y) {
-  const Strips strips{window, x, packed, z, lo, hi, y};
+                   const BoxList& y_boxes, const float* packed, const BaseMap& z, float lo, float hi,
+                   const DeltaLimit& limit, float* y) {
+  const Strips strips{window, x, packed, z, lo, hi, limit, y};
   ParallelRanges(context, y_boxes.count, 1, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       strips.Run(x_boxes[b], x_boxes.offsets[b], y_boxes[b], y_boxes.offsets[b]);

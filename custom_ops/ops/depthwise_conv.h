@@ -3,6 +3,7 @@
 
 #include "common/packed_weights.h"
 #include "common/pixels.h"
+#include "common/thresholds.h"
 #include "common/window.h"
 
 namespace krypton {
@@ -12,6 +13,7 @@ AlignedFloats PackTaps(const float* w, int64_t channels, int64_t taps);
 
 // Y of all y_boxes; W packed. Where z has no data, no activation follows.
 void DepthwiseConv(const Ort::KernelContext& context, const Window& window, const Values& x, const BoxList& x_boxes,
-                   const BoxList& y_boxes, const float* packed, const BaseMap& z, float lo, float hi, float* y);
+                   const BoxList& y_boxes, const float* packed, const BaseMap& z, float lo, float hi,
+                   const DeltaLimit& limit, float* y);
 
 }  // namespace krypton

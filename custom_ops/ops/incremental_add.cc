@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/pixels.h"
+#include "common/thresholds.h"
 #include "kernels/kernels.h"
 #include "ops/ops.h"
 
@@ -10,7 +11,7 @@ namespace {
 
 struct IncrementalAdd : KernelBase<IncrementalAdd> {
   static constexpr const char* kName = "IncrementalAdd";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kInt32, kInt32}, kOutputs[] = {kFloat};
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kInt32, kInt32, kFloatOptional}, kOutputs[] = {kFloat};
 
   explicit IncrementalAdd(const Ort::ConstKernelInfo& info)
       : KernelBase(info), beta_(AttributeOr<float>(info, "beta", 1.0f)) {}
@@ -21,6 +22,7 @@ struct IncrementalAdd : KernelBase<IncrementalAdd> {
     const Values a = ReadValues(context, 0, "A", a_boxes), b = ReadValues(context, 2, "B", b_boxes);
     if (a.channels != b.channels) Fail("A and B: expected equal channels");
     CheckInside(y_boxes, {a_boxes, b_boxes});
+    const DeltaLimit limit(context, 5);
     const int64_t channels = a.channels;
     float* out = WriteValues(context, 0, y_boxes.rows(), channels);
     ForEachPixel(context, y_boxes, [&](int64_t p, int64_t py, int64_t px, int64_t row) {
@@ -32,6 +34,7 @@ struct IncrementalAdd : KernelBase<IncrementalAdd> {
         std::copy_n(a.row(from_a), channels, y);
       }
       if (from_b >= 0) ActiveKernels().add_scaled_row(y, b.row(from_b), beta_, channels);
+      limit.Flush(y, channels);
     });
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/pixels.h"
+#include "common/thresholds.h"
 #include "common/window.h"
 #include "kernels/kernels.h"
 #include "ops/ops.h"
@@ -12,7 +13,7 @@ namespace {
 
 struct IncrementalAveragePool : KernelBase<IncrementalAveragePool> {
   static constexpr const char* kName = "IncrementalAveragePool";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32}, kOutputs[] = {kFloat};
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloatOptional}, kOutputs[] = {kFloat};
 
   explicit IncrementalAveragePool(const Ort::ConstKernelInfo& info)
       : KernelBase(info),
@@ -24,6 +25,7 @@ struct IncrementalAveragePool : KernelBase<IncrementalAveragePool> {
     const BoxList y_boxes = ReadBoxes(context, 2, "y_boxes", window_.output());
     CheckSameCount(x_boxes, y_boxes, "x_boxes", "y_boxes");
     const Values d = ReadValues(context, 0, "X", x_boxes);
+    const DeltaLimit limit(context, 3);
     float* out = WriteValues(context, 0, y_boxes.rows(), d.channels);
     ForEachPixel(context, y_boxes, [&](int64_t b, int64_t oy, int64_t ox, int64_t row) {
       float* y = out + row * d.channels;
@@ -38,6 +40,7 @@ struct IncrementalAveragePool : KernelBase<IncrementalAveragePool> {
           ActiveKernels().add_scaled_row(y, d.row(source), scale, d.channels);
         }
       }
+      limit.Flush(y, d.channels);
     });
   }
 

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "common/pixels.h"
+#include "common/thresholds.h"
 #include "kernels/kernels.h"
 #include "ops/ops.h"
 
@@ -11,7 +12,7 @@ namespace {
 
 struct IncrementalClip : KernelBase<IncrementalClip> {
   static constexpr const char* kName = "IncrementalClip";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
 
   explicit IncrementalClip(const Ort::ConstKernelInfo& info)
       : KernelBase(info),
@@ -23,9 +24,12 @@ struct IncrementalClip : KernelBase<IncrementalClip> {
     const BoxList boxes = ReadBoxes(context, 1, "boxes", {z.h, z.w});
     const Values d = ReadValues(context, 0, "X", boxes);
     CheckMap(z, "Z0", {z.h, z.w}, d.channels);
+    const DeltaLimit limit(context, 3);
     float* out = WriteValues(context, 0, d.rows, d.channels);
     ForEachPixel(context, boxes, [&](int64_t, int64_t y, int64_t x, int64_t row) {
-      ActiveKernels().clip_row(out + row * d.channels, d.row(row), z.pixel(y, x), d.channels, lo_, hi_);
+      float* to = out + row * d.channels;
+      ActiveKernels().clip_row(to, d.row(row), z.pixel(y, x), d.channels, lo_, hi_);
+      limit.Flush(to, d.channels);
     });
   }
 

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "common/packed_weights.h"
+#include "common/thresholds.h"
 #include "ops/conv_plan.h"
 #include "ops/conv_tiles.h"
 #include "ops/depthwise_conv.h"
@@ -77,7 +78,8 @@ AlignedFloats PackBlocks(const float* w, const Shape& s, int64_t taps) {
 
 struct IncrementalConv : KernelBase<IncrementalConv> {
   static constexpr const char* kName = "IncrementalConv";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloatOptional, kFloatOptional},
+                        kOutputs[] = {kFloat};
 
   explicit IncrementalConv(const Ort::ConstKernelInfo& info)
       : KernelBase(info),
@@ -99,12 +101,13 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
       z = ReadBaseMap(context, 4, "Z0");
       CheckMap(z, "Z0", window_.output(), shape.maps);
     }
+    const DeltaLimit limit(context, 5);
     const int64_t taps = window_.y.kernel * window_.x.kernel;
     const float* raw = weights.GetTensorData<float>();
     float* y = WriteValues(context, 0, y_boxes.rows(), shape.maps);
     if (shape.depthwise()) {
       const float* packed = packed_.Get(raw, [&] { return PackTaps(raw, shape.channels, taps); });
-      DepthwiseConv(context, window_, x, x_boxes, y_boxes, packed, z, lo_, hi_, y);
+      DepthwiseConv(context, window_, x, x_boxes, y_boxes, packed, z, lo_, hi_, limit, y);
       return;
     }
     const NonzeroMap nonzero(context, x);
@@ -129,10 +132,12 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
       if (pieces && end - begin >= kSplitRows) {
         std::vector<ConvSegment> segments;
         Segments(c, shape, 1, &segments);
-        return ConvGroups(*split, plan.rows.data() + begin, end - begin, segments, sparse ? &nonzero : nullptr, block);
+        ConvGroups(*split, plan.rows.data() + begin, end - begin, segments, sparse ? &nonzero : nullptr, block);
+      } else {
+        const float* packed = packed_.Get(raw, [&] { return PackBlocks(raw, shape, taps); });
+        Columns(x, plan, c, begin, end, shape, packed, sparse ? &nonzero : nullptr, z, y);
       }
-      const float* packed = packed_.Get(raw, [&] { return PackBlocks(raw, shape, taps); });
-      Columns(x, plan, c, begin, end, shape, packed, sparse ? &nonzero : nullptr, z, y);
+      for (int64_t i = begin; i < end; ++i) limit.Flush(y + plan.rows[i].target * shape.maps, shape.maps);
     });
   }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "common/pixels.h"
+#include "common/thresholds.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -12,7 +13,7 @@ namespace {
 
 struct IncrementalLRN : KernelBase<IncrementalLRN> {
   static constexpr const char* kName = "IncrementalLRN";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
 
   explicit IncrementalLRN(const Ort::ConstKernelInfo& info)
       : KernelBase(info),
@@ -28,9 +29,11 @@ struct IncrementalLRN : KernelBase<IncrementalLRN> {
     const BoxList boxes = ReadBoxes(context, 1, "boxes", {z.h, z.w});
     const Values d = ReadValues(context, 0, "X", boxes);
     CheckMap(z, "Z0", {z.h, z.w}, d.channels);
+    const DeltaLimit limit(context, 3);
     float* out = WriteValues(context, 0, d.rows, d.channels);
     ForEachPixel(context, boxes, [&](int64_t, int64_t y, int64_t x, int64_t row) {
       Row(z.pixel(y, x), d.row(row), out + row * d.channels, d.channels);
+      limit.Flush(out + row * d.channels, d.channels);
     });
   }
 

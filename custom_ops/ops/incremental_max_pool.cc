@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "common/pixels.h"
+#include "common/thresholds.h"
 #include "common/window.h"
 #include "kernels/kernels.h"
 #include "ops/ops.h"
@@ -13,7 +14,7 @@ namespace {
 
 struct IncrementalMaxPool : KernelBase<IncrementalMaxPool> {
   static constexpr const char* kName = "IncrementalMaxPool";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloat}, kOutputs[] = {kFloat};
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
 
   explicit IncrementalMaxPool(const Ort::ConstKernelInfo& info) : KernelBase(info), window_(ReadWindow(info)) {}
 
@@ -25,6 +26,7 @@ struct IncrementalMaxPool : KernelBase<IncrementalMaxPool> {
     const BaseMap x0 = ReadBaseMap(context, 3, "X0"), y0 = ReadBaseMap(context, 4, "Y0");
     CheckMap(x0, "X0", window_.input(), d.channels);
     CheckMap(y0, "Y0", window_.output(), d.channels);
+    const DeltaLimit limit(context, 5);
     float* out = WriteValues(context, 0, y_boxes.rows(), d.channels);
     ForEachPixel(context, y_boxes, [&](int64_t b, int64_t oy, int64_t ox, int64_t row) {
       float* y = out + row * d.channels;
@@ -38,6 +40,7 @@ struct IncrementalMaxPool : KernelBase<IncrementalMaxPool> {
                                   d.channels);
         }
       }
+      limit.Flush(y, d.channels);
     });
   }
 

@@ -1,6 +1,7 @@
 // IncrementalScale: DY = DX * scale[c], what a BatchNormalization or a constant Mul does to a delta.
 #include "common/boxes.h"
 #include "common/op.h"
+#include "common/thresholds.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -8,7 +9,7 @@ namespace {
 
 struct IncrementalScale : KernelBase<IncrementalScale> {
   static constexpr const char* kName = "IncrementalScale";
-  static constexpr Slot kInputs[] = {kFloat, kFloat}, kOutputs[] = {kFloat};
+  static constexpr Slot kInputs[] = {kFloat, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
 
   explicit IncrementalScale(const Ort::ConstKernelInfo& info) : KernelBase(info) {}
 
@@ -19,11 +20,13 @@ struct IncrementalScale : KernelBase<IncrementalScale> {
       Fail("scale: expected " + std::to_string(x.channels) + " values, one a channel");
     }
     const float* scale = scale_value.GetTensorData<float>();
+    const DeltaLimit limit(context, 2);
     float* out = WriteValues(context, 0, x.rows, x.channels);
     ParallelRanges(context, x.rows, 256, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         for (int64_t c = 0; c < x.channels; ++c) out[r * x.channels + c] = x.row(r)[c] * scale[c];
       }
+      limit.Flush(out + begin * x.channels, (end - begin) * x.channels);
     });
   }
 };

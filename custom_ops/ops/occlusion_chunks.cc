@@ -21,7 +21,8 @@ struct OcclusionChunks : KernelBase<OcclusionChunks> {
       : KernelBase(info),
         image_(AttributeList<int64_t>(info, "image_shape", 2)),
         channels_(info.GetAttribute<int64_t>("channels")),
-        chunk_(info.GetAttribute<int64_t>("chunk")) {
+        chunk_(info.GetAttribute<int64_t>("chunk")),
+        groups_(AttributeOr<int64_t>(info, "layer_groups", 1)) {
     if (chunk_ < 1) Fail("attribute chunk: expected at least 1");
   }
 
@@ -34,8 +35,10 @@ struct OcclusionChunks : KernelBase<OcclusionChunks> {
       Fail("mask: expected [0] or [" + std::to_string(rows) + "], a value for each pixel of the boxes; found " +
            ShapeText(mask));
     }
-    CheckThreshold(context.GetInput(3), "krypton_tau", 1.0f);
-    CheckThreshold(context.GetInput(4), "krypton_eps", 0.0f);
+    CheckThresholds(context.GetInput(3), "krypton_tau", "more than 0 and at most 1 (exact)",
+                    [](float tau) { return tau > 0 && tau <= 1; });
+    CheckThresholds(context.GetInput(4), "krypton_eps", "0 (exact) or more",
+                    [](float eps) { return eps >= 0 && std::isfinite(eps); });
 
     const int64_t chunks = std::max<int64_t>(1, (boxes.count + chunk_ - 1) / chunk_), padded = chunks * chunk_;
     Box* out = reinterpret_cast<Box*>(context.GetOutput(0, {chunks, chunk_, 4}).GetTensorMutableData<int32_t>());
@@ -60,20 +63,21 @@ struct OcclusionChunks : KernelBase<OcclusionChunks> {
     }
   }
 
-  static void CheckThreshold(const Ort::ConstValue& value, const char* name, float only) {
+  template <class Valid>
+  void CheckThresholds(const Ort::ConstValue& value, const char* name, const char* expected, const Valid& valid) const {
     const std::vector<int64_t> shape = value.GetTensorTypeAndShapeInfo().GetShape();
-    if (shape.size() != 1) Fail(std::string(name) + ": expected one value a layer group, found " + ShapeText(shape));
+    if (shape.size() != 1 || (shape[0] != 1 && shape[0] != groups_)) {
+      Fail(std::string(name) + ": expected [1] or [" + std::to_string(groups_) + "], one a layer group; found " +
+           ShapeText(shape));
+    }
     const float* data = value.GetTensorData<float>();
-    for (int64_t i = 0; i < Count(value); ++i) {
-      if (!(data[i] == only)) {
-        Fail(std::string(name) + ": " + std::to_string(data[i]) + " is not supported by this version; leave it at " +
-             std::to_string(only) + " (exact inference)");
-      }
+    for (int64_t i = 0; i < shape[0]; ++i) {
+      if (!valid(data[i])) Fail(std::string(name) + ": expected " + expected + ", found " + std::to_string(data[i]));
     }
   }
 
   std::vector<int64_t> image_;
-  int64_t channels_, chunk_;
+  int64_t channels_, chunk_, groups_;
 };
 
 }  // namespace

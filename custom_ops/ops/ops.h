@@ -6,6 +6,7 @@
 namespace krypton {
 
 const OrtCustomOp* BaseMapOp();
+const OrtCustomOp* DeltaLimitOp();
 const OrtCustomOp* DensifyOp();
 const OrtCustomOp* IncrementalAddOp();
 const OrtCustomOp* IncrementalAveragePoolOp();

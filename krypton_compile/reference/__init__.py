@@ -23,9 +23,11 @@ from krypton_compile.reference.elementwise import (
 from krypton_compile.reference.occlusion import OcclusionChunks, OcclusionDelta
 from krypton_compile.reference.pool import IncrementalAveragePool, IncrementalMaxPool
 from krypton_compile.reference.reduce import IncrementalGemm, IncrementalGlobalAveragePool
+from krypton_compile.reference.thresholds import DeltaLimit
 
 REFERENCE_OPS: tuple[type[OpRun], ...] = (
     OcclusionChunks,
+    DeltaLimit,
     BaseMap,
     OcclusionDelta,
     WindowBoxes,

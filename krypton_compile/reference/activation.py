@@ -13,6 +13,7 @@ from onnx.reference.op_run import OpRun
 
 from krypton_compile.geometry import Boxes
 from krypton_compile.reference.ragged import Floats, base_rows, split
+from krypton_compile.reference.thresholds import flush
 from krypton_compile.schemas import DOMAIN
 
 
@@ -21,9 +22,17 @@ class IncrementalClip(OpRun):
 
     op_domain = DOMAIN
 
-    def _run(self, X: Floats, boxes: Boxes, Z0: Floats, min: float = 0.0, max: float = math.inf) -> tuple[Floats]:
+    def _run(
+        self,
+        X: Floats,
+        boxes: Boxes,
+        Z0: Floats,
+        limit: Floats | None = None,
+        min: float = 0.0,
+        max: float = math.inf,
+    ) -> tuple[Floats]:
         split("X", X, boxes)
-        return (clip_delta(X, base_rows("Z0", Z0, boxes, X.shape[1]), min, max),)
+        return (flush(clip_delta(X, base_rows("Z0", Z0, boxes, X.shape[1]), min, max), limit),)
 
 
 def clip_delta(delta: Floats, base: Floats, low: float, high: float) -> Floats:

@@ -14,19 +14,28 @@ from onnx.reference.op_run import OpRun
 from krypton_compile import geometry
 from krypton_compile.geometry import Boxes
 from krypton_compile.reference.ragged import Floats, check_boxes, split
+from krypton_compile.reference.thresholds import pick
 from krypton_compile.reference.windows import WindowAttributes, read_window
 from krypton_compile.schemas import DOMAIN
 
 
 class WindowBoxes(OpRun):
-    """Boxes after Conv, MaxPool or AveragePool."""
+    """Boxes after Conv, MaxPool or AveragePool, cut to the share tau of the map."""
 
     op_domain = DOMAIN
 
-    def _run(self, boxes: Boxes, **window: Unpack[WindowAttributes]) -> tuple[Boxes]:
+    def _run(
+        self, boxes: Boxes, tau: Floats | None = None, layer_group: int = 0, **window: Unpack[WindowAttributes]
+    ) -> tuple[Boxes]:
         described = read_window(window)
         check_boxes("boxes", boxes, described.input_shape)
-        return (geometry.window_boxes(boxes, described),)
+        grown = geometry.window_boxes(boxes, described)
+        if tau is None:
+            return (grown,)
+        share = pick("tau", tau, layer_group)
+        if not 0 < share <= 1:
+            raise ValueError(f"tau: expected more than 0 and at most 1 (exact), found {share}")
+        return (geometry.crop_boxes(grown, described.output_shape, share),)
 
 
 class UnionBoxes(OpRun):

@@ -16,6 +16,7 @@ from onnx.reference.op_run import OpRun
 from krypton_compile.geometry import Boxes, Window
 from krypton_compile.reference.activation import clip_delta
 from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, cut_boxes, delta_maps
+from krypton_compile.reference.thresholds import flush
 from krypton_compile.reference.windows import WindowAttributes, read_window, tap_pictures
 from krypton_compile.schemas import DOMAIN, PRECISIONS
 
@@ -32,6 +33,7 @@ class IncrementalConv(OpRun):
         y_boxes: Boxes,
         W: Floats,
         Z0: Floats | None = None,
+        limit: Floats | None = None,
         group: int = 1,
         min: float = 0.0,
         max: float = math.inf,
@@ -46,10 +48,10 @@ class IncrementalConv(OpRun):
         check_boxes("y_boxes", y_boxes, described.output_shape)
         features = W.shape[0]
         values = cut_boxes((convolve(delta, W, described, group) for delta in deltas), y_boxes, features)
-        if Z0 is None:
-            return (values,)
-        check_map("Z0", Z0, (*described.output_shape, features))
-        return (clip_delta(values, base_rows("Z0", Z0, y_boxes, features), min, max),)
+        if Z0 is not None:
+            check_map("Z0", Z0, (*described.output_shape, features))
+            values = clip_delta(values, base_rows("Z0", Z0, y_boxes, features), min, max)
+        return (flush(values, limit),)
 
 
 def convolve(full: Floats, weights: Floats, window: Window, group: int) -> Floats:

@@ -17,6 +17,7 @@ from onnx.reference.op_run import OpRun
 
 from krypton_compile.geometry import Boxes, is_empty, union_boxes
 from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, join, read_box, split
+from krypton_compile.reference.thresholds import flush
 from krypton_compile.schemas import DOMAIN
 
 
@@ -43,10 +44,10 @@ class IncrementalScale(OpRun):
 
     op_domain = DOMAIN
 
-    def _run(self, X: Floats, scale: Floats) -> tuple[Floats]:
+    def _run(self, X: Floats, scale: Floats, limit: Floats | None = None) -> tuple[Floats]:
         check_map("X", X, (-1, -1))
         check_map("scale", scale, (X.shape[1],))
-        return (X * scale,)
+        return (flush(X * scale, limit),)
 
 
 class IncrementalAdd(OpRun):
@@ -55,13 +56,20 @@ class IncrementalAdd(OpRun):
     op_domain = DOMAIN
 
     def _run(
-        self, A: Floats, a_boxes: Boxes, B: Floats, b_boxes: Boxes, y_boxes: Boxes, beta: float = 1.0
+        self,
+        A: Floats,
+        a_boxes: Boxes,
+        B: Floats,
+        b_boxes: Boxes,
+        y_boxes: Boxes,
+        limit: Floats | None = None,
+        beta: float = 1.0,
     ) -> tuple[Floats]:
         check_inside(y_boxes, [a_boxes, b_boxes])
         left = read_hull("A", A, a_boxes, y_boxes)
         right = read_hull("B", B, b_boxes, y_boxes)
         check_map("B", right, left.shape)
-        return (left + np.float32(beta) * right,)
+        return (flush(left + np.float32(beta) * right, limit),)
 
 
 class IncrementalConcat(OpRun):
@@ -91,6 +99,8 @@ class IncrementalLRN(OpRun):
         X: Floats,
         boxes: Boxes,
         Z0: Floats,
+        limit: Floats | None = None,
+        *,
         size: int,
         alpha: float = 1e-4,
         beta: float = 0.75,
@@ -100,7 +110,7 @@ class IncrementalLRN(OpRun):
         before = base_rows("Z0", Z0, boxes, X.shape[1]).astype(np.float64)
         after = before + X
         change = normalize(after, size, alpha, beta, bias) - normalize(before, size, alpha, beta, bias)
-        return (change.astype(np.float32),)
+        return (flush(change.astype(np.float32), limit),)
 
 
 def check_inside(hull: Boxes, parts: Sequence[Boxes]) -> None:

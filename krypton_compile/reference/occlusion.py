@@ -34,15 +34,20 @@ class OcclusionChunks(OpRun):
         image_shape: list[int],
         channels: int,
         chunk: int,
+        layer_groups: int = 1,
     ) -> tuple[Boxes, Offsets]:
         check_boxes("boxes", boxes, (image_shape[0], image_shape[1]))
         total = int(areas(boxes).sum())
         check_map("patches", patches, (total, channels) if len(patches) else (0, -1))
         _check_mask(mask, total)
-        for name, threshold, exact in (("tau", tau, 1.0), ("eps", eps, 0.0)):
+        for name, threshold in (("tau", tau), ("eps", eps)):
             check_map(name, threshold, (-1,))
-            if not (threshold == exact).all():
-                raise ValueError(f"{name}: {threshold.tolist()} is not supported by this version; expected {exact}")
+            if len(threshold) not in (1, layer_groups):
+                raise ValueError(f"{name}: expected 1 or {layer_groups} values, found {len(threshold)}")
+        if not ((tau > 0) & (tau <= 1)).all():
+            raise ValueError(f"tau: expected more than 0 and at most 1 (exact), found {tau.tolist()}")
+        if not ((eps >= 0) & np.isfinite(eps)).all():
+            raise ValueError(f"eps: expected 0 (exact) or more, found {eps.tolist()}")
         count = max(1, -(-len(boxes) // chunk))
         chunks = np.zeros((count * chunk, 4), np.int32)
         chunks[: len(boxes)] = np.where(is_empty(boxes)[:, None], 0, boxes)

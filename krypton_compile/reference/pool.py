@@ -19,6 +19,7 @@ from onnx.reference.op_run import OpRun
 
 from krypton_compile.geometry import Boxes, Pair, Window
 from krypton_compile.reference.ragged import Floats, check_boxes, check_map, cut_boxes, delta_maps
+from krypton_compile.reference.thresholds import flush
 from krypton_compile.reference.windows import WindowAttributes, read_window, tap_pictures, tap_positions
 from krypton_compile.schemas import DOMAIN
 
@@ -35,6 +36,7 @@ class IncrementalMaxPool(OpRun):
         y_boxes: Boxes,
         X0: Floats,
         Y0: Floats,
+        limit: Floats | None = None,
         **window: Unpack[WindowAttributes],
     ) -> tuple[Floats]:
         described = read_window(window)
@@ -42,7 +44,8 @@ class IncrementalMaxPool(OpRun):
         check_boxes("y_boxes", y_boxes, described.output_shape)
         check_map("X0", X0, (*described.input_shape, X.shape[1]))
         check_map("Y0", Y0, (*described.output_shape, X.shape[1]))
-        return (cut_boxes((max_delta(delta, X0, Y0, described) for delta in deltas), y_boxes, X.shape[1]),)
+        values = cut_boxes((max_delta(delta, X0, Y0, described) for delta in deltas), y_boxes, X.shape[1])
+        return (flush(values, limit),)
 
 
 class IncrementalAveragePool(OpRun):
@@ -55,6 +58,7 @@ class IncrementalAveragePool(OpRun):
         X: Floats,
         x_boxes: Boxes,
         y_boxes: Boxes,
+        limit: Floats | None = None,
         count_include_pad: int = 0,
         **window: Unpack[WindowAttributes],
     ) -> tuple[Floats]:
@@ -64,7 +68,8 @@ class IncrementalAveragePool(OpRun):
         pads = window["pads"] if count_include_pad else [0, 0, 0, 0]
         divisors = window_divisors(described, (pads[0], pads[1]), (pads[2], pads[3]))
         averages = (sum_taps(delta, described) / divisors[..., None] for delta in deltas)
-        return (cut_boxes((average.astype(np.float32) for average in averages), y_boxes, X.shape[1]),)
+        values = cut_boxes((average.astype(np.float32) for average in averages), y_boxes, X.shape[1])
+        return (flush(values, limit),)
 
 
 def max_delta(delta: Floats, base_in: Floats, base_out: Floats, window: Window) -> Floats:

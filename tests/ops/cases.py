@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,23 +14,21 @@ from krypton_compile import geometry
 from krypton_compile.geometry import Window
 from krypton_compile.schemas import DOMAIN, PRECISIONS, SCHEMAS, VERSION
 
-Arrays = list[np.ndarray]
-
 
 @dataclass(frozen=True)
 class Case:
-    """One call of one op."""
+    """One call of one op; an input that is None is left out."""
 
     name: str
     op: str
-    inputs: Arrays
+    inputs: Sequence[np.ndarray | None]
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
 def make_model(case: Case) -> onnx.ModelProto:
     """A model of the one node; inputs i0, i1, ..., outputs o0, o1, ..."""
     schema = next(schema for schema in SCHEMAS if schema.name == case.op)
-    names = [f"i{index}" for index in range(len(case.inputs))]
+    names = ["" if array is None else f"i{index}" for index, array in enumerate(case.inputs)]
     outputs = [f"o{index}" for index in range(len(schema.outputs))]
     node = helper.make_node(case.op, names, outputs, domain=DOMAIN, name="node", **case.attributes)
     graph = helper.make_graph(
@@ -41,6 +39,7 @@ def make_model(case: Case) -> onnx.ModelProto:
                 name, helper.np_dtype_to_tensor_dtype(array.dtype), [f"{name}_{axis}" for axis in range(array.ndim)]
             )
             for name, array in zip(names, case.inputs, strict=True)
+            if array is not None
         ],
         [
             helper.make_tensor_value_info(name, onnx.TensorProto.INT32, None)
@@ -180,6 +179,9 @@ def box_cases(rng: np.random.Generator) -> Iterator[Case]:
         window, ends = make_window(*spec)
         boxes = make_boxes(rng, window.input_shape)
         yield Case(f"window boxes {title}", "WindowBoxes", [boxes], window_attributes(window, ends))
+        for taus, group in (((0.4,), 3), ((1.0, 1e-3), 1)):
+            tau, attributes = np.array(taus, np.float32), {**window_attributes(window, ends), "layer_group": group}
+            yield Case(f"window boxes {title} tau {taus[-1]}", "WindowBoxes", [boxes, tau], attributes)
     parts = [make_boxes(rng, (9, 8)) for _ in range(3)]
     yield Case("union of one", "UnionBoxes", parts[:1])
     yield Case("union of three", "UnionBoxes", [parts[0], parts[1][::-1].copy(), parts[2]])
@@ -241,6 +243,9 @@ def tail_cases(rng: np.random.Generator) -> Iterator[Case]:
         for layout in ("NCHW", "NHWC"):
             yield Case(f"densify {layout} {channels}", "Densify", [x, boxes, t0], {"layout": layout})
             full = rng.standard_normal((1, 19, 21, channels)).astype(np.float32)
+            eps = np.array([0.25, 0.0, 0.5], np.float32)
+            for group in range(3):
+                yield Case(f"limit {channels} {group}", "DeltaLimit", [-full, eps], {"layer_group": group})
             yield Case(f"base map {layout} {channels}", "BaseMap", [full], {"layout": layout, "tensor_name": "t"})
 
 

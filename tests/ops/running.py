@@ -22,10 +22,14 @@ def session_options(threads: int = 1) -> ort.SessionOptions:
 def run_cpu(case: Case, threads: int = 1) -> list[np.ndarray]:
     model = make_model(case)
     session = ort.InferenceSession(model.SerializeToString(), session_options(threads), ["CPUExecutionProvider"])
-    return session.run(None, {f"i{index}": array for index, array in enumerate(case.inputs)})
+    return session.run(None, feeds(case))
 
 
 def run_reference(case: Case) -> list[np.ndarray]:
     evaluator = ReferenceEvaluator(make_model(case), new_ops=list(REFERENCE_OPS))
     with np.errstate(all="ignore"):  # NaN and infinities are part of some cases
-        return evaluator.run(None, {f"i{index}": array for index, array in enumerate(case.inputs)})
+        return evaluator.run(None, feeds(case))
+
+
+def feeds(case: Case) -> dict[str, np.ndarray]:
+    return {f"i{index}": array for index, array in enumerate(case.inputs) if array is not None}

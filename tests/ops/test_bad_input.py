@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from krypton_compile.schemas import SCHEMAS
 from tests.ops.cases import Case, cases
 from tests.ops.running import run_cpu, run_reference
 
 BY_OP: dict[str, Case] = {}
 for _case in cases():
-    if all(array.size for array in _case.inputs):
+    if all(array is not None and array.size for array in _case.inputs):
         BY_OP.setdefault(_case.op, _case)
 
 BAD_BOXES = {
@@ -63,6 +64,8 @@ def test_bad_boxes_are_refused(op: str, index: int, kind: str) -> None:
 def test_wrong_shapes_are_refused(op: str) -> None:
     case = BY_OP[op]
     for index, array in enumerate(case.inputs):
+        if (op, index) == ("DeltaLimit", 0):
+            continue  # a tensor of any shape
         inputs = list(case.inputs)
         inputs[index] = array[None]
         with pytest.raises(Exception, match=r"krypton|rank|Rank"):
@@ -88,13 +91,39 @@ def test_fuzzed_boxes_give_a_result_or_an_error(op: str) -> None:
     assert survived < 40
 
 
-@pytest.mark.parametrize(("index", "value"), [(3, 0.5), (4, 0.01), (3, np.nan)])
-def test_thresholds_are_refused_until_they_are_built(index: int, value: float) -> None:
-    case = BY_OP["OcclusionChunks"]
-    inputs = list(case.inputs)
-    inputs[index] = np.full(1, value, np.float32)
-    with pytest.raises(Exception, match=r"krypton_tau|krypton_eps"):
-        run_cpu(replace(case, inputs=inputs))
+BAD_THRESHOLDS = {
+    "tau": [[0.0], [-0.5], [1.5], [np.nan], [], [1.0, 1.0]],
+    "eps": [[-0.1], [np.nan], [np.inf], [], [0.0, 0.0]],
+    "limit": [[-1.0], [np.nan], [np.inf], [], [0.0, 0.0]],
+}
+
+
+def thresholds() -> list[tuple[str, int, str]]:
+    """Ops that take one: which input it is, and its name."""
+    found = []
+    for schema in SCHEMAS:
+        names = [spec.split(":")[0] for spec in schema.inputs]
+        found += [(schema.name, names.index(name), name) for name in BAD_THRESHOLDS if name in names]
+    return found
+
+
+@pytest.mark.parametrize(("op", "index", "name"), thresholds())
+def test_bad_thresholds_are_refused(op: str, index: int, name: str) -> None:
+    case = BY_OP[op]
+    good = {"tau": [0.5], "eps": [0.25], "limit": [0.1]}[name]
+    for value in (good, *BAD_THRESHOLDS[name]):
+        inputs = [*case.inputs[:index], *[None] * (index - len(case.inputs)), np.array(value, np.float32)]
+        inputs += case.inputs[index + 1 :]
+        attributes = {**case.attributes, "layer_group": 2} if op in ("WindowBoxes", "DeltaLimit") else case.attributes
+        bad = replace(case, inputs=inputs, attributes=attributes)
+        if value is good:
+            run_cpu(bad)
+            run_reference(bad)
+            continue
+        with pytest.raises(Exception, match=f"krypton.*{name}"):
+            run_cpu(bad)
+        with pytest.raises(ValueError, match=name):
+            run_reference(bad)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -11,21 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from krypton_compile.library import multiplies_bfloat16
 from krypton_compile.schemas import PRECISIONS, SCHEMAS
 from tests.ops.cases import Case, cases
+from tests.ops.limited import limited_cases
 from tests.ops.running import run_cpu, run_reference
 
 RELATIVE = {"float32": 2e-6, "bfloat16x3": 2e-5, "bfloat16": 2e-2}
 """Of the largest entry: sums of up to 3,000 products against float64 ones."""
 
-MATRICES = {"amx_bf16", "amx_tile", "avx512_bf16", "avx512_vbmi2"}
-
 CASES = cases()
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether the kernels in use do: the processor's matrix tiles are the default where there are any."""
-    return os.environ.get("KRYPTON_CPU_ISA", "amx") == "amx" and has(*MATRICES)
+CASES += list(limited_cases(CASES))
 
 
 def has(*flags: str) -> bool:
@@ -85,7 +81,8 @@ def test_other_instruction_sets(isa: str) -> None:
     script = (
         "from tests.ops.test_cpu_ops import *\n"
         "kernels = {'IncrementalConv', 'IncrementalClip', 'IncrementalMaxPool', 'IncrementalAveragePool',\n"
-        "           'IncrementalAdd', 'IncrementalGemm', 'ShrinkBoxes', 'IncrementalGlobalAveragePool'}\n"
+        "           'IncrementalAdd', 'IncrementalScale', 'IncrementalGemm', 'ShrinkBoxes',\n"
+        "           'IncrementalGlobalAveragePool'}\n"
         "for case in CASES:\n"
         "    if case.op in kernels:\n"
         "        check(case)\n"

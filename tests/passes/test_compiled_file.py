@@ -44,30 +44,27 @@ def test_metadata_leads_back_to_the_model() -> None:
     model.graph.node[0].name = "stem"
     compiled, _ = compile(model, verify=False)
     about = json.loads(next(entry.value for entry in compiled.metadata_props if entry.key == "krypton"))
-    assert (about["image"], about["layout"], about["image_shape"], about["tau"], about["eps"]) == (
-        "x",
-        "NCHW",
-        [17, 19],
-        1,
-        0,
-    )
+    expected = ("x", "NCHW", [17, 19], ["17x19"])
+    assert (about["image"], about["layout"], about["image_shape"], about["layer_groups"]) == expected
     conv = next(node for node in body_nodes(compiled) if node.op_type == "IncrementalConv")
     notes = {entry.key: entry.value for entry in conv.metadata_props}
     assert notes["krypton.source"] == "stem"
     assert notes["krypton.op"] == "Conv"
     assert notes["krypton.growth"] == "17x17"
-    assert notes["krypton.tau"] == "1"
+    assert notes["krypton.layer_group"] == "17x19"
+    defaults = {tensor.name: numpy_helper.to_array(tensor).tolist() for tensor in compiled.graph.initializer}
+    assert (defaults["krypton_tau"], defaults["krypton_eps"]) == ([1.0], [0.0])
 
 
 def test_relu_is_fused_where_nobody_else_reads_the_convolution() -> None:
     tail = "g = GlobalAveragePool(h) f = Flatten(g) y = Gemm(f, fw)"
     fused = parse(f"c = Conv(x, w) h = Relu(c) {tail}", w=(8, 3, 3, 3), fw=(8, 5))
     shared = parse(f"c = Conv(x, w) r = Relu(c) h = Add(r, c) {tail}", w=(8, 3, 3, 3), fw=(8, 5))
-    for model, clips, inputs in ((fused, 0, 5), (shared, 1, 4)):
+    for model, clips, activated in ((fused, 0, True), (shared, 1, False)):
         compile_and_check(model)
         nodes = body_nodes(compile(model, verify=False)[0])
         assert sum(node.op_type == "IncrementalClip" for node in nodes) == clips
-        assert next(len(node.input) for node in nodes if node.op_type == "IncrementalConv") == inputs
+        assert next(node.input[4] != "" for node in nodes if node.op_type == "IncrementalConv") == activated
 
 
 @pytest.mark.parametrize("transposed", [0, 1])

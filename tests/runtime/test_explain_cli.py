@@ -15,6 +15,8 @@ from PIL import Image
 from krypton_compile.errors import KryptonError
 from krypton_compile.geometry import occlusion_grid
 from krypton_compile.runtime import cli
+from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation, DrillDown
+from krypton_compile.runtime.explanation import Check
 from krypton_compile.runtime.heatmap import accumulate
 
 SIZE = (24, 32)
@@ -28,13 +30,26 @@ class FakeSession:
     calls: list = field(default_factory=list)
 
     image_size = SIZE
+    tuning = None
+    tuned = None
 
     @property
     def image_shape(self):
         return (1, 3, *SIZE) if self.layout == "NCHW" else (1, *SIZE, 3)
 
-    def explain(self, image, *, patch_size, stride, baseline, target, progress):
-        self.calls.append(SimpleNamespace(image=image, baseline=baseline, target=target, progress=progress))
+    def explain_progressively(self, image, **options):
+        for share in (0.2, 1.0):
+            found = self.explain(image, approximation=EXACT, progress=None, **options)
+            found.scored[: int((1 - share) * len(found.scored))] = False
+            found.exact, found.estimated_error = share == 1, 0.0 if share == 1 else 0.05
+            yield found
+
+    def explain(self, image, *, patch_size, stride, baseline, target, progress, approximation=EXACT):
+        self.calls.append(
+            SimpleNamespace(
+                image=image, baseline=baseline, target=target, progress=progress, approximation=approximation
+            )
+        )
         pair = [n if isinstance(n, tuple) else (n, n) for n in (patch_size, stride)]
         boxes = occlusion_grid(SIZE, *pair)
         y0, x0, h, w = boxes.T
@@ -58,6 +73,10 @@ class FakeSession:
             precision="float32",
             error=float("nan"),
             changed=float(hit.mean()),
+            approximation=approximation,
+            exact=approximation.exact,
+            scored=np.ones(one.shape, bool),
+            check=None if approximation.exact else Check(8, 0.25, 0.125, 0.5, 0.75),
             heatmap=lambda: accumulate((base[0, target] - scores[..., target]).ravel(), boxes, SIZE),
         )
 
@@ -130,6 +149,49 @@ def test_a_map_below_the_error_bound_is_said_to_be(session, capsys):
     assert "--logits shows more" in cli.summary(explanation, np.full(SIZE, 1e-4, np.float32))
 
 
+def test_approximate_settings_by_hand(session, capsys):
+    assert run("--tau", "0.5,1", "--eps", "0.01", "--drilldown", "0.25,16x8") == 0
+    expected = Approximation((0.5, 1.0), 0.01, DrillDown(0.25, (16, 8)))
+    assert session.calls[0].approximation == expected
+    out = capsys.readouterr().out
+    for text in ("APPROXIMATE", expected.describe(), "8 random windows", "0.25 at most", "50 %", "75 %"):
+        assert text in out
+
+
+def test_approximate_mode_without_tuning_says_what_it_uses(session, capsys):
+    assert run("--mode", "approximate") == 0
+    assert session.calls[0].approximation == UNTUNED
+    assert f"never tuned; uses {UNTUNED.describe()}" in capsys.readouterr().out
+
+
+def test_approximate_mode_as_tuned(session, capsys):
+    session.tuned = Approximation(0.5)
+    session.tuning = SimpleNamespace(bounds=("ssim>=0.9", "error<=0.2"), patch_size=(16, 16), stride=(4, 4))
+    for arguments in (["--mode", "approximate"], ["--quality", "ssim>=0.85"], ["--quality", "error<=0.2"]):
+        assert run(*arguments) == 0
+        assert session.calls[-1].approximation == session.tuned
+    assert "tuned for patch" not in capsys.readouterr().out
+    assert run("--mode", "approximate", "--patch-size", "8") == 0
+    assert "tuned for patch 16 x 16, stride 4 x 4" in capsys.readouterr().out
+    for stricter in ("ssim>=0.95", "error<=0.1", "rank>=0.5"):
+        assert run("--quality", stricter) == 2
+        assert "tuned for ssim>=0.9, error<=0.2; run krypton-tune" in capsys.readouterr().err
+
+
+def test_exact_is_the_default(session, capsys):
+    assert run() == 0
+    assert session.calls[0].approximation == EXACT
+    assert "APPROXIMATE" not in capsys.readouterr().out
+
+
+def test_progressive_maps_are_written_one_after_the_other(folder, capsys):
+    assert run("--mode", "progressive", "--patch-size", "8") == 0
+    out = capsys.readouterr().out
+    assert "error about 0.05" in out
+    assert "35 of 35 windows, 0.50 s, exact" in out
+    assert np.load("scan_heatmap.npy")[12, 16] == pytest.approx(0.4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -141,7 +203,15 @@ def test_a_map_below_the_error_bound_is_said_to_be(session, capsys):
         (["--baseline", "purple"], "expected black, gray or"),
         (["--target", "7"], "target 7; the model has 2 classes"),
         (["--std", "0"], "other than 0"),
-        (["--mean", "a,b"], "one number, or one a channel"),
+        (["--mean", "a,b"], "one number, or several with commas"),
+        (["--mode", "exact", "--tau", "0.5"], "--mode exact leaves nothing out"),
+        (["--mode", "progressive", "--eps", "0.1"], "--mode progressive leaves nothing out"),
+        (["--quality", "ssim>=0.9", "--eps", "0.1"], "--quality takes the tuned settings"),
+        (["--quality", "ssim>=0.9"], "the file is tuned for nothing; run krypton-tune"),
+        (["--quality", "good"], "expected MEASURE>=VALUE"),
+        (["--drilldown", "0.25"], "expected R,STRIDE"),
+        (["--drilldown", "2,16"], "expected R,STRIDE"),
+        (["--mode", "fast"], "invalid choice"),
         (["--mean", "1,2"], "mean has 2 numbers"),
         (["--short-side", "20"], "crop"),
         (["--output", "missing/out"], "missing is no directory"),

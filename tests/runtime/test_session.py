@@ -15,7 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from krypton_compile import compile, get_library_path
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
+from krypton_compile.library import multiplies_bfloat16
 from krypton_compile.runtime import OcclusionSession, self_check
+from krypton_compile.runtime import session as session_module
 
 SHAPE = (1, 3, 20, 24)
 TOLERANCE = 1e-6
@@ -215,8 +217,9 @@ CONTRACT = {
     "patches NaN": lambda f: {**f, "patches": np.full((16, 3), np.nan, np.float32)},
     "mask rows": lambda f: {**f, "mask": np.zeros(3, bool)},
     "mask dtype": lambda f: {**f, "mask": np.zeros(16, np.float32)},
-    "tau": lambda f: {**f, "krypton_tau": np.array([0.5], np.float32)},
-    "eps": lambda f: {**f, "krypton_eps": np.array([0.1], np.float32)},
+    "tau": lambda f: {**f, "krypton_tau": np.array([0.0], np.float32)},
+    "eps": lambda f: {**f, "krypton_eps": np.array([-0.1], np.float32)},
+    "tau of another model": lambda f: {**f, "krypton_tau": np.ones(7, np.float32)},
     "tau shape": lambda f: {**f, "krypton_tau": np.ones((1, 1), np.float32)},
 }
 
@@ -303,7 +306,7 @@ def test_the_first_use_measures_the_error(compiled: Path, image: np.ndarray) -> 
     assert np.isnan(session.error)
     explanation = session.explain(image, 8, 4)
     assert explanation.error == session.error
-    assert explanation.precision == session.precision == "bfloat16x3"
+    assert explanation.precision == session.precision == ("bfloat16x3" if multiplies_bfloat16() else "float32")
     assert 0 <= session.error <= self_check.BOUND
 
 
@@ -312,7 +315,9 @@ def test_results_that_are_not_exact_make_float32_take_over(
 ) -> None:
     """With a bound that nothing meets: the session falls back and says so, once; what was asked for is kept."""
     monkeypatch.setattr(self_check, "BOUND", -1.0)
+    monkeypatch.setattr(session_module, "multiplies_bfloat16", lambda: True)
     session = OcclusionSession(compiled, threads=1)
+    assert session.precision == "bfloat16x3"
     with pytest.warns(UserWarning, match="differ from the model on really occluded images"):
         session.explain(image, 8, 4)
     assert session.precision == "float32"

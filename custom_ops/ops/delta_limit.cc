@@ -1,0 +1,57 @@
+// DeltaLimit: eps * max |T0|, below which the delta of T counts as zero. It runs once an image.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "common/boxes.h"
+#include "common/op.h"
+#include "common/thresholds.h"
+#include "ops/ops.h"
+
+namespace krypton {
+namespace {
+
+struct DeltaLimitKernel : KernelBase<DeltaLimitKernel> {
+  static constexpr const char* kName = "DeltaLimit";
+  static constexpr Slot kInputs[] = {kFloat, kFloat}, kOutputs[] = {kFloat};
+
+  explicit DeltaLimitKernel(const Ort::ConstKernelInfo& info)
+      : KernelBase(info), group_(AttributeOr<int64_t>(info, "layer_group", 0)) {}
+
+  void Compute(Ort::KernelContext context) const {
+    const float eps = ReadThreshold(context, 1, "eps", group_);
+    if (!(eps >= 0) || !std::isfinite(eps)) Fail("eps: expected 0 (exact) or more, found " + std::to_string(eps));
+    float* limit = context.GetOutput(0, {1}).GetTensorMutableData<float>();
+    *limit = eps == 0 ? 0.0f : eps * Largest(context);
+  }
+
+ private:
+  static float Largest(const Ort::KernelContext& context) {
+    const Ort::ConstValue tensor = context.GetInput(0);
+    const int64_t count = static_cast<int64_t>(tensor.GetTensorTypeAndShapeInfo().GetElementCount());
+    const float* data = tensor.GetTensorData<float>();
+    constexpr int64_t kPiece = 1 << 16;
+    std::vector<float> largest(static_cast<size_t>((count + kPiece - 1) / kPiece), 0.0f);
+    ParallelFor(context, static_cast<int64_t>(largest.size()), [&](int64_t i) {
+      float found = 0;
+      for (int64_t k = i * kPiece, end = std::min(count, k + kPiece); k < end; ++k) {
+        const float size = std::fabs(data[k]);
+        found = size > found ? size : found;
+      }
+      largest[i] = found;
+    });
+    return largest.empty() ? 0.0f : *std::max_element(largest.begin(), largest.end());
+  }
+
+  int64_t group_;
+};
+
+}  // namespace
+
+const OrtCustomOp* DeltaLimitOp() {
+  static const Op<DeltaLimitKernel> op;
+  return &op;
+}
+
+}  // namespace krypton

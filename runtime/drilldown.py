@@ -1,0 +1,59 @@
+"""The geometry of a drill-down: which windows of a grid are scored when, and what the others are taken to be.
+
+    coarse      every m-th row and column of the grid, and the last, so that nothing is extrapolated
+    interpolate bilinear between scored rows and columns; at those themselves it changes nothing
+    largest     the ceil(r n) windows of the largest effect
+
+All on grids of windows [rows, columns]; pure functions of numbers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Array = npt.NDArray[np.float32]
+
+
+def coarse(count: int, step: int) -> Indices:
+    """0, step, 2 step, ... below ``count``, and ``count - 1``."""
+    return np.unique(np.append(np.arange(0, count, step), count - 1))
+
+
+def interpolate(values: Array, rows: Indices, columns: Indices, shape: tuple[int, int]) -> Array:
+    """``values`` [len(rows), len(columns), K], known on these, as [*shape, K]; both hold the first and the last."""
+    vertical, horizontal = _weights(rows, shape[0]), _weights(columns, shape[1])
+    wide = np.einsum("ij,jkc->ikc", vertical, values.astype(np.float64))
+    return np.asarray(np.einsum("lk,ikc->ilc", horizontal, wide), np.float32)
+
+
+def largest(effect: npt.NDArray[np.floating], r: float) -> Mask:
+    """The ceil(r n) largest entries of ``effect``; of equal ones the first."""
+    chosen = np.zeros(effect.size, np.bool_)
+    order = np.argsort(-effect.ravel(), kind="stable")
+    chosen[order[: math.ceil(r * effect.size - 1e-9)]] = True
+    return chosen.reshape(effect.shape)
+
+
+def refinements(shape: tuple[int, int], most: int) -> list[int]:
+    """Steps that divide one another, down to 1: 2^k, ..., 2, 1 or 3 2^k, ..., 3, 1.
+
+    The first is the smallest of either kind whose coarse windows are at most ``most``.
+    """
+    starts = sorted(factor << power for factor in (1, 3) for power in range(max(shape).bit_length() + 1))
+    few = (step for step in starts if len(coarse(shape[0], step)) * len(coarse(shape[1], step)) <= most)
+    steps = [next(few, starts[-1])]
+    while steps[-1] % 2 == 0:
+        steps.append(steps[-1] // 2)
+    return steps if steps[-1] == 1 else [*steps, 1]
+
+
+def _weights(known: Indices, count: int) -> npt.NDArray[np.float64]:
+    """[count, len(known)]: each row's shares of the two known neighbours."""
+    unit = np.eye(len(known))
+    positions = np.arange(count)
+    return np.stack([np.interp(positions, known, unit[:, j]) for j in range(len(known))], axis=1)

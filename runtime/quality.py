@@ -1,0 +1,140 @@
+"""How close one heat map is to another: what a bound on an approximate map may be put on.
+
+    ssim        structural similarity of the raw maps (Wang et al. 2004) by scikit-image: uniform 7 x 7 windows, data
+                range that of the exact map; 1 is equal. The measure of the KRYPTON paper.
+    color_ssim  the same of the maps as they are drawn, each in its own colour range, 0..255 in three channels
+    rank        Spearman's rank correlation over pixels
+    top10       share of the exact map's highest tenth of pixels that is also the other map's
+    error       largest absolute difference, in units of the exact map's range; 0 is equal
+
+Pixels that no window covers are left out, or zero where a picture is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from skimage.metrics import structural_similarity
+
+from krypton_compile.runtime.figure import overlay
+
+Map = npt.NDArray[np.float32]
+
+_WINDOW = 7
+_TOP = 0.1
+_LOWER_IS_BETTER = ("error",)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """All measures of one approximate map."""
+
+    ssim: float
+    color_ssim: float
+    rank: float
+    top10: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Bound:
+    """``measure`` at least ``value``, or at most where lower is better."""
+
+    measure: str
+    value: float
+
+    def holds(self, quality: Quality) -> bool:
+        """Whether the map keeps it."""
+        return self.slack(quality) >= 0
+
+    def slack(self, quality: Quality) -> float:
+        """By how much it is kept; negative where it is not."""
+        found: float = getattr(quality, self.measure)
+        return self.value - found if self.measure in _LOWER_IS_BETTER else found - self.value
+
+    def __str__(self) -> str:
+        return f"{self.measure}{'<=' if self.measure in _LOWER_IS_BETTER else '>='}{self.value:g}"
+
+
+MEASURES = tuple(Quality.__dataclass_fields__)
+
+
+def parse_bound(text: str) -> Bound:
+    """A bound from "ssim>=0.9", "error<=0.1" and the like.
+
+    Raises:
+        ValueError: another measure or sign, or a value that every map or none but the exact one would keep.
+    """
+    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*([0-9.eE+-]+)\s*", text)
+    if match is None or match[1] not in MEASURES:
+        raise ValueError(
+            f"quality {text!r}: expected MEASURE>=VALUE with one of {', '.join(MEASURES)}, or error<=VALUE"
+        )
+    sign = "<=" if match[1] in _LOWER_IS_BETTER else ">="
+    if match[2] != sign:
+        raise ValueError(f"quality {text!r}: {match[1]} is bounded with {sign}")
+    try:
+        value = float(match[3])
+    except ValueError:
+        raise ValueError(f"quality {text!r}: {match[3]!r} is no number") from None
+    if not 0 < value < 1:
+        raise ValueError(f"quality {text!r}: expected a value between 0 and 1")
+    return Bound(match[1], value)
+
+
+def compare(exact: Map, other: Map) -> Quality:
+    """All measures of ``other`` [H, W] against ``exact``; NaN where no window lies, in both.
+
+    Raises:
+        ValueError: maps of different shapes or with NaN at different pixels.
+    """
+    covered = np.isfinite(exact)
+    if exact.shape != other.shape or not np.array_equal(covered, np.isfinite(other)):
+        raise ValueError(f"maps of shapes {exact.shape} and {other.shape} that do not cover the same pixels")
+    a, b = exact[covered].astype(np.float64), other[covered].astype(np.float64)
+    spread = float(np.ptp(a)) if a.size else 0.0
+    if spread == 0:
+        # Nothing to see in the exact map: the other is as good only if it shows nothing either.
+        same = float(np.array_equal(a, b))
+        return Quality(same, same, same, same, 1 - same)
+    window = min(_WINDOW, (min(exact.shape) - 1) // 2 * 2 + 1)
+    pictures = [np.where(covered, values, 0) for values in (exact, other)]
+    drawn = [overlay(np.zeros((*exact.shape, 3), np.uint8), picture, alpha=1.0) for picture in pictures]
+    similarity: Any = structural_similarity  # it ships no types
+    return Quality(
+        ssim=float(similarity(*pictures, win_size=window, data_range=spread)),
+        color_ssim=float(similarity(*drawn, win_size=window, data_range=255, channel_axis=2)),
+        rank=_correlation(_ranks(a), _ranks(b)),
+        top10=_overlap(a, b),
+        error=float(np.abs(a - b).max()) / spread,
+    )
+
+
+def worst(qualities: Sequence[Quality]) -> Quality:
+    """Measure by measure, the worst of several maps."""
+    columns = {name: [asdict(quality)[name] for quality in qualities] for name in MEASURES}
+    return Quality(**{name: (max if name in _LOWER_IS_BETTER else min)(values) for name, values in columns.items()})
+
+
+def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Ranks from 0, ties sharing the mean of theirs."""
+    _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return np.asarray((ends - (counts + 1) / 2)[where.ravel()])
+
+
+def _correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / scale if scale > 0 else 0.0
+
+
+def _overlap(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+    count = max(1, round(_TOP * a.size))
+    highest = [set(np.argsort(-values, kind="stable")[:count].tolist()) for values in (a, b)]
+    return len(highest[0] & highest[1]) / count

@@ -1,0 +1,181 @@
+"""Approximate and progressive maps of a small network: exact where nothing is left out, honest where something is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from krypton_compile import compile, get_library_path
+from krypton_compile.errors import OcclusionError
+from krypton_compile.geometry import occlusion_grid
+from krypton_compile.reference import REFERENCE_OPS
+from krypton_compile.runtime import OcclusionSession
+from krypton_compile.runtime.approximation import Approximation, DrillDown
+from tests.runtime.test_session import SHAPE, TOLERANCE, small_model
+
+PATCH, STRIDE = (6, 5), (2, 3)
+THRESHOLDS = [(0.5, 0.0), (1.0, 0.05), (0.6, 0.02), (1e-6, 0.0), (1.0, 0.9)]
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("approximate") / "small.krypton.onnx"
+    compile(small_model(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def session(compiled: Path) -> OcclusionSession:
+    return OcclusionSession(compiled, threads=2)
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def exact(session: OcclusionSession, image: np.ndarray):
+    return session.explain(image, PATCH, STRIDE)
+
+
+def explain(session, image, approximation, **options):
+    return session.explain(image, PATCH, STRIDE, approximation=approximation, **options)
+
+
+@pytest.mark.parametrize(("tau", "eps"), THRESHOLDS)
+def test_thresholds_mean_the_same_everywhere(compiled, session, image, exact, tau, eps) -> None:
+    """The file by itself, the file split in two, and the reference."""
+    boxes = occlusion_grid(SHAPE[2:], PATCH, STRIDE)
+    feeds = {"x": image, "boxes": boxes, "baseline": np.zeros_like(image)}
+    feeds |= {"krypton_tau": np.array([tau], np.float32), "krypton_eps": np.array([eps], np.float32)}
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.register_custom_ops_library(get_library_path())
+    whole = ort.InferenceSession(str(compiled), options).run(["scores"], feeds)[0]
+    split = session.run(image, boxes, tau=tau, eps=eps).scores
+    np.testing.assert_allclose(split, whole, atol=TOLERANCE)
+    some = slice(None, None, 7)
+    feeds["boxes"] = boxes[some]
+    reference = ReferenceEvaluator(str(compiled), new_ops=list(REFERENCE_OPS)).run(["scores"], feeds)[0]
+    np.testing.assert_allclose(split[some], reference, atol=TOLERANCE)
+    assert np.abs(split - exact.scores.reshape(split.shape)).max() > 100 * TOLERANCE
+
+
+def test_a_threshold_for_each_layer_group(session, image, exact) -> None:
+    groups = session.annotation.layer_groups
+    assert groups == ("20x24", "10x12", "5x6")
+    one = session.run(image, exact.boxes, tau=0.5, eps=0.02).scores
+    same = session.run(image, exact.boxes, tau=[0.5] * 3, eps=[0.02] * 3).scores
+    last = session.run(image, exact.boxes, tau=[1, 1, 0.5]).scores
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(last - one).max() > 100 * TOLERANCE
+    with pytest.raises(OcclusionError, match="20x24, 10x12, 5x6"):
+        session.run(image, exact.boxes, tau=[1, 1])
+
+
+@pytest.mark.parametrize("approximation", [Approximation(), Approximation(drill_down=DrillDown(r=1))])
+def test_nothing_left_out_is_exact(session, image, exact, approximation) -> None:
+    found = explain(session, image, approximation)
+    np.testing.assert_array_equal(found.scores, exact.scores)
+    assert found.exact
+    assert found.check is None
+
+
+@pytest.mark.parametrize("r", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("coarse_stride", [(2, 3), (4, 6), (7, 7), (50, 50)])
+def test_scored_windows_are_exact_and_the_others_lie_between(session, image, exact, r, coarse_stride) -> None:
+    found = explain(session, image, Approximation(drill_down=DrillDown(r, coarse_stride)))
+    np.testing.assert_array_equal(found.scores[found.scored], exact.scores[found.scored])
+    np.testing.assert_array_equal(found.logits[found.scored], exact.logits[found.scored])
+    rows, columns = (-(-coarse // step) for coarse, step in zip(coarse_stride, STRIDE, strict=True))
+    assert found.scored[::rows, ::columns].all()
+    coarse = len(range(0, found.scored.shape[0], rows)) * len(range(0, found.scored.shape[1], columns))
+    assert found.scored.sum() <= found.scored.size
+    assert found.scored.sum() >= min(coarse, found.scored.size)
+    assert found.exact == (found.approximation.exact and found.scored.all())
+    if coarse_stride == STRIDE:
+        np.testing.assert_array_equal(found.scores, exact.scores)
+    low, high = exact.scores.min(axis=(0, 1)), exact.scores.max(axis=(0, 1))
+    assert ((found.scores >= low - TOLERANCE) & (found.scores <= high + TOLERANCE)).all()
+
+
+def test_drill_down_goes_where_the_effect_is(session, image, exact) -> None:
+    found = explain(session, image, Approximation(drill_down=DrillDown(0.4, (4, 6))))
+    effect = np.abs(exact.base_scores[exact.target] - exact.scores[..., exact.target])
+    assert effect[found.scored].mean() > effect[~found.scored].mean()
+
+
+def test_drill_down_looks_at_all_classes_that_are_asked_for(session, image) -> None:
+    drill = Approximation(drill_down=DrillDown(0.3, (4, 6)))
+    chosen = [explain(session, image, drill, target=target).scored for target in (0, 3)]
+    both = explain(session, image, drill, target=0, classes=[0, 3])
+    assert (chosen[0] != chosen[1]).any()
+    assert (both.scored != chosen[0]).any()
+    assert both.scores.shape[2] == 2
+
+
+def test_a_larger_first_patch_only_points_the_way(session, image, exact) -> None:
+    found = explain(session, image, Approximation(drill_down=DrillDown(0.3, (4, 6), coarse_patch=(10, 9))))
+    assert found.scored.sum() == int(np.ceil(0.3 * found.scored.size))
+    np.testing.assert_array_equal(found.scores[found.scored], exact.scores[found.scored])
+
+
+def test_a_map_without_variation(session, image) -> None:
+    found = session.explain(image, PATCH, STRIDE, baseline=image, approximation=Approximation(0.5, 0.1, DrillDown()))
+    assert (found.heatmap() == 0).all()
+    assert found.check.largest == 0
+    maps = list(session.explain_progressively(image, PATCH, STRIDE, baseline=image))
+    assert maps[-1].exact
+    assert (maps[-1].heatmap() == 0).all()
+
+
+def test_the_check_measures_the_error(session, image, exact) -> None:
+    found = explain(session, image, Approximation(tau=0.3))
+    error = np.abs(found.scores - exact.scores)[..., exact.target]
+    assert 0 < found.check.mean <= found.check.largest <= error.max() + TOLERANCE
+    assert not found.exact
+
+
+def test_progressive_maps_end_exact_and_score_no_window_twice(session, image, exact, monkeypatch) -> None:
+    asked = []
+    score = session.score
+
+    def counting(prepared, boxes, **options):
+        asked.append(len(boxes))
+        return score(prepared, boxes, **options)
+
+    monkeypatch.setattr(session, "score", counting)
+    maps = list(session.explain_progressively(image, PATCH, STRIDE))
+    assert sum(asked) == len(exact.boxes)
+    assert len(maps) > 3
+    shares = [found.scored.mean() for found in maps]
+    assert shares == sorted(shares)
+    assert maps[0].scored.sum() == 4
+    assert np.isnan(maps[0].estimated_error)
+    assert maps[1].estimated_error > 0
+    np.testing.assert_array_equal(maps[-1].scores, exact.scores)
+    np.testing.assert_array_equal(maps[-1].logits, exact.logits)
+    assert maps[-1].exact
+    assert maps[-1].estimated_error == 0
+    assert all(np.isfinite(found.heatmap()).all() for found in maps)
+    assert not any(found.exact for found in maps[:-1])
+
+
+def test_a_progressive_map_can_be_left(session, image) -> None:
+    first = next(session.explain_progressively(image, PATCH, STRIDE))
+    assert first.heatmap().shape == SHAPE[2:]
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [({"tau": 0}, "tau"), ({"tau": 1.1}, "tau"), ({"tau": "x"}, "tau"), ({"eps": -1e-3}, "eps"), ({"eps": 1}, "eps"),
+     ({"eps": np.nan}, "eps"), ({"tau": [[1.0]]}, "tau")],
+)  # fmt: skip
+def test_bad_thresholds_are_refused(session, image, thresholds, message) -> None:
+    with pytest.raises(OcclusionError, match=message):
+        session.run(image, [[0, 0, 4, 4]], **thresholds)
