@@ -1,0 +1,181 @@
+"""``python -m benchmarks.approximate``: what approximate maps are worth, on images that were not tuned on.
+
+For each model: krypton-tune's search on a part of its pictures (SSIM >= 0.9), the chosen setting on the others, and
+there also tau alone, eps alone and drill-down alone. Speed-ups are over naive onnxruntime, patch 16, stride 4, black
+patch: naive seconds are measured on a sample of the windows before and after, ours are whole maps without their check.
+Prints tables, and writes JSON and pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmarks.core import pictures_of
+from benchmarks.naive import NaiveModel, Probe, cpu_description, occluded, threads_available
+from benchmarks.paired import SAMPLE
+from krypton_compile import compile
+from krypton_compile.geometry import occlusion_grid
+from krypton_compile.runtime import OcclusionSession
+from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDown, write_settings
+from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.figure import overlay
+from krypton_compile.runtime.quality import Quality, compare, parse_bound
+from krypton_compile.runtime.tune_cli import lines
+from krypton_compile.runtime.tuner import Sample, tune
+from krypton_compile.runtime.tuning_plot import plot_png
+from models.fetch import fetch
+from models.preprocess import RECIPES, load
+
+MODELS = ("vgg16_tumour", "squeezenet1_1", "efficientnet_lite0")
+ALONE = {
+    "tau": [Approximation(tau=tau) for tau in (0.9, 0.8, 0.65, 0.5, 0.4, 0.3)],
+    "eps": [Approximation(eps=eps) for eps in (1e-3, 3e-3, 1e-2, 2e-2, 4e-2)],
+    "drill-down": [
+        Approximation(drill_down=DrillDown(r, (stride, stride)))
+        for r, stride in ((0.5, 8), (0.25, 8), (0.25, 16), (0.1, 16), (0.0, 16), (0.25, 32))
+    ],
+}
+# Of the check images, those on which each optimisation runs alone.
+ALONE_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One setting on some images: speed-ups over naive onnxruntime and qualities, one an image."""
+
+    setting: Approximation
+    speed_ups: list[float]
+    qualities: list[Quality]
+
+    def row(self, what: str) -> str:
+        """A line of a table."""
+        speed, ssim = np.array(self.speed_ups), np.array([quality.ssim for quality in self.qualities])
+        spread = [f"{np.median(v):.{d}f} ({v.min():.{d}f}-{v.max():.{d}f})" for v, d in ((speed, 1), (ssim, 3))]
+        return f"| {what} | {self.setting.describe()} | {len(speed)} | {spread[0]} x | {spread[1]} |"
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("KRYPTON_DATA", "data")))
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--images", type=int, default=60, help="at most, of each model's folder (default %(default)s)")
+    parser.add_argument("--quality", default="ssim>=0.9")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--pictures", type=Path, help="folder for the pictures")
+    options = parser.parse_args()
+    threads = threads_available()
+    print(f"{cpu_description()}; {threads} threads")
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.models:
+            compiled = Path(folder) / f"{name}.krypton.onnx"
+            compile(fetch(name), compiled)
+            session = OcclusionSession(compiled, threads=threads)
+            results.append(_model(name, session, options, threads))
+    if options.json:
+        about = {"machine": cpu_description(), "threads": threads, "date": time.strftime("%Y-%m-%d")}
+        options.json.write_text(json.dumps({**about, "models": results}, indent=1) + "\n")
+    return 0
+
+
+def _model(name: str, session: OcclusionSession, options: argparse.Namespace, threads: int) -> dict[str, Any]:
+    from krypton_compile.runtime.preprocess import baseline_input
+
+    baseline = baseline_input("black", RECIPES[name], session.image_size, layout=session.layout)
+    paths = pictures_of(name, options.data, options.images)
+    samples = [Sample(path.stem, load(name, path), baseline) for path in paths]
+    print(f"\n## {name}, {len(samples)} pictures\n", flush=True)
+    tuning = tune(session, samples, [parse_bound(options.quality)], say=lambda text: print(f"  {text}", flush=True))
+    print("\n".join(lines(tuning)), flush=True)
+    held_out = [sample for sample in samples if sample.name in tuning.check_images]
+    naive = _Naive(name, session, threads, held_out[0])
+    exact = {sample.name: _explain(session, sample, EXACT) for sample in held_out}
+    print("\n| what | setting | images | speed-up over naive (min-max) | SSIM (min-max) |\n|---|---|---|---|---|")
+    rows = []
+
+    def run(what: str, setting: Approximation, some: list[Sample]) -> Ran:
+        before = naive.seconds()
+        found = [exact[one.name] if setting.exact else _explain(session, one, setting) for one in some]
+        seconds = (before + naive.seconds()) / 2
+        ran = Ran(
+            setting,
+            [seconds / one.seconds for one in found],
+            [compare(exact[sample.name].heatmap(), one.heatmap()) for sample, one in zip(some, found, strict=True)],
+        )
+        print(ran.row(what), flush=True)
+        details = {"speed_ups": ran.speed_ups, "qualities": [asdict(quality) for quality in ran.qualities]}
+        rows.append({"what": what, "setting": write_settings(setting), **details})
+        return ran
+
+    run("exact", EXACT, held_out)
+    run("together, as tuned", tuning.chosen, held_out)
+    for what, settings in ALONE.items():
+        for setting in settings:
+            run(f"{what} alone", setting, held_out[:ALONE_IMAGES])
+    if options.pictures:
+        options.pictures.mkdir(parents=True, exist_ok=True)
+        (options.pictures / f"{name}_tuning.png").write_bytes(plot_png(tuning))
+        _side_by_side(session, held_out[:3], exact, tuning.chosen, options.pictures / f"{name}_maps.png")
+    found = {
+        "chosen": write_settings(tuning.chosen),
+        "tuned_on": tuning.tuning_images,
+        "checked_on": tuning.check_images,
+    }
+    return {"model": name, **found, "kept": tuning.kept, "interval": tuning.interval, "rows": rows}
+
+
+class _Naive:
+    """Seconds of naive onnxruntime for a whole map, from a sample of one image's windows."""
+
+    def __init__(self, name: str, session: OcclusionSession, threads: int, sample: Sample) -> None:
+        self.model = NaiveModel(fetch(name), threads)
+        grid = occlusion_grid(session.image_size, (16, 16), (4, 4))
+        rows = np.sort(np.random.default_rng(0).permutation(len(grid))[:SAMPLE])
+        self.windows = occluded(sample.image, sample.baseline, grid[rows], session.layout)
+        self.scale = len(grid) / len(rows)
+        self.probe: Probe = self.model.probe(self.windows)
+        self.model.run(self.windows[: self.probe.batch], self.probe.batch)
+
+    def seconds(self) -> float:
+        return self.model.run(self.windows, self.probe.batch)[0] * self.scale
+
+
+def _explain(session: OcclusionSession, sample: Sample, setting: Approximation) -> Explanation:
+    return session.explain(sample.image, 16, 4, sample.baseline, approximation=setting, check=False)
+
+
+def _side_by_side(
+    session: OcclusionSession, samples: list[Sample], exact: dict[str, Explanation], chosen: Approximation, path: Path
+) -> None:
+    """Exact maps above approximate ones."""
+    figure = Figure(figsize=(3 * len(samples), 6.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, len(samples), squeeze=False)
+    for column, sample in enumerate(samples):
+        whole = exact[sample.name]
+        fast = _explain(session, sample, chosen)
+        quality = compare(whole.heatmap(), fast.heatmap())
+        titles = (f"exact, {whole.seconds:.1f} s", f"approximate, {fast.seconds:.2f} s, SSIM {quality.ssim:.3f}")
+        for row, (found, title) in enumerate(zip((whole, fast), titles, strict=True)):
+            heatmap = found.heatmap()
+            axes[row][column].imshow(overlay(np.full((*heatmap.shape, 3), 255, np.uint8), heatmap, alpha=1.0))
+            axes[row][column].set_title(title, fontsize=9)
+            axes[row][column].axis("off")
+    figure.savefig(path, dpi=90)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
