@@ -113,7 +113,12 @@ def _row(one: Candidate, exact_seconds: float) -> str:
 
 
 def _quality(quality: Quality) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in asdict(quality).items())
+    return ", ".join(f"{name} {value:.3f}" for name, value in _measured(quality).items())
+
+
+def _measured(quality: Quality) -> dict[str, float]:
+    """Without the measures that were not taken."""
+    return {name: value for name, value in asdict(quality).items() if not math.isnan(value)}
 
 
 def _samples(options: argparse.Namespace, session: OcclusionSession) -> list[Sample]:
@@ -151,13 +156,13 @@ def _annotated(model: Path, tuning: Tuning) -> onnx.ModelProto:
         interval=tuning.interval,
         exact_seconds=tuning.exact_seconds,
         seconds=tuning.seconds,
-        tuning_quality=asdict(tuning.tuning_quality),
-        check_quality=None if tuning.check_quality is None else asdict(tuning.check_quality),
+        tuning_quality=_measured(tuning.tuning_quality),
+        check_quality=None if tuning.check_quality is None else _measured(tuning.check_quality),
         curve=tuple(
             {
                 "settings": write_settings(one.approximation),
                 "seconds": one.seconds,
-                "quality": asdict(one.quality),
+                "quality": _measured(one.quality),
                 "confirmed": one.confirmed,
             }
             for one in tuning.curve
