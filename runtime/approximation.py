@@ -77,7 +77,7 @@ class Approximation:
 
 
 EXACT = Approximation()
-UNTUNED = Approximation(tau=1.0, eps=3e-3, drill_down=DrillDown(r=0.25, coarse_stride=(16, 16)))
+UNTUNED = Approximation(tau=1.0, eps=1e-3, drill_down=DrillDown(r=0.25, coarse_stride=(8, 8)))
 """What approximate mode does with a file that was never tuned: docs/performance.md shows what that costs and gains."""
 
 
