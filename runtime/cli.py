@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"krypton-explain: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("krypton-explain: interrupted; nothing written", file=sys.stderr)
+        kept = "the last map stays" if options.mode == "progressive" else "nothing written"
+        print(f"krypton-explain: interrupted; {kept}", file=sys.stderr)
         return 130
     return 0
 

@@ -192,6 +192,19 @@ def test_progressive_maps_are_written_one_after_the_other(folder, capsys):
     assert np.load("scan_heatmap.npy")[12, 16] == pytest.approx(0.4)
 
 
+def test_an_interrupted_progressive_run_keeps_its_last_map(session, monkeypatch, capsys):
+    maps = session.explain_progressively
+
+    def one_map_then_interrupt(image, **options):
+        yield next(maps(image, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "explain_progressively", one_map_then_interrupt)
+    assert run("--mode", "progressive", "--patch-size", "8") == 130
+    assert "the last map stays" in capsys.readouterr().err
+    assert np.load("scan_heatmap.npy").shape == SIZE
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
