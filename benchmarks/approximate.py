@@ -31,6 +31,7 @@ from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDown, write_settings
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.figure import overlay
+from krypton_compile.runtime.preprocess import baseline_input
 from krypton_compile.runtime.quality import Quality, compare, parse_bound
 from krypton_compile.runtime.tune_cli import lines
 from krypton_compile.runtime.tuner import Sample, tune
@@ -92,8 +93,6 @@ def main() -> int:
 
 
 def _model(name: str, session: OcclusionSession, options: argparse.Namespace, threads: int) -> dict[str, Any]:
-    from krypton_compile.runtime.preprocess import baseline_input
-
     baseline = baseline_input("black", RECIPES[name], session.image_size, layout=session.layout)
     paths = pictures_of(name, options.data, options.images)
     samples = [Sample(path.stem, load(name, path), baseline) for path in paths]

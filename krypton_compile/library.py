@@ -43,5 +43,5 @@ def multiplies_bfloat16() -> bool:
     try:
         flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     except OSError:
-        return False
+        return False  # no Linux, whose permission the tiles need
     return {"amx_bf16", "amx_tile", "avx512_bf16", "avx512_vbmi2"} <= flags

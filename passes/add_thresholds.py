@@ -16,9 +16,7 @@ from krypton_compile.passes.batch_positions import Contract
 from krypton_compile.passes.lowering import Delta, LoweringContext
 from krypton_compile.schemas import SCHEMAS
 
-LIMITED = {
-    schema.name: len(schema.inputs) - 1 for schema in SCHEMAS if schema.inputs and schema.inputs[-1] == "limit:float?"
-}
+LIMITED = {schema.name: len(schema.inputs) - 1 for schema in SCHEMAS if schema.inputs[-1] == "limit:float?"}
 """Ops that take a limit, and at which input."""
 
 

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _explain(options: argparse.Namespace) -> None:
-    _outputs(options)
+    paths = _outputs(options)
     session = OcclusionSession(options.model, threads=options.threads, precision=options.precision)
     approximation = _approximation(options, session)
     preprocessing = read_preprocessing(options)
@@ -74,7 +74,7 @@ def _explain(options: argparse.Namespace) -> None:
             target=options.target,
         )
         for explanation in maps:
-            _write(options, session, explanation, prepared)
+            heatmap = _write(options, session, explanation, prepared, paths)
             print(_progress_line(explanation), flush=True)
     else:
         with progress_bar("windows") as progress:
@@ -87,21 +87,22 @@ def _explain(options: argparse.Namespace) -> None:
                 approximation=approximation,
                 progress=progress,
             )
-        _write(options, session, explanation, prepared)
-    print(summary(explanation, _map(options, session, explanation), in_logits=options.logits))
+        heatmap = _write(options, session, explanation, prepared, paths)
+    print(summary(explanation, heatmap, in_logits=options.logits))
     print(f"input range      {prepared.tensor.min():.4g} to {prepared.tensor.max():.4g} after preprocessing")
-    print("written          " + ", ".join(map(str, _outputs(options))))
-
-
-def _map(options: argparse.Namespace, session: OcclusionSession, explanation: Explanation) -> npt.NDArray[np.float32]:
-    return _logit_map(explanation, session.image_size) if options.logits else explanation.heatmap()
+    print("written          " + ", ".join(map(str, paths)))
 
 
 def _write(
-    options: argparse.Namespace, session: OcclusionSession, explanation: Explanation, prepared: Prepared
-) -> None:
-    overlay_path, heatmap_path = _outputs(options)
-    heatmap = _map(options, session, explanation)
+    options: argparse.Namespace,
+    session: OcclusionSession,
+    explanation: Explanation,
+    prepared: Prepared,
+    paths: tuple[Path, Path],
+) -> npt.NDArray[np.float32]:
+    """Writes picture and map, and returns the map."""
+    overlay_path, heatmap_path = paths
+    heatmap = _logit_map(explanation, session.image_size) if options.logits else explanation.heatmap()
     data = io.BytesIO()
     np.save(data, heatmap)
     title = f"{options.image.name}: class {explanation.target}, {_base(explanation):.4f}"
@@ -109,6 +110,7 @@ def _write(
         title += " (approximate)"
     label = f"{'logit' if options.logits else 'score'} drop when hidden"
     write_all({overlay_path: figure_png(prepared.picture, heatmap, title, label=label), heatmap_path: data.getvalue()})
+    return heatmap
 
 
 def _progress_line(explanation: Explanation) -> str:
@@ -146,9 +148,7 @@ def _approximation(options: argparse.Namespace, session: OcclusionSession) -> Ap
 
 def _check_tuned(session: OcclusionSession, bound: Bound) -> None:
     tuned = [] if session.tuning is None else [parse_bound(text) for text in session.tuning.bounds]
-    same = [one for one in tuned if one.measure == bound.measure]
-    lower = bound.measure == "error"
-    if not any(one.value <= bound.value if lower else one.value >= bound.value for one in same):
+    if not any(one.implies(bound) for one in tuned):
         found = ", ".join(map(str, tuned)) or "nothing"
         raise ValueError(f"--quality {bound}: the file is tuned for {found}; run krypton-tune with --quality '{bound}'")
 

@@ -166,11 +166,18 @@ def _focus(kept: npt.NDArray[np.int64], target: int, classes: Sequence[int] | No
 
 
 def _score(
-    session: OcclusionSession, sweep: Sweep, chosen: Mask, approximation: Approximation, progress: Progress | None
+    session: OcclusionSession,
+    sweep: Sweep,
+    chosen: Mask,
+    approximation: Approximation,
+    progress: Progress | None,
+    patch: tuple[int, int] | None = None,
 ) -> None:
+    """Scores the chosen windows; with ``patch``, larger ones in their places, which do not count as scored."""
+    boxes = sweep.grid[chosen.ravel()]
     found = session.score(
         sweep.prepared,
-        sweep.grid[chosen.ravel()],
+        boxes if patch is None else geometry.resize_boxes(boxes, patch, session.image_size),
         tau=approximation.tau,
         eps=approximation.eps,
         classes=sweep.classes.tolist(),
@@ -179,8 +186,9 @@ def _score(
     sweep.scores[chosen] = found.scores
     if sweep.logits is not None and found.logits is not None:
         sweep.logits[chosen] = found.logits
-    sweep.scored |= chosen
-    sweep.changed[chosen] = found.changed
+    if patch is None:
+        sweep.scored |= chosen
+        sweep.changed[chosen] = found.changed
 
 
 def _drill_down(
@@ -200,36 +208,10 @@ def _drill_down(
     def report(offset: int) -> Progress | None:
         return None if progress is None else lambda done, _: progress(offset + done, total)
 
-    if drill.coarse_patch is None:
-        _score(session, sweep, first, approximation, report(0))
-    else:
-        _score_larger(session, sweep, first, approximation, drill.coarse_patch, report(0))
+    _score(session, sweep, first, approximation, report(0), drill.coarse_patch)
     _fill(sweep, rows, columns)
     chosen = drilldown.largest(sweep.effect(), drill.r) & ~sweep.scored
     _score(session, sweep, chosen, approximation, report(total - int(chosen.sum())))
-
-
-def _score_larger(
-    session: OcclusionSession,
-    sweep: Sweep,
-    chosen: Mask,
-    approximation: Approximation,
-    patch: tuple[int, int],
-    progress: Progress | None,
-) -> None:
-    """Scores of larger windows around the same centres, as stand-ins: none of these windows counts as scored."""
-    boxes = geometry.resize_boxes(sweep.grid[chosen.ravel()], patch, session.image_size)
-    found = session.score(
-        sweep.prepared,
-        boxes,
-        tau=approximation.tau,
-        eps=approximation.eps,
-        classes=sweep.classes.tolist(),
-        progress=progress,
-    )
-    sweep.scores[chosen] = found.scores
-    if sweep.logits is not None and found.logits is not None:
-        sweep.logits[chosen] = found.logits
 
 
 def _fill(sweep: Sweep, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> None:
@@ -263,8 +245,10 @@ def _check(session: OcclusionSession, sweep: Sweep, approximation: Approximation
         return time.perf_counter() - start, found.scores
 
     exact_seconds, exact = timed(1.0, 0.0)
-    tau_seconds = timed(approximation.tau, 0.0)[0]
-    both_seconds = timed(approximation.tau, approximation.eps)[0]
+    tau_seconds = both_seconds = exact_seconds
+    if not replace(approximation, drill_down=None).exact:
+        tau_seconds = timed(approximation.tau, 0.0)[0]
+        both_seconds = timed(approximation.tau, approximation.eps)[0]
     column = np.flatnonzero(sweep.classes == sweep.target)
     columns = column if len(column) else np.arange(len(sweep.classes))
     difference = np.abs(exact - sweep.scores.reshape(total, -1)[at])[:, columns]

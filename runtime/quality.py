@@ -58,6 +58,11 @@ class Bound:
         found: float = getattr(quality, self.measure)
         return self.value - found if self.measure in _LOWER_IS_BETTER else found - self.value
 
+    def implies(self, other: Bound) -> bool:
+        """Whether every map that keeps this one keeps the other."""
+        stricter = self.value <= other.value if self.measure in _LOWER_IS_BETTER else self.value >= other.value
+        return self.measure == other.measure and stricter
+
     def __str__(self) -> str:
         return f"{self.measure}{'<=' if self.measure in _LOWER_IS_BETTER else '>='}{self.value:g}"
 
