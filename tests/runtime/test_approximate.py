@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnxruntime as ort
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from krypton_compile import compile, get_library_path
+from krypton_compile import get_library_path
 from krypton_compile.errors import OcclusionError
 from krypton_compile.geometry import occlusion_grid
 from krypton_compile.reference import REFERENCE_OPS
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.approximation import Approximation, DrillDown
-from tests.runtime.test_session import SHAPE, TOLERANCE, small_model
+from tests.runtime.small import SHAPE, TOLERANCE
 
 PATCH, STRIDE = (6, 5), (2, 3)
 THRESHOLDS = [(0.5, 0.0), (1.0, 0.05), (0.6, 0.02), (1e-6, 0.0), (1.0, 0.9)]
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("approximate") / "small.krypton.onnx"
-    compile(small_model(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def session(compiled: Path) -> OcclusionSession:
-    return OcclusionSession(compiled, threads=2)
-
-
-@pytest.fixture(scope="module")
-def image() -> np.ndarray:
-    return np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

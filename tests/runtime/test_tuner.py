@@ -10,27 +10,14 @@ import onnx
 import pytest
 from PIL import Image
 
-from krypton_compile import compile
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime import OcclusionSession, cli, tune_cli, tuner
 from krypton_compile.runtime.approximation import Approximation, DrillDown, read_settings, write_settings
 from krypton_compile.runtime.quality import Bound, compare
 from krypton_compile.runtime.tuner import Sample, UnreachableError, clopper_pearson, tune
-from tests.runtime.test_session import SHAPE, small_model
+from tests.runtime.small import SHAPE
 
 PATCH, STRIDE = (6, 5), (1, 1)
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("tuner") / "small.krypton.onnx"
-    compile(small_model(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def session(compiled: Path) -> OcclusionSession:
-    return OcclusionSession(compiled, threads=1)
 
 
 @pytest.fixture
