@@ -29,12 +29,14 @@ from krypton_compile import compile
 from krypton_compile.geometry import occlusion_grid
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDown, write_settings
+from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.figure import overlay
 from krypton_compile.runtime.preprocess import baseline_input
-from krypton_compile.runtime.quality import Quality, compare, parse_bound
+from krypton_compile.runtime.quality import Quality, compare
+from krypton_compile.runtime.screening import Sample
 from krypton_compile.runtime.tune_cli import lines
-from krypton_compile.runtime.tuner import Sample, tune
+from krypton_compile.runtime.tuner import tune
 from krypton_compile.runtime.tuning_plot import plot_png
 from models.fetch import fetch
 from models.preprocess import RECIPES, load

@@ -48,13 +48,15 @@ class ModelAnnotation:
 class TuningAnnotation:
     """What krypton-tune found: settings of approximate maps, and what they are worth.
 
-    ``settings`` are an Approximation's fields; images are listed by the SHA-256 of their files; ``kept`` of the
-    ``check_images`` keep the ``bounds``, with the Clopper-Pearson ``interval`` of that share at ``confidence``;
+    ``settings`` are an Approximation's fields; images are listed by the SHA-256 of their files; ``keep`` is the
+    share of them on which the ``bounds`` should hold; ``kept`` of the ``check_images`` keep them, with the
+    Clopper-Pearson ``interval`` of that share at ``confidence``;
     ``curve`` holds the candidates, each with settings, seconds, quality and whether it was run for real.
     """
 
     settings: dict[str, Any]
     bounds: tuple[str, ...]
+    keep: float
     confidence: float
     patch_size: tuple[int, int]
     stride: tuple[int, int]

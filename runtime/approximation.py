@@ -2,8 +2,9 @@
 
     tau        propagation threshold: what a window changes is cut to this share of each map
     eps        value threshold: changes up to this share of a tensor's largest entry count as none
+    sampling   some windows, spread evenly, as many as a bound on the quality takes; the others are interpolated
     drill-down windows at the coarse stride S1 first, then those of the final stride S2 in the share r of the map
-               where they had the largest effect; the others are interpolated
+               where they had the largest effect; the others are interpolated (instead of sampling)
 
 A drill-down scores P (S2/S1)^2 + r P windows of P (the paper's section 5.2), so a speed-up of s takes
 S1 = sqrt(s / (1 - r s)) S2, and none reaches 1 / r.
@@ -17,6 +18,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from krypton_compile.errors import OcclusionError
+from krypton_compile.runtime.bounds import Bound, parse_bound
+from krypton_compile.runtime.sampling import Sampling
 
 Pair = tuple[int, int]
 
@@ -50,24 +53,36 @@ class DrillDown:
 
 @dataclass(frozen=True)
 class Approximation:
-    """All settings; ``tau`` and ``eps`` are one number, or one for each layer group of the model."""
+    """All settings; ``tau`` and ``eps`` are one number, or one for each layer group of the model.
+
+    Raises:
+        OcclusionError: both a drill-down and sampling.
+    """
 
     tau: float | Sequence[float] = 1.0
     eps: float | Sequence[float] = 0.0
     drill_down: DrillDown | None = None
+    sampling: Sampling | None = None
+
+    def __post_init__(self) -> None:
+        if self.drill_down is not None and self.sampling is not None:
+            raise OcclusionError("approximation: expected a drill-down or sampling, found both")
 
     @property
     def exact(self) -> bool:
         """Whether nothing is left out."""
         taus, epses = (value if isinstance(value, Sequence) else (value,) for value in (self.tau, self.eps))
         whole = self.drill_down is None or self.drill_down.r == 1
-        return all(tau == 1 for tau in taus) and all(eps == 0 for eps in epses) and whole
+        every = self.sampling is None or self.sampling.exact
+        return all(tau == 1 for tau in taus) and all(eps == 0 for eps in epses) and whole and every
 
     def describe(self) -> str:
         """The settings in a line."""
         if self.exact:
             return "exact"
         parts = [f"tau {_numbers(self.tau)}", f"eps {_numbers(self.eps)}"]
+        if self.sampling is not None:
+            parts.append(self.sampling.describe())
         if self.drill_down is not None:
             drill = self.drill_down
             parts.append(f"drill-down r {drill.r:g}, S1 {drill.coarse_stride[0]} x {drill.coarse_stride[1]}")
@@ -77,7 +92,7 @@ class Approximation:
 
 
 EXACT = Approximation()
-UNTUNED = Approximation(tau=1.0, eps=1e-3, drill_down=DrillDown(r=0.25, coarse_stride=(8, 8)))
+UNTUNED = Approximation(sampling=Sampling(bounds=(Bound("ssim", 0.9),)))
 """What approximate mode does with a file that was never tuned: docs/performance.md shows what that costs and gains."""
 
 
@@ -88,19 +103,39 @@ def write_settings(approximation: Approximation) -> dict[str, object]:
         name: list(value) if isinstance(value, Sequence) else value
         for name, value in (("tau", approximation.tau), ("eps", approximation.eps))
     }
-    return {**thresholds, "drill_down": None if drill is None else asdict(drill)}
+    found: dict[str, object] = {**thresholds, "drill_down": None if drill is None else asdict(drill), "sampling": None}
+    if approximation.sampling is not None:
+        bounds = [str(bound) for bound in approximation.sampling.bounds]
+        found["sampling"] = {**asdict(approximation.sampling), "bounds": bounds}
+    return found
 
 
 def read_settings(fields: Mapping[str, Any]) -> Approximation:
     """The inverse of :func:`write_settings`."""
     tau, eps = (tuple(value) if isinstance(value, list) else float(value) for value in (fields["tau"], fields["eps"]))
-    drill = fields["drill_down"]
-    if drill is None:
-        return Approximation(tau, eps)
-    patch = drill["coarse_patch"]
-    stride = (int(drill["coarse_stride"][0]), int(drill["coarse_stride"][1]))
+    return Approximation(tau, eps, _read_drill_down(fields["drill_down"]), _read_sampling(fields["sampling"]))
+
+
+def _read_drill_down(fields: Mapping[str, Any] | None) -> DrillDown | None:
+    if fields is None:
+        return None
+    patch, stride = fields["coarse_patch"], fields["coarse_stride"]
     first = None if patch is None else (int(patch[0]), int(patch[1]))
-    return Approximation(tau, eps, DrillDown(float(drill["r"]), stride, first))
+    return DrillDown(float(fields["r"]), (int(stride[0]), int(stride[1])), first)
+
+
+def _read_sampling(fields: Mapping[str, Any] | None) -> Sampling | None:
+    if fields is None:
+        return None
+    bounds, floors = tuple(map(parse_bound, fields["bounds"])), tuple(map(float, fields["floors"]))
+    return Sampling(fields["share"], bounds, float(fields["scale"]), floors, int(fields["first"]))
+
+
+def settings_for(bound: Bound, tuned: Approximation | None, tuned_bounds: Sequence[str]) -> Approximation:
+    """The tuned settings if one of their bounds implies this one, else sampling until it seems kept."""
+    if tuned is not None and any(parse_bound(text).implies(bound) for text in tuned_bounds):
+        return tuned
+    return Approximation(sampling=Sampling(bounds=(bound,)))
 
 
 def choose_coarse_stride(stride: int, r: float, speed_up: float) -> int:

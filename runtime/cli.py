@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from krypton_compile.errors import KryptonError
 from krypton_compile.runtime import Explanation, OcclusionSession
-from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation
+from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation, settings_for
+from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.figure import figure_png
 from krypton_compile.runtime.files import write_all
 from krypton_compile.runtime.heatmap import accumulate
-from krypton_compile.runtime.occlusion import as_pair
 from krypton_compile.runtime.options import (
     Parser,
     add_preprocessing_options,
@@ -33,7 +33,8 @@ from krypton_compile.runtime.options import (
 )
 from krypton_compile.runtime.preprocess import Prepared, baseline_input, prepare
 from krypton_compile.runtime.progress import progress_bar
-from krypton_compile.runtime.quality import Bound, parse_bound
+from krypton_compile.runtime.sampling import Sampling
+from krypton_compile.runtime.sweep import as_pair
 from krypton_compile.schemas import PRECISIONS
 
 # Two exact computations of one score differ by up to 1e-5 (of the largest logit, or of probability 1)
@@ -117,40 +118,46 @@ def _progress_line(explanation: Explanation) -> str:
     done, total = int(explanation.scored.sum()), explanation.scored.size
     error = explanation.estimated_error
     close = "exact" if explanation.exact else "first map" if np.isnan(error) else f"error about {error:.2g}"
+    if explanation.estimated_quality and not explanation.exact:
+        close += f", {_estimates(explanation)}"
     return f"map              {done} of {total} windows, {explanation.seconds:.2f} s, {close}"
 
 
+def _estimates(explanation: Explanation) -> str:
+    return ", ".join(f"{name} about {value:.2f}" for name, value in explanation.estimated_quality.items())
+
+
 def _approximation(options: argparse.Namespace, session: OcclusionSession) -> Approximation:
-    """By hand, as tuned, or the defaults; says which where the user did not."""
-    given = {name: getattr(options, name) for name in ("tau", "eps", "drilldown")}
+    """By hand, for a quality, as tuned, or the defaults; says which where the user did not."""
+    given = {name: getattr(options, name) for name in ("tau", "eps", "drilldown", "sample")}
     by_hand = {name: value for name, value in given.items() if value is not None}
     if options.mode in ("exact", "progressive") and (by_hand or options.quality):
-        raise ValueError(f"--mode {options.mode} leaves nothing out; drop --tau, --eps, --drilldown and --quality")
+        given_up = "--tau, --eps, --drilldown, --sample and --quality"
+        raise ValueError(f"--mode {options.mode} leaves nothing out; drop {given_up}")
     if options.mode != "approximate" and not by_hand and not options.quality:
         return EXACT
     if by_hand:
         if options.quality:
-            raise ValueError("--quality takes the tuned settings; drop --tau, --eps and --drilldown")
-        one = {name: value[0] if len(value) == 1 else value for name, value in by_hand.items() if name != "drilldown"}
-        return Approximation(**one, drill_down=by_hand.get("drilldown"))
+            raise ValueError("--quality chooses the settings; drop --tau, --eps, --drilldown and --sample")
+        thresholds = {name: by_hand[name] for name in ("tau", "eps") if name in by_hand}
+        one = {name: value[0] if len(value) == 1 else value for name, value in thresholds.items()}
+        sampling = None if options.sample is None else Sampling(share=options.sample)
+        return Approximation(**one, drill_down=options.drilldown, sampling=sampling)
     tuning = session.tuning
+    bounds = () if tuning is None else tuning.bounds
     if options.quality:
-        _check_tuned(session, parse_bound(options.quality))
-    if tuning is None or session.tuned is None:
-        print(f"approximate      never tuned; uses {UNTUNED.describe()}. krypton-tune finds what suits your images")
-        return UNTUNED
+        chosen = settings_for(parse_bound(options.quality), session.tuned, bounds)
+    else:
+        chosen = UNTUNED if session.tuned is None else session.tuned
+    if tuning is None or chosen != session.tuned:
+        tuned = f"tuned for {', '.join(bounds)}" if bounds else "never tuned"
+        print(f"approximate      {tuned}; uses {chosen.describe()}. krypton-tune finds what suits your images")
+        return chosen
     sizes = as_pair(options.patch_size, "--patch-size"), as_pair(options.stride, "--stride")
     if sizes != (tuple(tuning.patch_size), tuple(tuning.stride)):
         tuned_for = f"patch {_extent(tuning.patch_size)}, stride {_extent(tuning.stride)}"
         print(f"approximate      note: tuned for {tuned_for}; its bound says nothing about other ones")
-    return session.tuned
-
-
-def _check_tuned(session: OcclusionSession, bound: Bound) -> None:
-    tuned = [] if session.tuning is None else [parse_bound(text) for text in session.tuning.bounds]
-    if not any(one.implies(bound) for one in tuned):
-        found = ", ".join(map(str, tuned)) or "nothing"
-        raise ValueError(f"--quality {bound}: the file is tuned for {found}; run krypton-tune with --quality '{bound}'")
+    return chosen
 
 
 def summary(explanation: Explanation, heatmap: npt.NDArray[np.float32], in_logits: bool = False) -> str:
@@ -190,6 +197,8 @@ def _approximate_lines(explanation: Explanation) -> list[str]:
         f"APPROXIMATE      {explanation.approximation.describe()}",
         f"scored           {scored} windows, {100 * (1 - scored / total):.0f} % avoided; the others are interpolated",
     ]
+    if explanation.estimated_quality:
+        lines.append(f"estimated        {_estimates(explanation)} to the exact map, by what the last windows changed")
     check = explanation.check
     if check is not None:
         saved = f"{100 * check.tau_saves:.0f} % of a window's by tau, {100 * check.eps_saves:.0f} % of the rest by eps"
@@ -251,7 +260,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     speed.add_argument("--eps", type=numbers, metavar="X", help="value threshold, from 0 (exact) to 1")
     speed.add_argument("--drilldown", type=drill_down, metavar="R,S1", help="stride S1, then R of the map finely")
-    speed.add_argument("--quality", metavar="BOUND", help="the settings that krypton-tune found for ssim>=0.9, say")
+    speed.add_argument("--sample", type=float, metavar="X", help="score this share of the windows, spread evenly")
+    speed.add_argument("--quality", metavar="BOUND", help="ssim>=0.9, say: as tuned, or as many windows as it takes")
     add_preprocessing_options(parser)
     return parser
 

@@ -39,19 +39,6 @@ def largest(effect: npt.NDArray[np.floating], r: float) -> Mask:
     return chosen.reshape(effect.shape)
 
 
-def refinements(shape: tuple[int, int], most: int) -> list[int]:
-    """Steps that divide one another, down to 1: 2^k, ..., 2, 1 or 3 2^k, ..., 3, 1.
-
-    The first is the smallest of either kind whose coarse windows are at most ``most``.
-    """
-    starts = sorted(factor << power for factor in (1, 3) for power in range(max(shape).bit_length() + 1))
-    few = (step for step in starts if len(coarse(shape[0], step)) * len(coarse(shape[1], step)) <= most)
-    steps = [next(few, starts[-1])]
-    while steps[-1] % 2 == 0:
-        steps.append(steps[-1] // 2)
-    return steps if steps[-1] == 1 else [*steps, 1]
-
-
 def _weights(known: Indices, count: int) -> npt.NDArray[np.float64]:
     """[count, len(known)]: each row's shares of the two known neighbours."""
     unit = np.eye(len(known))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,8 @@ class Explanation:
         approximation: what was left out.
         scored: bool [rows, columns], the windows that were scored; the others are interpolated.
         check: of an approximate map, else None.
+        estimated_quality: of a sampled or progressive map, what its measures are taken to be against the exact one, by
+            how much the last windows still changed (sampling.py); empty where that is not known.
         estimated_error: of a progressive map: root of the mean square by which the windows scored last differ from what
             they were interpolated to be; 0 at the end, NaN where there was nothing to compare with.
     """
@@ -71,6 +74,7 @@ class Explanation:
     approximation: Approximation
     scored: npt.NDArray[np.bool_]
     check: Check | None = None
+    estimated_quality: Mapping[str, float] = field(default_factory=dict)
     estimated_error: float = 0.0
 
     @property

@@ -13,7 +13,6 @@ Pixels that no window covers are left out, or zero where a picture is needed.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,13 +21,13 @@ import numpy as np
 import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
+from krypton_compile.runtime.bounds import LOWER_IS_BETTER, MEASURES
 from krypton_compile.runtime.figure import overlay
 
 Map = npt.NDArray[np.float32]
 
 _WINDOW = 7
 _TOP = 0.1
-_LOWER_IS_BETTER = ("error",)
 
 
 @dataclass(frozen=True)
@@ -40,57 +39,6 @@ class Quality:
     rank: float
     top10: float
     error: float
-
-
-@dataclass(frozen=True)
-class Bound:
-    """``measure`` at least ``value``, or at most where lower is better."""
-
-    measure: str
-    value: float
-
-    def holds(self, quality: Quality) -> bool:
-        """Whether the map keeps it."""
-        return self.slack(quality) >= 0
-
-    def slack(self, quality: Quality) -> float:
-        """By how much it is kept; negative where it is not."""
-        found: float = getattr(quality, self.measure)
-        return self.value - found if self.measure in _LOWER_IS_BETTER else found - self.value
-
-    def implies(self, other: Bound) -> bool:
-        """Whether every map that keeps this one keeps the other."""
-        stricter = self.value <= other.value if self.measure in _LOWER_IS_BETTER else self.value >= other.value
-        return self.measure == other.measure and stricter
-
-    def __str__(self) -> str:
-        return f"{self.measure}{'<=' if self.measure in _LOWER_IS_BETTER else '>='}{self.value:g}"
-
-
-MEASURES = tuple(Quality.__dataclass_fields__)
-
-
-def parse_bound(text: str) -> Bound:
-    """A bound from "ssim>=0.9", "error<=0.1" and the like.
-
-    Raises:
-        ValueError: another measure or sign, or a value that every map or none but the exact one would keep.
-    """
-    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*([0-9.eE+-]+)\s*", text)
-    if match is None or match[1] not in MEASURES:
-        raise ValueError(
-            f"quality {text!r}: expected MEASURE>=VALUE with one of {', '.join(MEASURES)}, or error<=VALUE"
-        )
-    sign = "<=" if match[1] in _LOWER_IS_BETTER else ">="
-    if match[2] != sign:
-        raise ValueError(f"quality {text!r}: {match[1]} is bounded with {sign}")
-    try:
-        value = float(match[3])
-    except ValueError:
-        raise ValueError(f"quality {text!r}: {match[3]!r} is no number") from None
-    if not 0 < value < 1:
-        raise ValueError(f"quality {text!r}: expected a value between 0 and 1")
-    return Bound(match[1], value)
 
 
 def compare(exact: Map, other: Map, measures: Collection[str] = MEASURES) -> Quality:
@@ -131,7 +79,7 @@ def compare(exact: Map, other: Map, measures: Collection[str] = MEASURES) -> Qua
 def worst(qualities: Sequence[Quality]) -> Quality:
     """Measure by measure, the worst of several maps."""
     columns = {name: [asdict(quality)[name] for quality in qualities] for name in MEASURES}
-    return Quality(**{name: (max if name in _LOWER_IS_BETTER else min)(values) for name, values in columns.items()})
+    return Quality(**{name: (max if name in LOWER_IS_BETTER else min)(values) for name, values in columns.items()})
 
 
 def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

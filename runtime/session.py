@@ -23,11 +23,13 @@ from krypton_compile.errors import LibraryError, OcclusionError
 from krypton_compile.geometry import Boxes
 from krypton_compile.library import get_library_path, multiplies_bfloat16
 from krypton_compile.runtime import checks, self_check
-from krypton_compile.runtime.approximation import EXACT, Approximation, read_settings
+from krypton_compile.runtime.approximation import EXACT, Approximation, read_settings, settings_for
+from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.chunks import run_chunks
 from krypton_compile.runtime.explanation import Explanation
-from krypton_compile.runtime.occlusion import plan, sweep_once, sweep_progressively
+from krypton_compile.runtime.occlusion import sweep_once, sweep_progressively
 from krypton_compile.runtime.split import split, with_precision
+from krypton_compile.runtime.sweep import plan
 from krypton_compile.schemas import PRECISIONS
 
 Array = npt.NDArray[np.float32]
@@ -203,6 +205,23 @@ class OcclusionSession:
         magnitudes = {name: float(captured[name].numpy()[0]) for name in self._limits}
         return PreparedImage(pixels, blank, scores, logits, feeds, magnitudes)
 
+    def settings_for(self, quality: str) -> Approximation:
+        """Settings that should keep a bound such as "ssim>=0.9".
+
+        Those that krypton-tune stored, if their bound implies it; else windows are scored until the map seems to keep
+        it, by what was measured on other models.
+
+        Raises:
+            ValueError: no bound.
+        """
+        bounds = () if self.tuning is None else self.tuning.bounds
+        return settings_for(parse_bound(quality), self.tuned, bounds)
+
+    def changes(self, prepared: PreparedImage, boxes: Boxes) -> npt.NDArray[np.bool_]:
+        """[P]: whether image and baseline differ in any pixel of a box; where not, the scores are the base's."""
+        different = (prepared.image != prepared.baseline).any(axis=1 if self.layout == "NCHW" else 3)[0]
+        return checks.changed_boxes(different, boxes)
+
     def score(
         self,
         prepared: PreparedImage,
@@ -239,11 +258,7 @@ class OcclusionSession:
         own = checks.check_rows(patches, "patches", np.float32, (rows, self.annotation.channels))
         chosen = checks.check_rows(mask, "mask", np.bool_, (rows,))
         kept = checks.check_classes(classes, self.classes)
-        if own is None:
-            different = (prepared.image != prepared.baseline).any(axis=1 if self.layout == "NCHW" else 3)[0]
-            changed = checks.changed_boxes(different, checked)
-        else:
-            changed = ~geometry.is_empty(checked)
+        changed = self.changes(prepared, checked) if own is None else ~geometry.is_empty(checked)
         base_logits = prepared.base_logits
         scores = np.repeat(prepared.base_scores[None, kept], len(checked), axis=0)
         logits = None if base_logits is None else np.repeat(base_logits[None, kept], len(checked), axis=0)
@@ -293,7 +308,7 @@ class OcclusionSession:
             baseline: a number, or an array like the image: the pixels that show inside a window.
             target: the class to explain; the predicted one when None.
             classes: those whose scores to keep, which saves memory on large grids; all when None.
-            approximation: what to leave out; nothing by default, ``self.tuned`` where krypton-tune has been at work.
+            approximation: what to leave out; nothing by default, :meth:`settings_for` a bound on the quality.
             check: score a few windows of an approximate map again, exactly, and say how far off it is.
             progress: called with (done, total) windows.
 

@@ -20,6 +20,7 @@ from krypton_compile.annotations import TUNING_KEY, TuningAnnotation, write_tuni
 from krypton_compile.errors import KryptonError
 from krypton_compile.loading import load_proto, save_proto
 from krypton_compile.runtime.approximation import write_settings
+from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.files import write_all
 from krypton_compile.runtime.options import (
     Parser,
@@ -28,9 +29,10 @@ from krypton_compile.runtime.options import (
     read_preprocessing,
 )
 from krypton_compile.runtime.preprocess import baseline_input, prepare
-from krypton_compile.runtime.quality import Quality, parse_bound
+from krypton_compile.runtime.quality import Quality
+from krypton_compile.runtime.screening import Candidate, Sample
 from krypton_compile.runtime.session import OcclusionSession
-from krypton_compile.runtime.tuner import Candidate, Sample, Tuning, UnreachableError, tune
+from krypton_compile.runtime.tuner import Tuning, UnreachableError, tune
 from krypton_compile.runtime.tuning_plot import plot_png
 
 UNREACHABLE = 3
@@ -64,6 +66,7 @@ def _tune(options: argparse.Namespace) -> None:
         bounds,
         patch_size=options.patch_size,
         stride=options.stride,
+        keep=options.keep,
         confidence=options.confidence,
         target_speed_up=options.target_speedup,
         say=lambda text: print(f"tuning           {text}", flush=True),
@@ -80,14 +83,14 @@ def lines(tuning: Tuning) -> list[str]:
     """What was found, one fact a line, and the table of candidates."""
     checked, kept = len(tuning.check_images), tuning.kept
     low, high = tuning.interval
-    bounds = " and ".join(map(str, tuning.bounds))
+    bounds, tuned = " and ".join(map(str, tuning.goal.bounds)), len(tuning.tuning_images)
     interval = (
         f"between {100 * low:.0f} and {100 * high:.0f} % of such images at {100 * tuning.confidence:g} % confidence"
     )
     found = [
         f"chosen           {tuning.chosen.describe()}",
         f"speed            {tuning.seconds:.2f} s a map, exact {tuning.exact_seconds:.2f} s: {tuning.speed_up:.1f} x",
-        f"tuning images    {len(tuning.tuning_images)}, all keep {bounds}",
+        f"tuning images    {tuned - tuning.broken} of {tuned} keep {bounds}",
         f"                 the worst: {_quality(tuning.tuning_quality)}",
     ]
     if tuning.check_quality is None:
@@ -146,7 +149,8 @@ def _annotated(model: Path, tuning: Tuning) -> onnx.ModelProto:
     proto = load_proto(model)
     annotation = TuningAnnotation(
         settings=write_settings(tuning.chosen),
-        bounds=tuple(map(str, tuning.bounds)),
+        bounds=tuple(map(str, tuning.goal.bounds)),
+        keep=tuning.goal.keep,
         confidence=tuning.confidence,
         patch_size=tuning.patch_size,
         stride=tuning.stride,
@@ -188,6 +192,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="BOUND",
         required=True,
         help="ssim>=0.9, color_ssim>=X, rank>=X, top10>=X or error<=X; may be given several times",
+    )
+    parser.add_argument(
+        "--keep", type=float, default=1.0, metavar="X", help="share of the images that should keep it (1)"
     )
     parser.add_argument("--confidence", type=float, default=0.95, metavar="X", help="of the interval (0.95)")
     parser.add_argument(

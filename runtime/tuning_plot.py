@@ -8,12 +8,13 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from krypton_compile.runtime.tuner import Candidate, Tuning
+from krypton_compile.runtime.screening import Candidate
+from krypton_compile.runtime.tuner import Tuning
 
 
 def plot_png(tuning: Tuning) -> bytes:
     """A PNG file; the quality is the first bound's measure, the worst over the images of each candidate."""
-    bound = tuning.bounds[0]
+    bound = tuning.goal.bounds[0]
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()

@@ -11,8 +11,11 @@ from krypton_compile import get_library_path
 from krypton_compile.errors import OcclusionError
 from krypton_compile.geometry import occlusion_grid
 from krypton_compile.reference import REFERENCE_OPS
-from krypton_compile.runtime import OcclusionSession
+from krypton_compile.runtime import OcclusionSession, lattice
 from krypton_compile.runtime.approximation import Approximation, DrillDown
+from krypton_compile.runtime.bounds import Bound
+from krypton_compile.runtime.quality import compare
+from krypton_compile.runtime.sampling import Sampling
 from tests.runtime.small import SHAPE, TOLERANCE
 
 PATCH, STRIDE = (6, 5), (2, 3)
@@ -59,7 +62,10 @@ def test_a_threshold_for_each_layer_group(session, image, exact) -> None:
         session.run(image, exact.boxes, tau=[1, 1])
 
 
-@pytest.mark.parametrize("approximation", [Approximation(), Approximation(drill_down=DrillDown(r=1))])
+@pytest.mark.parametrize(
+    "approximation",
+    [Approximation(), Approximation(drill_down=DrillDown(r=1)), Approximation(sampling=Sampling(share=1))],
+)
 def test_nothing_left_out_is_exact(session, image, exact, approximation) -> None:
     found = explain(session, image, approximation)
     np.testing.assert_array_equal(found.scores, exact.scores)
@@ -106,8 +112,75 @@ def test_a_larger_first_patch_only_points_the_way(session, image, exact) -> None
     np.testing.assert_array_equal(found.scores[found.scored], exact.scores[found.scored])
 
 
-def test_a_map_without_variation(session, image) -> None:
-    found = session.explain(image, PATCH, STRIDE, baseline=image, approximation=Approximation(0.5, 0.1, DrillDown()))
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.7])
+def test_a_share_of_the_windows(session, image, exact, share) -> None:
+    calls = []
+    sampled = Approximation(sampling=Sampling(share=share))
+    found = explain(session, image, sampled, progress=lambda *call: calls.append(call))
+    np.testing.assert_array_equal(found.scored, lattice.first(found.scored.shape, int(np.ceil(share * 40 - 1e-9))))
+    np.testing.assert_array_equal(found.scores[found.scored], exact.scores[found.scored])
+    np.testing.assert_array_equal(found.logits[found.scored], exact.logits[found.scored])
+    assert (found.scores[~found.scored] != exact.base_scores).any()
+    assert found.check.windows == 8
+    assert not found.exact
+    assert found.estimated_quality == {}
+    assert calls[-1] == (found.scored.sum(), found.scored.sum())
+
+
+def test_windows_are_scored_until_the_map_seems_good(session, image) -> None:
+    """At stride 1, where there are enough windows to leave some out; and a better map takes more of them."""
+    exact = session.explain(image, PATCH, 1)
+    shares = []
+    for bound in (0.6, 0.8, 0.95):
+        sampling = Sampling(bounds=(Bound("ssim", bound),))
+        found = session.explain(image, PATCH, 1, approximation=Approximation(sampling=sampling))
+        np.testing.assert_array_equal(found.scores[found.scored], exact.scores[found.scored])
+        assert found.estimated_quality["ssim"] >= bound
+        assert compare(exact.heatmap(), found.heatmap()).ssim >= bound
+        shares.append(found.scored.mean())
+    assert shares == sorted(shares)
+    assert shares[0] < 0.5
+
+
+def test_a_sampled_map_under_thresholds(session, image, exact) -> None:
+    both = Approximation(0.6, 0.02, sampling=Sampling(share=0.5))
+    found, alone = explain(session, image, both), explain(session, image, Approximation(0.6, 0.02))
+    np.testing.assert_array_equal(found.scores[found.scored], alone.scores[found.scored])
+    assert (found.scores[found.scored] != exact.scores[found.scored]).any()
+
+
+def test_windows_that_change_nothing_are_known(session, image) -> None:
+    """Beside the black half of an image, a black window's scores are the base's and not interpolated."""
+    half = image.copy()
+    half[..., 12:] = 0
+    for approximation in (
+        Approximation(sampling=Sampling(share=0.1)),
+        Approximation(drill_down=DrillDown(0.1, (4, 6))),
+    ):
+        found = explain(session, half, approximation)
+        nothing = (found.boxes[:, 1] >= 12).reshape(found.scored.shape)
+        assert nothing.any()
+        np.testing.assert_array_equal(
+            found.scores[nothing], np.broadcast_to(found.base_scores, found.scores.shape)[nothing]
+        )
+        assert found.scored[nothing].all()
+        assert found.changed == pytest.approx(1 - nothing.mean())
+
+
+def test_sampling_looks_at_all_classes_that_are_asked_for(session, image) -> None:
+    sampling = Approximation(sampling=Sampling(bounds=(Bound("ssim", 0.8),)))
+    alone = [session.explain(image, PATCH, 1, target=target, approximation=sampling) for target in (0, 3)]
+    both = session.explain(image, PATCH, 1, target=0, classes=[0, 3], approximation=sampling)
+    assert both.scored.sum() >= max(found.scored.sum() for found in alone)
+    assert both.scores.shape[2] == 2
+
+
+@pytest.mark.parametrize(
+    "approximation",
+    [Approximation(0.5, 0.1, DrillDown()), Approximation(0.5, 0.1, sampling=Sampling(bounds=(Bound("ssim", 0.9),)))],
+)
+def test_a_map_without_variation(session, image, approximation) -> None:
+    found = session.explain(image, PATCH, STRIDE, baseline=image, approximation=approximation)
     assert (found.heatmap() == 0).all()
     assert found.check.largest == 0
     maps = list(session.explain_progressively(image, PATCH, STRIDE, baseline=image))
@@ -136,15 +209,25 @@ def test_progressive_maps_end_exact_and_score_no_window_twice(session, image, ex
     assert len(maps) > 3
     shares = [found.scored.mean() for found in maps]
     assert shares == sorted(shares)
-    assert maps[0].scored.sum() == 4
+    assert maps[0].scored.sum() == lattice.first(exact.scored.shape, 1).sum() < exact.scored.size / 20
     assert np.isnan(maps[0].estimated_error)
     assert maps[1].estimated_error > 0
+    assert all(found.estimated_quality["ssim"] <= 1 for found in maps if found.estimated_quality)
+    assert sum(bool(found.estimated_quality) for found in maps) > 3
     np.testing.assert_array_equal(maps[-1].scores, exact.scores)
     np.testing.assert_array_equal(maps[-1].logits, exact.logits)
     assert maps[-1].exact
     assert maps[-1].estimated_error == 0
     assert all(np.isfinite(found.heatmap()).all() for found in maps)
     assert not any(found.exact for found in maps[:-1])
+
+
+def test_settings_for_a_quality(session) -> None:
+    assert session.settings_for("ssim>=0.8") == Approximation(sampling=Sampling(bounds=(Bound("ssim", 0.8),)))
+    with pytest.raises(ValueError, match="expected MEASURE>=VALUE"):
+        session.settings_for("good")
+    with pytest.raises(OcclusionError, match="found both"):
+        Approximation(drill_down=DrillDown(), sampling=Sampling(share=0.5))
 
 
 def test_a_progressive_map_can_be_left(session, image) -> None:

@@ -39,15 +39,6 @@ def test_the_largest_are_exactly_as_many() -> None:
     assert drilldown.largest(np.zeros((2, 5)), 0.5).sum() == 5
 
 
-def test_refinements_begin_with_few_windows_and_end_with_all() -> None:
-    assert drilldown.refinements((57, 57), 81) == [8, 4, 2, 1]
-    assert drilldown.refinements((57, 57), 54) == [12, 6, 3, 1]
-    assert drilldown.refinements((3, 3), 100) == [1]
-    assert drilldown.refinements((1, 1), 1) == [1]
-    assert drilldown.refinements((2, 40), 4) == [48, 24, 12, 6, 3, 1]
-    assert drilldown.refinements((40, 40), 4)[0] == 48
-
-
 @pytest.mark.parametrize(("r", "speed_up", "expected"), [(0.25, 3, 16), (0, 16, 16), (0.25, 1, 8), (0.5, 1.9, 28)])
 def test_the_coarse_stride_for_a_speed_up(r: float, speed_up: float, expected: int) -> None:
     assert choose_coarse_stride(4, r, speed_up) == expected

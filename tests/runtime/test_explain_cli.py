@@ -16,8 +16,10 @@ from krypton_compile.errors import KryptonError
 from krypton_compile.geometry import occlusion_grid
 from krypton_compile.runtime import cli
 from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation, DrillDown
+from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.explanation import Check
 from krypton_compile.runtime.heatmap import accumulate
+from krypton_compile.runtime.sampling import Sampling
 
 SIZE = (24, 32)
 
@@ -42,6 +44,7 @@ class FakeSession:
             found = self.explain(image, approximation=EXACT, progress=None, **options)
             found.scored[: int((1 - share) * len(found.scored))] = False
             found.exact, found.estimated_error = share == 1, 0.0 if share == 1 else 0.05
+            found.estimated_quality = {"ssim": 0.876}
             yield found
 
     def explain(self, image, *, patch_size, stride, baseline, target, progress, approximation=EXACT):
@@ -76,6 +79,7 @@ class FakeSession:
             approximation=approximation,
             exact=approximation.exact,
             scored=np.ones(one.shape, bool),
+            estimated_quality={} if approximation.exact else {"ssim": 0.912},
             check=None if approximation.exact else Check(8, 0.25, 0.125, 0.5, 0.75),
             heatmap=lambda: accumulate((base[0, target] - scores[..., target]).ravel(), boxes, SIZE),
         )
@@ -174,8 +178,19 @@ def test_approximate_mode_as_tuned(session, capsys):
     assert run("--mode", "approximate", "--patch-size", "8") == 0
     assert "tuned for patch 16 x 16, stride 4 x 4" in capsys.readouterr().out
     for stricter in ("ssim>=0.95", "error<=0.1", "rank>=0.5"):
-        assert run("--quality", stricter) == 2
-        assert "tuned for ssim>=0.9, error<=0.2; run krypton-tune" in capsys.readouterr().err
+        assert run("--quality", stricter) == 0
+        sampling = Sampling(bounds=(parse_bound(stricter),))
+        assert session.calls[-1].approximation == Approximation(sampling=sampling)
+        out = capsys.readouterr().out
+        assert f"tuned for ssim>=0.9, error<=0.2; uses tau 1, eps 0, windows until {stricter} (estimated)" in out
+        assert "estimated        ssim about 0.91 to the exact map" in out
+
+
+def test_a_share_of_the_windows_by_hand(session, capsys):
+    assert run("--sample", "0.2", "--eps", "0.001") == 0
+    expected = Approximation(eps=0.001, sampling=Sampling(share=0.2))
+    assert session.calls[0].approximation == expected
+    assert expected.describe() in capsys.readouterr().out
 
 
 def test_exact_is_the_default(session, capsys):
@@ -187,7 +202,7 @@ def test_exact_is_the_default(session, capsys):
 def test_progressive_maps_are_written_one_after_the_other(folder, capsys):
     assert run("--mode", "progressive", "--patch-size", "8") == 0
     out = capsys.readouterr().out
-    assert "error about 0.05" in out
+    assert "error about 0.05, ssim about 0.88" in out
     assert "35 of 35 windows, 0.50 s, exact" in out
     assert np.load("scan_heatmap.npy")[12, 16] == pytest.approx(0.4)
 
@@ -219,8 +234,9 @@ def test_an_interrupted_progressive_run_keeps_its_last_map(session, monkeypatch,
         (["--mean", "a,b"], "one number, or several with commas"),
         (["--mode", "exact", "--tau", "0.5"], "--mode exact leaves nothing out"),
         (["--mode", "progressive", "--eps", "0.1"], "--mode progressive leaves nothing out"),
-        (["--quality", "ssim>=0.9", "--eps", "0.1"], "--quality takes the tuned settings"),
-        (["--quality", "ssim>=0.9"], "the file is tuned for nothing; run krypton-tune"),
+        (["--quality", "ssim>=0.9", "--eps", "0.1"], "--quality chooses the settings"),
+        (["--sample", "0"], "expected a share above 0"),
+        (["--sample", "0.1", "--drilldown", "0.25,16"], "a drill-down or sampling, found both"),
         (["--quality", "good"], "expected MEASURE>=VALUE"),
         (["--drilldown", "0.25"], "expected R,STRIDE"),
         (["--drilldown", "2,16"], "expected R,STRIDE"),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from krypton_compile.runtime.quality import Bound, Quality, compare, parse_bound, worst
+from krypton_compile.runtime.bounds import Bound, parse_bound
+from krypton_compile.runtime.quality import Quality, compare, worst
 
 RNG = np.random.default_rng(0)
 MAP = RNG.random((20, 30), np.float32)

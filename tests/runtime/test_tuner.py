@@ -11,10 +11,13 @@ import pytest
 from PIL import Image
 
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime import OcclusionSession, cli, tune_cli, tuner
+from krypton_compile.runtime import OcclusionSession, cli, screening, tune_cli
 from krypton_compile.runtime.approximation import Approximation, DrillDown, read_settings, write_settings
-from krypton_compile.runtime.quality import Bound, compare
-from krypton_compile.runtime.tuner import Sample, UnreachableError, clopper_pearson, tune
+from krypton_compile.runtime.bounds import Bound
+from krypton_compile.runtime.quality import Quality, compare
+from krypton_compile.runtime.sampling import Sampling
+from krypton_compile.runtime.screening import Goal, Sample
+from krypton_compile.runtime.tuner import UnreachableError, clopper_pearson, tune
 from tests.runtime.small import SHAPE
 
 PATCH, STRIDE = (6, 5), (1, 1)
@@ -22,10 +25,10 @@ PATCH, STRIDE = (6, 5), (1, 1)
 
 @pytest.fixture
 def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuner, "TAUS", (1.0, 0.7, 0.4))
-    monkeypatch.setattr(tuner, "EPSES", (0.0, 0.01, 0.1))
-    monkeypatch.setattr(tuner, "SHARES", (0.5, 0.1))
-    monkeypatch.setattr(tuner, "STEPS", (2, 4))
+    monkeypatch.setattr(screening, "TAUS", (1.0, 0.7, 0.4))
+    monkeypatch.setattr(screening, "EPSES", (0.0, 0.01, 0.1))
+    monkeypatch.setattr(screening, "DRILL_SHARES", (0.5, 0.1))
+    monkeypatch.setattr(screening, "DRILL_STEPS", (2, 4))
 
 
 def smooth_images(count: int) -> list[np.ndarray]:
@@ -69,6 +72,39 @@ def test_the_bound_is_kept_and_the_parts_are_disjoint(session: OcclusionSession)
 
 
 @pytest.mark.usefixtures("few_candidates")
+def test_a_share_of_the_images_may_be_kept(session: OcclusionSession) -> None:
+    given, bounds = samples(8), [Bound("ssim", 0.9)]
+    strict = tune(session, given, bounds, patch_size=PATCH, stride=STRIDE)
+    loose = tune(session, given, bounds, patch_size=PATCH, stride=STRIDE, keep=0.5)
+    assert (strict.broken, strict.goal.keep) == (0, 1.0)
+    assert loose.broken <= 2
+    assert loose.tuning_quality.ssim <= strict.tuning_quality.ssim + 1e-6
+
+
+def test_a_goal_counts_the_images_that_may_break_it() -> None:
+    goal = Goal((Bound("ssim", 0.9), Bound("error", 0.2)), 0.75)
+    qualities = [Quality(ssim, 1, 1, 1, error) for ssim, error in ((0.95, 0.1), (0.91, 0.3), (0.92, 0.1), (0.99, 0.19))]
+    assert [goal.breakable(images) for images in (1, 3, 4, 8)] == [0, 0, 1, 2]
+    assert [goal.holds(one) for one in qualities] == [True, False, True, True]
+    assert goal.slack(qualities) == pytest.approx(0.01)
+    assert Goal(goal.bounds).slack(qualities) == pytest.approx(-0.1)
+
+
+def test_what_is_hopeless_is_not_played(session: OcclusionSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once thresholds break the bound, stronger ones are left out; tau alone is kept, to fit the parabola."""
+    monkeypatch.setattr(screening, "TAUS", (1.0, 0.5, 0.1))
+    monkeypatch.setattr(screening, "EPSES", (0.0, 0.3, 0.9))
+    explain = screening.Explainer(session, PATCH, STRIDE)
+    given = samples(1)
+    exact = {given[0].name: explain(given[0], Approximation())}
+    screened = screening.Screening(explain, exact, Goal((Bound("ssim", 0.999),)))
+    screened.screen(given)
+    played = {(one.tau, one.eps) for one in screened.plays}
+    assert {(1.0, 0.0), (0.5, 0.0), (0.1, 0.0), (1.0, 0.3)} <= played
+    assert not {(1.0, 0.9), (0.1, 0.9)} & played
+
+
+@pytest.mark.usefixtures("few_candidates")
 def test_a_single_image_is_not_checked(session: OcclusionSession) -> None:
     found = tune(session, samples(1), [Bound("ssim", 0.5)], patch_size=PATCH, stride=STRIDE)
     assert found.check_images == ()
@@ -89,6 +125,8 @@ def test_bad_arguments_are_refused(session: OcclusionSession) -> None:
                                       (samples(1), [Bound("ssim", 0.9)], 1.0)):  # fmt: skip
         with pytest.raises(OcclusionError, match="tuning"):
             tune(session, given, bounds, confidence=confidence)
+    with pytest.raises(OcclusionError, match="share of images"):
+        tune(session, samples(1), [Bound("ssim", 0.9)], keep=0)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +139,13 @@ def test_clopper_pearson_is_that_of_the_tables(kept: int, count: int, low: float
 
 @pytest.mark.parametrize(
     "setting",
-    [Approximation(), Approximation(0.5, (0.1, 0.2)), Approximation(1.0, 0.0, DrillDown(0.1, (8, 16), (32, 32)))],
+    [
+        Approximation(),
+        Approximation(0.5, (0.1, 0.2)),
+        Approximation(1.0, 0.0, DrillDown(0.1, (8, 16), (32, 32))),
+        Approximation(0.9, 0.1, sampling=Sampling(share=0.3)),
+        Approximation(sampling=Sampling(None, (Bound("ssim", 0.9), Bound("error", 0.2)), 1.25, (0.01, 0.0), 6)),
+    ],
 )
 def test_settings_survive_json(setting: Approximation) -> None:
     assert read_settings(json.loads(json.dumps(write_settings(setting)))) == setting

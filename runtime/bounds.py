@@ -1,0 +1,77 @@
+"""Bounds on the quality of an approximate map: "ssim>=0.9", "error<=0.1". What is measured: quality.py."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from krypton_compile.runtime.quality import Quality
+
+MEASURES = ("ssim", "color_ssim", "rank", "top10", "error")
+LOWER_IS_BETTER = ("error",)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """``measure`` at least ``value``, or at most where lower is better."""
+
+    measure: str
+    value: float
+
+    def holds(self, quality: Quality) -> bool:
+        """Whether the map keeps it."""
+        return self.slack(quality) >= 0
+
+    def slack(self, quality: Quality) -> float:
+        """By how much it is kept; negative where it is not."""
+        return self.allowed - self.loss(quality)
+
+    def loss(self, quality: Quality) -> float:
+        """How far a map is from the exact one in this measure; 0 where they are equal."""
+        return _loss(self.measure, getattr(quality, self.measure))
+
+    def measured(self, loss: float) -> float:
+        """The measure's value at a loss."""
+        return _loss(self.measure, loss)
+
+    @property
+    def allowed(self) -> float:
+        """The largest loss that keeps it."""
+        return _loss(self.measure, self.value)
+
+    def implies(self, other: Bound) -> bool:
+        """Whether every map that keeps this one keeps the other."""
+        stricter = self.value <= other.value if self.measure in LOWER_IS_BETTER else self.value >= other.value
+        return self.measure == other.measure and stricter
+
+    def __str__(self) -> str:
+        return f"{self.measure}{'<=' if self.measure in LOWER_IS_BETTER else '>='}{self.value:g}"
+
+
+def parse_bound(text: str) -> Bound:
+    """A bound from "ssim>=0.9", "error<=0.1" and the like.
+
+    Raises:
+        ValueError: another measure or sign, or a value that every map or none but the exact one would keep.
+    """
+    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*([0-9.eE+-]+)\s*", text)
+    if match is None or match[1] not in MEASURES:
+        raise ValueError(
+            f"quality {text!r}: expected MEASURE>=VALUE with one of {', '.join(MEASURES)}, or error<=VALUE"
+        )
+    sign = "<=" if match[1] in LOWER_IS_BETTER else ">="
+    if match[2] != sign:
+        raise ValueError(f"quality {text!r}: {match[1]} is bounded with {sign}")
+    try:
+        value = float(match[3])
+    except ValueError:
+        raise ValueError(f"quality {text!r}: {match[3]!r} is no number") from None
+    if not 0 < value < 1:
+        raise ValueError(f"quality {text!r}: expected a value between 0 and 1")
+    return Bound(match[1], value)
+
+
+def _loss(measure: str, value: float) -> float:
+    return value if measure in LOWER_IS_BETTER else 1 - value

@@ -1,0 +1,268 @@
+"""What each setting would be worth, from a part of its windows: settings are played through, not run.
+
+    thresholds on the first groups of an image's windows    ->  the whole grid, the deviation from exact interpolated
+    every drill-down and share on that                      ->  quality, windows
+    sampling on that, stage by stage                        ->  the least scale at which enough images keep the bounds
+
+A window costs the same whichever others are scored, so seconds follow from the number of windows.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from krypton_compile.runtime import drilldown, interpolation, lattice
+from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDown
+from krypton_compile.runtime.bounds import Bound
+from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.heatmap import accumulate
+from krypton_compile.runtime.quality import Quality, compare, worst
+from krypton_compile.runtime.sampling import STAGES, Sampling
+from krypton_compile.runtime.session import OcclusionSession
+
+Array = npt.NDArray[np.float32]
+
+TAUS = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)
+EPSES = (0.0, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2, 4e-2, 8e-2)
+DRILL_SHARES = (0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02, 0.0)
+DRILL_STEPS = (2, 3, 4, 6, 8)
+SHARES = tuple(count / lattice.GROUPS for count in STAGES[:-1])
+SCALES = tuple(np.arange(0.5, 3.01, 0.05).round(2).tolist())
+# A scale is taken where it and the next ones keep the bounds: which image stops when is a matter of luck.
+_SETTLED = 3
+_PLAYED_GROUPS = 16
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image: the model's input, the occluder, and a name (a hash) to list it by."""
+
+    name: str
+    image: Array
+    baseline: Array
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Makes maps of one window size."""
+
+    session: OcclusionSession
+    patch: tuple[int, int]
+    stride: tuple[int, int]
+
+    def __call__(self, sample: Sample, approximation: Approximation, target: int | None = None) -> Explanation:
+        """A map, not checked."""
+        return self.session.explain(
+            sample.image, self.patch, self.stride, sample.baseline, target, approximation=approximation, check=False
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One setting: its seconds for a map, the worst quality and the slack; all played, or of real runs."""
+
+    approximation: Approximation
+    seconds: float
+    quality: Quality
+    slack: float
+    confirmed: bool = False
+
+
+@dataclass
+class Play:
+    """One image under some thresholds: score drops of the whole grid, and what they cost."""
+
+    exact: Explanation
+    drop: Array
+    unchanged: npt.NDArray[np.bool_]
+    base_seconds: float
+    window_seconds: float
+    measures: frozenset[str]
+    stages: dict[int, tuple[Quality, Quality, int]] = field(default_factory=dict)
+    drills: dict[DrillDown, tuple[Quality, int]] = field(default_factory=dict)
+
+    def sampled(self, count: int) -> tuple[Quality, Quality, int]:
+        """The map of the first groups: against the exact one, against that of half of them; and its windows."""
+        if count not in self.stages:
+            now, windows = self._map_of(count)
+            before, _ = self._map_of(count // 2)
+            found = compare(self.exact.heatmap(), now, self.measures), compare(now, before, self.measures), windows
+            self.stages[count] = found
+        return self.stages[count]
+
+    def drilled(self, drill: DrillDown) -> tuple[Quality, int]:
+        """The map of a drill-down against the exact one, and its windows."""
+        if drill not in self.drills:
+            steps = drill.steps(self.exact.stride)
+            rows, columns = (drilldown.coarse(n, step) for n, step in zip(self.drop.shape, steps, strict=True))
+            at = np.ix_(rows, columns)
+            guessed = drilldown.interpolate(self.drop[at][..., None], rows, columns, self._shape)[..., 0]
+            scored = drilldown.largest(np.abs(guessed), drill.r)
+            scored[at] = True
+            heatmap = self._heatmap(np.where(scored, self.drop, guessed))
+            self.drills[drill] = compare(self.exact.heatmap(), heatmap, self.measures), int(scored.sum())
+        return self.drills[drill]
+
+    def seconds(self, windows: int) -> float:
+        """Of a map of so many windows."""
+        return self.base_seconds + windows * self.window_seconds
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return self.drop.shape[0], self.drop.shape[1]
+
+    def _map_of(self, count: int) -> tuple[Array, int]:
+        filled = interpolation.from_groups(self._shape, count, self.exact.stride)
+        drop = np.where(self.unchanged, 0, filled(self.drop[..., None])[..., 0])
+        return self._heatmap(drop), int(filled.known.sum())
+
+    def _heatmap(self, drop: Array) -> Array:
+        return accumulate(drop.ravel(), self.exact.boxes, self.exact.image_shape)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Bounds, and the share of the images on which all of them should hold."""
+
+    bounds: tuple[Bound, ...]
+    keep: float = 1.0
+
+    def breakable(self, images: int) -> int:
+        """On how many of so many images a bound may be broken."""
+        return images - math.ceil(self.keep * images - 1e-9)
+
+    def slack(self, qualities: Sequence[Quality]) -> float:
+        """What is left of the tightest bound on the worst image that must keep it."""
+        slacks = sorted(min(bound.slack(quality) for bound in self.bounds) for quality in qualities)
+        return slacks[self.breakable(len(slacks))]
+
+    def holds(self, quality: Quality) -> bool:
+        """Whether one map keeps all bounds."""
+        return all(bound.holds(quality) for bound in self.bounds)
+
+
+class Screening:
+    """All that was played so far, by thresholds and image."""
+
+    def __init__(self, explain: Explainer, exact: dict[str, Explanation], goal: Goal) -> None:
+        self._explain, self._exact, self.goal = explain, exact, goal
+        self._measures = frozenset({"ssim", *(bound.measure for bound in goal.bounds)})
+        self.plays: dict[Approximation, dict[str, Play]] = {}
+
+    def screen(self, samples: Sequence[Sample]) -> None:
+        """Plays all thresholds that may keep the bounds: where some break them, stronger ones are not tried."""
+        broken: list[tuple[float, float]] = []
+        for tau, eps in ((tau, eps) for tau in TAUS for eps in EPSES):
+            hopeless = any(tau <= t and eps >= e for t, e in broken)
+            if hopeless and eps > 0:  # tau alone is for the comparison with the paper's way
+                continue
+            thresholds = Approximation(tau, eps)
+            for sample in samples:
+                self.play(sample, thresholds)
+            if self._breaks(thresholds):
+                broken.append((tau, eps))
+
+    def play(self, sample: Sample, thresholds: Approximation) -> None:
+        """Plays an image under some thresholds, once."""
+        plays = self.plays.setdefault(thresholds, {})
+        if sample.name in plays:
+            return
+        whole = self._exact[sample.name]
+        session = self._explain.session
+        start = time.perf_counter()
+        prepared = session.prepare(sample.image, sample.baseline)
+        base_seconds = time.perf_counter() - start
+        shape = (whole.scores.shape[0], whole.scores.shape[1])
+        unchanged = ~session.changes(prepared, whole.boxes).reshape(shape)
+        drop = whole.base_scores[whole.target] - whole.scores[..., [whole.target]]
+        seconds = (whole.seconds - base_seconds) / drop.size
+        if not thresholds.exact:
+            fill = interpolation.from_groups(shape, _PLAYED_GROUPS, self._explain.stride)
+            boxes, kept = whole.boxes[fill.known.ravel()], [whole.target]
+            start = time.perf_counter()
+            found = session.score(prepared, boxes, tau=thresholds.tau, eps=thresholds.eps, classes=kept).scores
+            seconds = (time.perf_counter() - start) / len(boxes)
+            deviation = np.zeros_like(drop)
+            deviation[fill.known] = whole.base_scores[whole.target] - found - drop[fill.known]
+            drop = drop + fill(deviation)
+        plays[sample.name] = Play(whole, drop[..., 0], unchanged, base_seconds, seconds, self._measures)
+
+    def lacking(self, thresholds: Approximation, samples: Sequence[Sample]) -> list[Sample]:
+        """Of the samples, those that these thresholds were not played on."""
+        return [sample for sample in samples if sample.name not in self.plays[thresholds]]
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Every setting that was played: worst quality and mean seconds over its images."""
+        for thresholds, by_name in self.plays.items():
+            plays = list(by_name.values())
+            if not thresholds.exact:
+                windows = [play.drop.size for play in plays]
+                yield self._candidate(thresholds, plays, _whole(plays), windows)
+            if self._breaks(thresholds):
+                continue
+            for drill in _drill_downs(self._explain.stride):
+                found = [play.drilled(drill) for play in plays]
+                yield self._candidate(replace(thresholds, drill_down=drill), plays, *zip(*found, strict=True))
+            for count, share in zip(STAGES, SHARES, strict=False):
+                stages = [play.sampled(count) for play in plays]
+                qualities, windows = [stage[0] for stage in stages], [stage[2] for stage in stages]
+                setting = replace(thresholds, sampling=Sampling(share=share))
+                yield self._candidate(setting, plays, qualities, windows)
+            sampling = self.fit(plays)
+            if sampling is not None:
+                stages = [play.sampled(_groups(play, sampling)) for play in plays]
+                qualities, windows = [stage[0] for stage in stages], [stage[2] for stage in stages]
+                yield self._candidate(replace(thresholds, sampling=sampling), plays, qualities, windows)
+
+    def fit(self, plays: Sequence[Play]) -> Sampling | None:
+        """Sampling with the least scale from which on the goal is kept; None where there is none."""
+        bounds = self.goal.bounds
+        floors = [float(np.mean([bound.loss(one) for one in _whole(plays)])) for bound in bounds]
+        settled = 0
+        for scale in SCALES:
+            sampling = Sampling(bounds=bounds, scale=scale, floors=tuple(floors))
+            stops = [_groups(play, sampling) for play in plays]
+            qualities = [play.sampled(stop)[0] for play, stop in zip(plays, stops, strict=True)]
+            settled = settled + 1 if self.goal.slack(qualities) >= 0 else 0
+            if settled == 1:
+                found = replace(sampling, first=min(stops))
+            if settled == _SETTLED:
+                # Where every image takes all windows, nothing is sampled.
+                return None if found.first == lattice.GROUPS else found
+        return None
+
+    def _breaks(self, thresholds: Approximation) -> bool:
+        """Whether thresholds alone break the goal on the images that they were played on."""
+        return self.goal.slack(_whole(list(self.plays[thresholds].values()))) < 0
+
+    def _candidate(
+        self, setting: Approximation, plays: Sequence[Play], qualities: Sequence[Quality], windows: Sequence[int]
+    ) -> Candidate:
+        seconds = [play.seconds(count) for play, count in zip(plays, windows, strict=True)]
+        return Candidate(setting, float(np.mean(seconds)), worst(qualities), self.goal.slack(qualities))
+
+
+def _whole(plays: Sequence[Play]) -> list[Quality]:
+    """Of thresholds with every window scored."""
+    return [play.sampled(lattice.GROUPS)[0] for play in plays]
+
+
+def _groups(play: Play, sampling: Sampling) -> int:
+    return sampling.run(lambda count: [bound.loss(play.sampled(count)[1]) for bound in sampling.bounds])[0]
+
+
+def _drill_downs(stride: tuple[int, int]) -> Iterator[DrillDown]:
+    for steps in DRILL_STEPS:
+        for r in DRILL_SHARES:
+            yield DrillDown(r, (steps * stride[0], steps * stride[1]))
+
+
+def thresholds_of(setting: Approximation) -> Approximation:
+    """What the windows of a setting are scored with."""
+    return replace(EXACT, tau=setting.tau, eps=setting.eps)
