@@ -2,6 +2,7 @@
 
     tau        propagation threshold: what a window changes is cut to this share of each map
     eps        value threshold: changes up to this share of a tensor's largest entry count as none
+    precision  convolutions multiply in bfloat16 where the processor does so faster
     sampling   some windows, spread evenly, as many as a bound on the quality takes; the others are interpolated
     drill-down windows at the coarse stride S1 first, then those of the final stride S2 in the share r of the map
                where they had the largest effect; the others are interpolated (instead of sampling)
@@ -22,6 +23,8 @@ from krypton_compile.runtime.bounds import Bound, parse_bound
 from krypton_compile.runtime.sampling import Sampling
 
 Pair = tuple[int, int]
+
+REDUCED = "bfloat16"
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,18 @@ class Approximation:
     """All settings; ``tau`` and ``eps`` are one number, or one for each layer group of the model.
 
     Raises:
-        OcclusionError: both a drill-down and sampling.
+        OcclusionError: both a drill-down and sampling, or another precision than "bfloat16" or None.
     """
 
     tau: float | Sequence[float] = 1.0
     eps: float | Sequence[float] = 0.0
     drill_down: DrillDown | None = None
     sampling: Sampling | None = None
+    precision: str | None = None
 
     def __post_init__(self) -> None:
+        if self.precision not in (None, REDUCED):
+            raise OcclusionError(f"approximation: expected precision {REDUCED} or None, found {self.precision!r}")
         if self.drill_down is not None and self.sampling is not None:
             raise OcclusionError("approximation: expected a drill-down or sampling, found both")
 
@@ -74,13 +80,16 @@ class Approximation:
         taus, epses = (value if isinstance(value, Sequence) else (value,) for value in (self.tau, self.eps))
         whole = self.drill_down is None or self.drill_down.r == 1
         every = self.sampling is None or self.sampling.exact
-        return all(tau == 1 for tau in taus) and all(eps == 0 for eps in epses) and whole and every
+        full = self.precision is None
+        return all(tau == 1 for tau in taus) and all(eps == 0 for eps in epses) and whole and every and full
 
     def describe(self) -> str:
         """The settings in a line."""
         if self.exact:
             return "exact"
         parts = [f"tau {_numbers(self.tau)}", f"eps {_numbers(self.eps)}"]
+        if self.precision is not None:
+            parts.append(self.precision)
         if self.sampling is not None:
             parts.append(self.sampling.describe())
         if self.drill_down is not None:
@@ -104,6 +113,7 @@ def write_settings(approximation: Approximation) -> dict[str, object]:
         for name, value in (("tau", approximation.tau), ("eps", approximation.eps))
     }
     found: dict[str, object] = {**thresholds, "drill_down": None if drill is None else asdict(drill), "sampling": None}
+    found["precision"] = approximation.precision
     if approximation.sampling is not None:
         bounds = [str(bound) for bound in approximation.sampling.bounds]
         found["sampling"] = {**asdict(approximation.sampling), "bounds": bounds}
@@ -113,7 +123,8 @@ def write_settings(approximation: Approximation) -> dict[str, object]:
 def read_settings(fields: Mapping[str, Any]) -> Approximation:
     """The inverse of :func:`write_settings`."""
     tau, eps = (tuple(value) if isinstance(value, list) else float(value) for value in (fields["tau"], fields["eps"]))
-    return Approximation(tau, eps, _read_drill_down(fields["drill_down"]), _read_sampling(fields["sampling"]))
+    drill, sampling = _read_drill_down(fields["drill_down"]), _read_sampling(fields["sampling"])
+    return Approximation(tau, eps, drill, sampling, fields["precision"])
 
 
 def _read_drill_down(fields: Mapping[str, Any] | None) -> DrillDown | None:

@@ -164,7 +164,7 @@ def _check(session: OcclusionSession, sweep: Sweep, approximation: Approximation
 
     exact_seconds, exact = timed(1.0, 0.0)
     tau_seconds = both_seconds = exact_seconds
-    if not replace(approximation, drill_down=None, sampling=None).exact:
+    if not replace(approximation, drill_down=None, sampling=None, precision=None).exact:
         tau_seconds = timed(approximation.tau, 0.0)[0]
         both_seconds = timed(approximation.tau, approximation.eps)[0]
     column = np.flatnonzero(sweep.classes == sweep.target)

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.library import multiplies_bfloat16
 from krypton_compile.runtime import drilldown, interpolation, lattice
-from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDown
+from krypton_compile.runtime.approximation import EXACT, REDUCED, Approximation, DrillDown
 from krypton_compile.runtime.bounds import Bound
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.heatmap import accumulate
@@ -37,6 +38,8 @@ SCALES = tuple(np.arange(0.5, 3.01, 0.05).round(2).tolist())
 # A scale is taken where it and the next ones keep the bounds: which image stops when is a matter of luck.
 _SETTLED = 3
 _PLAYED_GROUPS = 16
+# Bfloat16 is taken where a window takes at most this share of the time.
+_FASTER = 0.9
 
 
 @dataclass(frozen=True)
@@ -154,19 +157,36 @@ class Screening:
         self._explain, self._exact, self.goal = explain, exact, goal
         self._measures = frozenset({"ssim", *(bound.measure for bound in goal.bounds)})
         self.plays: dict[Approximation, dict[str, Play]] = {}
+        self._screened = 0
 
     def screen(self, samples: Sequence[Sample]) -> None:
         """Plays all thresholds that may keep the bounds: where some break them, stronger ones are not tried."""
+        self._screened = len(samples)
         broken: list[tuple[float, float]] = []
+        precision = self._faster_precision(samples)
         for tau, eps in ((tau, eps) for tau in TAUS for eps in EPSES):
             hopeless = any(tau <= t and eps >= e for t, e in broken)
             if hopeless and eps > 0:  # tau alone is for the comparison with the paper's way
                 continue
-            thresholds = Approximation(tau, eps)
+            thresholds = Approximation(tau, eps, precision=precision)
             for sample in samples:
                 self.play(sample, thresholds)
             if self._breaks(thresholds):
                 broken.append((tau, eps))
+
+    def _faster_precision(self, samples: Sequence[Sample]) -> str | None:
+        """Bfloat16 where its windows take less time; else None."""
+        if not multiplies_bfloat16():
+            return None
+        reduced, first = Approximation(precision=REDUCED), samples[0].name
+        for sample in samples:
+            self.play(sample, EXACT)
+        self.play(samples[0], reduced)
+        exact, less = (self.plays[one][first].window_seconds for one in (EXACT, reduced))
+        if less < _FASTER * exact:
+            return REDUCED
+        del self.plays[reduced]
+        return None
 
     def play(self, sample: Sample, thresholds: Approximation) -> None:
         """Plays an image under some thresholds, once."""
@@ -186,7 +206,14 @@ class Screening:
             fill = interpolation.from_groups(shape, _PLAYED_GROUPS, self._explain.stride)
             boxes, kept = whole.boxes[fill.known.ravel()], [whole.target]
             start = time.perf_counter()
-            found = session.score(prepared, boxes, tau=thresholds.tau, eps=thresholds.eps, classes=kept).scores
+            found = session.score(
+                prepared,
+                boxes,
+                tau=thresholds.tau,
+                eps=thresholds.eps,
+                precision=thresholds.precision,
+                classes=kept,
+            ).scores
             seconds = (time.perf_counter() - start) / len(boxes)
             deviation = np.zeros_like(drop)
             deviation[fill.known] = whole.base_scores[whole.target] - found - drop[fill.known]
@@ -198,7 +225,17 @@ class Screening:
         return [sample for sample in samples if sample.name not in self.plays[thresholds]]
 
     def candidates(self) -> Iterator[Candidate]:
-        """Every setting that was played: worst quality and mean seconds over its images."""
+        """Every setting that was played: its worst quality, and its mean seconds on the images all were played on.
+
+        A few images flatter a sampling: where another was fitted on more of them, its scale is the least.
+        """
+        most = max(map(len, self.plays.values()))
+        fits = {
+            thresholds: self.fit(list(plays.values()))
+            for thresholds, plays in self.plays.items()
+            if len(plays) == most and not self._breaks(thresholds)
+        }
+        least = min((found.scale for found in fits.values() if found is not None), default=0.0)
         for thresholds, by_name in self.plays.items():
             plays = list(by_name.values())
             if not thresholds.exact:
@@ -214,18 +251,18 @@ class Screening:
                 qualities, windows = [stage[0] for stage in stages], [stage[2] for stage in stages]
                 setting = replace(thresholds, sampling=Sampling(share=share))
                 yield self._candidate(setting, plays, qualities, windows)
-            sampling = self.fit(plays)
+            sampling = fits[thresholds] if thresholds in fits else self.fit(plays, least)
             if sampling is not None:
                 stages = [play.sampled(_groups(play, sampling)) for play in plays]
                 qualities, windows = [stage[0] for stage in stages], [stage[2] for stage in stages]
                 yield self._candidate(replace(thresholds, sampling=sampling), plays, qualities, windows)
 
-    def fit(self, plays: Sequence[Play]) -> Sampling | None:
-        """Sampling with the least scale from which on the goal is kept; None where there is none."""
+    def fit(self, plays: Sequence[Play], least: float = 0.0) -> Sampling | None:
+        """Sampling with the smallest scale from ``least`` on that keeps the goal; None where there is none."""
         bounds = self.goal.bounds
         floors = [float(np.mean([bound.loss(one) for one in _whole(plays)])) for bound in bounds]
         settled = 0
-        for scale in SCALES:
+        for scale in (scale for scale in SCALES if scale >= least):
             sampling = Sampling(bounds=bounds, scale=scale, floors=tuple(floors))
             stops = [_groups(play, sampling) for play in plays]
             qualities = [play.sampled(stop)[0] for play, stop in zip(plays, stops, strict=True)]
@@ -244,7 +281,7 @@ class Screening:
     def _candidate(
         self, setting: Approximation, plays: Sequence[Play], qualities: Sequence[Quality], windows: Sequence[int]
     ) -> Candidate:
-        seconds = [play.seconds(count) for play, count in zip(plays, windows, strict=True)]
+        seconds = [play.seconds(count) for play, count in zip(plays, windows, strict=True)][: self._screened]
         return Candidate(setting, float(np.mean(seconds)), worst(qualities), self.goal.slack(qualities))
 
 
@@ -265,4 +302,4 @@ def _drill_downs(stride: tuple[int, int]) -> Iterator[DrillDown]:
 
 def thresholds_of(setting: Approximation) -> Approximation:
     """What the windows of a setting are scored with."""
-    return replace(EXACT, tau=setting.tau, eps=setting.eps)
+    return replace(setting, sampling=None, drill_down=None)

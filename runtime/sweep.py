@@ -18,7 +18,8 @@ from krypton_compile.runtime.approximation import Approximation
 from krypton_compile.runtime.explanation import Explanation
 
 if TYPE_CHECKING:
-    from krypton_compile.runtime.session import OcclusionSession, PreparedImage
+    from krypton_compile.runtime.engine import PreparedImage
+    from krypton_compile.runtime.session import OcclusionSession
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -127,6 +128,7 @@ def score(
         boxes if patch is None else geometry.resize_boxes(boxes, patch, session.image_size),
         tau=approximation.tau,
         eps=approximation.eps,
+        precision=approximation.precision,
         classes=sweep.classes.tolist(),
         progress=progress,
     )
@@ -156,7 +158,7 @@ def explanation(
         stride=sweep.stride,
         image_shape=session.image_size,
         changed=float((~sweep.unchanged).mean()),
-        precision=session.precision,
+        precision=session.precision if approximation.precision is None else approximation.precision,
         error=session.error,
         seconds=time.perf_counter() - sweep.started,
         approximation=approximation,

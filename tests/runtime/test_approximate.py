@@ -10,6 +10,7 @@ from onnx.reference import ReferenceEvaluator
 from krypton_compile import get_library_path
 from krypton_compile.errors import OcclusionError
 from krypton_compile.geometry import occlusion_grid
+from krypton_compile.library import multiplies_bfloat16
 from krypton_compile.reference import REFERENCE_OPS
 from krypton_compile.runtime import OcclusionSession, lattice
 from krypton_compile.runtime.approximation import Approximation, DrillDown
@@ -140,6 +141,18 @@ def test_windows_are_scored_until_the_map_seems_good(session, image) -> None:
         shares.append(found.scored.mean())
     assert shares == sorted(shares)
     assert shares[0] < 0.5
+
+
+def test_reduced_precision_is_close_and_says_so(session, image, exact) -> None:
+    reduced = Approximation(precision="bfloat16")
+    found = explain(session, image, reduced)
+    assert np.abs(found.scores - exact.scores).max() < 2e-2
+    assert (found.scores != exact.scores).any() == multiplies_bfloat16()
+    assert (found.precision, found.exact) == ("bfloat16", False)
+    assert found.check.largest < 2e-2
+    np.testing.assert_array_equal(session.explain(image, PATCH, STRIDE).scores, exact.scores)
+    with pytest.raises(OcclusionError, match="precision bfloat16 or None, found 'float16'"):
+        Approximation(precision="float16")
 
 
 def test_a_sampled_map_under_thresholds(session, image, exact) -> None:

@@ -144,6 +144,7 @@ def test_clopper_pearson_is_that_of_the_tables(kept: int, count: int, low: float
         Approximation(0.5, (0.1, 0.2)),
         Approximation(1.0, 0.0, DrillDown(0.1, (8, 16), (32, 32))),
         Approximation(0.9, 0.1, sampling=Sampling(share=0.3)),
+        Approximation(precision="bfloat16"),
         Approximation(sampling=Sampling(None, (Bound("ssim", 0.9), Bound("error", 0.2)), 1.25, (0.01, 0.0), 6)),
     ],
 )

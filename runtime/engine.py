@@ -1,0 +1,223 @@
+"""The two onnxruntime sessions behind an OcclusionSession: the base half of a compiled file, and the incremental one.
+
+image, baseline   --base-->         base maps, base scores, magnitudes of tensors
+maps, some boxes  --incremental-->  outputs of these boxes; a session for each precision that is asked for
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from krypton_compile.annotations import EPS, TAU
+from krypton_compile.errors import LibraryError, OcclusionError
+from krypton_compile.geometry import Boxes
+from krypton_compile.library import get_library_path, multiplies_bfloat16
+from krypton_compile.runtime import checks, self_check
+from krypton_compile.runtime.approximation import REDUCED, read_settings
+from krypton_compile.runtime.split import split, with_precision
+from krypton_compile.schemas import PRECISIONS
+
+Array = npt.NDArray[np.float32]
+
+_ERRORS_ONLY = 3
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """An image whose base maps are computed; what :meth:`OcclusionSession.score` takes, as often as one likes."""
+
+    image: Array
+    baseline: Array
+    base_scores: Array
+    base_logits: Array | None
+    feeds: dict[str, ort.OrtValue]
+    magnitudes: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One image and its boxes, checked; ``offsets`` [P + 1] of the boxes' rows in ``patches`` and ``mask``."""
+
+    image: Array
+    baseline: Array
+    boxes: Boxes
+    offsets: npt.NDArray[np.int64]
+    patches: npt.NDArray[np.generic] | None
+    mask: npt.NDArray[np.generic] | None
+    feeds: dict[str, ort.OrtValue]
+    incremental: ort.InferenceSession
+
+    def occluded(self, row: int, layout: str) -> Array:
+        """The image with one box replaced."""
+        rows = slice(self.offsets[row], self.offsets[row + 1])
+        new = self.baseline if self.patches is None else self.patches[rows]
+        mask = None if self.mask is None else self.mask[rows]
+        return self_check.occlude(self.image, self.boxes[row], new, mask, layout)
+
+
+class Engine:
+    """What an OcclusionSession does with onnxruntime; see there for the arguments, attributes and errors."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        providers: Sequence[str] | None = None,
+        session_options: ort.SessionOptions | None = None,
+        threads: int | None = None,
+        precision: str | None = None,
+    ) -> None:
+        if precision not in (None, *PRECISIONS):
+            raise OcclusionError(f"precision: expected one of {', '.join(PRECISIONS)} or None, found {precision!r}")
+        if threads is not None and threads < 1:
+            raise OcclusionError(f"threads: expected at least 1, found {threads}")
+        parts = split(Path(path))
+        self.annotation = parts.annotation
+        self.tuning = parts.tuning
+        self.tuned = None if parts.tuning is None else read_settings(parts.tuning.settings)
+        self.image_name = parts.annotation.image
+        self.image_shape = parts.image_shape
+        self.layout = parts.annotation.layout
+        self.image_size = parts.annotation.image_shape
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self._captured = parts.captured
+        self._limits = parts.limits
+        folder = str(Path(path).resolve().parent)
+        chosen = list(providers or ["CPUExecutionProvider"])
+        self._workers = 1 if session_options is not None else self.threads
+        # onnxruntime reads shared weights where they are: these must live as long as the sessions.
+        self._weights = {
+            name: as_ort(array) for name, array in {**parts.base.weights, **parts.incremental.weights}.items()
+        }
+        if session_options is not None:
+            base_options = incremental_options = self._prepared(session_options, folder)
+        else:
+            base_options = self._prepared(_default_options(self.threads), folder)
+            incremental_options = self._prepared(_default_options(1), folder)
+        self._base = ort.InferenceSession(parts.base.model, base_options, providers=chosen)
+        self._incremental_part = parts.incremental.model
+        self._incremental_options = incremental_options
+        self._providers = chosen
+        self._may_fall_back = precision is None
+        self.precision = precision or ("bfloat16x3" if multiplies_bfloat16() else "float32")
+        self.error = math.nan
+        self._incremental = self._make_incremental(self.precision)
+        self._in_bfloat16: ort.InferenceSession | None = None
+        self._outputs = [value.name for value in self._incremental.get_outputs()]
+        self.classes = int(self._incremental.get_outputs()[0].shape[1])
+
+    def prepare(self, image: npt.ArrayLike, baseline: npt.ArrayLike = 0.0) -> PreparedImage:
+        """Runs the model once on the image itself.
+
+        Args:
+            image: float32, the model's own input shape.
+            baseline: a number, or an array like the image: the pixels that show inside a box.
+
+        Raises:
+            OcclusionError: an argument of another dtype, shape or range.
+        """
+        pixels = checks.check_image(image, "image", self.image_shape)
+        blank = checks.make_baseline(baseline, self.image_shape)
+        outputs = self._base_outputs(pixels, blank)
+        scores, logits = self._base_rows(outputs)
+        captured = dict(zip(self._captured, outputs, strict=False))
+        feeds = {name: value for name, value in captured.items() if name not in self._limits}
+        magnitudes = {name: float(captured[name].numpy()[0]) for name in self._limits}
+        return PreparedImage(pixels, blank, scores, logits, feeds, magnitudes)
+
+    def _session_in(self, precision: str | None) -> ort.InferenceSession:
+        """The incremental session; that in bfloat16 is made when it is first asked for."""
+        if precision != REDUCED or not multiplies_bfloat16():
+            return self._incremental
+        if self._in_bfloat16 is None:
+            self._in_bfloat16 = self._make_incremental(REDUCED)
+        return self._in_bfloat16
+
+    def _make_incremental(self, precision: str) -> ort.InferenceSession:
+        model = with_precision(self._incremental_part, precision)
+        return ort.InferenceSession(model, self._incremental_options, providers=self._providers)
+
+    def _prepared(self, options: ort.SessionOptions, folder: str) -> ort.SessionOptions:
+        """The options with op library and shared weights; both sessions may be made with the same ones."""
+        library = get_library_path()
+        try:
+            options.register_custom_ops_library(library)
+        except Exception as error:  # onnxruntime raises exceptions of its own making, without a common base
+            raise LibraryError(
+                f"onnxruntime {ort.__version__} cannot load the custom-op library {library}: {error}. "
+                "Use an onnxruntime from 1.20 on, or reinstall krypton-compile for this one."
+            ) from error
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+        for name, value in self._weights.items():
+            options.add_initializer(name, value)
+        return options
+
+    def _thresholds(self, prepared: PreparedImage, tau: Array, eps: Array) -> dict[str, ort.OrtValue]:
+        feeds = {TAU: as_ort(tau)}
+        for name, group in self._limits.items():
+            share = eps[0 if len(eps) == 1 else group]
+            feeds[name] = as_ort(np.array([share * np.float32(prepared.magnitudes[name])], np.float32))
+        return feeds
+
+    def _base_outputs(self, image: Array, baseline: Array) -> list[ort.OrtValue]:
+        # With eps = 1 the limits are the tensors' magnitudes, from which every other eps follows.
+        eps = as_ort(np.ones(1, np.float32))
+        feeds = {self.annotation.image: as_ort(image), self.annotation.baseline: as_ort(baseline), EPS: eps}
+        outputs = [value.name for value in self._base.get_outputs()]
+        used = {value.name for value in self._base.get_inputs()}
+        feeds = {name: value for name, value in feeds.items() if name in used}
+        result: list[ort.OrtValue] = self._base.run_with_ort_values(outputs, feeds)
+        return result
+
+    def _base_rows(self, outputs: list[ort.OrtValue]) -> tuple[Array, Array | None]:
+        rows = [value.numpy().reshape(-1).copy() for value in outputs[len(self._captured) :]]
+        if not all(np.isfinite(row).all() for row in rows):
+            raise OcclusionError("the model's output for this image is not finite; check the image's preprocessing")
+        return rows[0], rows[1] if len(rows) > 1 else None
+
+    def _check(self, work: Work, at: npt.NDArray[np.int64], base: Array) -> None:
+        """Measures ``error`` on the boxes ``at``; where results should be exact and are not, float32 takes over."""
+        images = [work.occluded(row, self.layout) for row in at]
+        rows = [self._base_rows(self._base_outputs(image, work.baseline)) for image in images]
+        expected = np.stack([scores if logits is None else logits for scores, logits in rows])
+        self.error = self_check.measure_error(self._run_chunk(work, at)[-1], expected, base)
+        if self.error > self_check.BOUND and self._may_fall_back:
+            self.precision = "float32"
+            self._incremental = self._make_incremental(self.precision)
+            work = replace(work, incremental=self._incremental)
+            self.error = self_check.measure_error(self._run_chunk(work, at)[-1], expected, base)
+        if self.error > self_check.BOUND and self.precision != "bfloat16":
+            warnings.warn(
+                f"{len(at)} windows differ from the model on really occluded images by up to {self.error:.1e} of its "
+                f"largest output; expected at most {self_check.BOUND:.0e}. Smaller differences between windows mean "
+                "nothing. Networks that amplify rounding do this; if yours should not, please report it.",
+                stacklevel=4,
+            )
+
+    def _run_chunk(self, work: Work, at: npt.NDArray[np.int64]) -> list[Array]:
+        """The incremental outputs for the boxes ``at``: scores, and logits where the model has them."""
+        inputs = [value.name for value in work.incremental.get_inputs()]
+        feeds = {**work.feeds, inputs[0]: as_ort(work.boxes[at]), inputs[1]: as_ort(work.offsets[at])}
+        found = work.incremental.run_with_ort_values(self._outputs, {name: feeds[name] for name in inputs})
+        return [value.numpy() for value in found]
+
+
+def _default_options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return options
+
+
+def as_ort(array: npt.NDArray[np.generic]) -> ort.OrtValue:
+    """The array for onnxruntime: on the CPU its own memory, which the OrtValue keeps alive."""
+    return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
