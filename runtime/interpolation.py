@@ -31,12 +31,14 @@ class Interpolation:
     known: npt.NDArray[np.bool_]
     weights: csr_array  # [others, known]
 
+    def others(self, values: Array) -> Array:
+        """[others, K] from ``values`` [rows, columns, K] that are right where they are known."""
+        return np.asarray(self.weights @ values[self.known])
+
     def __call__(self, values: Array) -> Array:
-        """``values`` [rows, columns, K], right where they are known, with the others filled in."""
-        if self.known.all():
-            return values
+        """``values`` with the others filled in."""
         filled = values.copy()
-        filled[~self.known] = self.weights @ values[self.known]
+        filled[~self.known] = self.others(values)
         return filled
 
 

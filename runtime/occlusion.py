@@ -68,13 +68,15 @@ def sweep_progressively(session: OcclusionSession, sweep: Sweep) -> Iterator[Exp
         score(session, sweep, new, EXACT, None)
         if count > 1:
             error = float(np.sqrt(np.mean((sweep.scores[new][:, sweep.focus] - guessed) ** 2))) if new.any() else 0.0
-        sweep.fill(_interpolation(sweep, count))
+        _fill(sweep, count)
         estimated = {}
         if count in ratios:
             loss = sampling.CAREFUL * ratios[count] * _change(session, sweep, count, [_ESTIMATED])[0]
             estimated = {_ESTIMATED.measure: _ESTIMATED.measured(loss)}
         whole = bool(sweep.scored.all())
-        yield replace(explanation(session, sweep, EXACT, estimated), estimated_error=0.0 if whole else error)
+        found = explanation(session, sweep, EXACT, estimated)
+        logits = None if found.logits is None else found.logits.copy()  # the sweep goes on
+        yield replace(found, scores=found.scores.copy(), logits=logits, estimated_error=0.0 if whole else error)
         if whole:
             return
 
@@ -101,10 +103,10 @@ def _sample(
 
     if sampled.share is not None:
         take(sampled.groups())
-        sweep.fill(_interpolation(sweep, sampled.groups()))
+        _fill(sweep, sampled.groups())
         return {}
     count, losses = sampled.run(changes)
-    sweep.fill(_interpolation(sweep, count))
+    _fill(sweep, count)
     return {bound.measure: bound.measured(loss) for bound, loss in zip(sampled.bounds, losses, strict=True)}
 
 
@@ -121,6 +123,12 @@ def _maps(session: OcclusionSession, sweep: Sweep, count: int) -> list[Array]:
     filled = _interpolation(sweep, count)(sweep.scores[..., sweep.focus])
     drops = np.where(sweep.unchanged[..., None], 0, sweep.drops(filled))
     return [accumulate(drop.ravel(), sweep.grid, session.image_size) for drop in np.moveaxis(drops, 2, 0)]
+
+
+def _fill(sweep: Sweep, count: int) -> None:
+    """The windows beside the first groups become estimates."""
+    found = _interpolation(sweep, count)
+    sweep.fill(found.known, found.others)
 
 
 def _interpolation(sweep: Sweep, count: int) -> interpolation.Interpolation:
@@ -146,7 +154,7 @@ def _drill_down(
         return None if progress is None else lambda done, _: progress(offset + done, total)
 
     score(session, sweep, first, approximation, report(0), drill.coarse_patch)
-    sweep.fill(lambda values: drilldown.interpolate(values[at], rows, columns, sweep.shape))
+    sweep.fill(first, lambda values: drilldown.interpolate(values[at], rows, columns, sweep.shape)[~first])
     chosen = drilldown.largest(sweep.effect(), drill.r) & ~sweep.scored
     score(session, sweep, chosen, approximation, report(total - int(chosen.sum())))
 

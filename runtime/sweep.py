@@ -59,11 +59,15 @@ class Sweep:
         scale = change.max(axis=(0, 1))
         return np.asarray((change / np.where(scale > 0, scale, 1)).max(axis=2))
 
-    def fill(self, interpolate: Fill) -> None:
-        """Every window that is not known becomes what ``interpolate`` makes of the scores."""
-        self.scores = np.where(self.scored[..., None], self.scores, interpolate(self.scores))
-        if self.logits is not None:
-            self.logits = np.where(self.scored[..., None], self.logits, interpolate(self.logits))
+    def fill(self, known: Mask, others: Fill) -> None:
+        """Windows that are not scored become what ``others`` [beside known, K] makes of scores and logits.
+
+        In place: with a thousand classes these arrays are most of what there is to move.
+        """
+        missing = ~self.scored[~known]
+        for values in (self.scores, self.logits):
+            if values is not None:
+                values[~self.scored & ~known] = others(values)[missing]
 
 
 def plan(
@@ -145,11 +149,11 @@ def explanation(
     approximation: Approximation,
     estimated: Mapping[str, float] | None = None,
 ) -> Explanation:
-    """What is known now, as a result of its own."""
+    """What is known now; it shares the sweep's arrays."""
     return Explanation(
-        scores=sweep.scores.copy(),
+        scores=sweep.scores,
         base_scores=sweep.prepared.base_scores,
-        logits=None if sweep.logits is None else sweep.logits.copy(),
+        logits=sweep.logits,
         base_logits=sweep.prepared.base_logits,
         boxes=sweep.grid,
         classes=sweep.classes,
