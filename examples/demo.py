@@ -1,8 +1,8 @@
 """The whole way on a real network: a brain-tumour VGG16 explains its diagnosis of one MRI slice.
 
 ``python -m examples.demo`` fetches model and picture, compiles, explains (black patch of 16, stride
-4, 3,249 windows), writes the heat map's picture, makes an approximate map of a stated quality, and measures the speed-up
-of the exact one over naive onnxruntime.
+4, 3,249 windows), writes the heat map's picture, makes an approximate map of a stated quality, and measures
+the speed-up of the exact one over naive onnxruntime.
 A demonstration of software; the model is no medical device.
 """
 
@@ -65,9 +65,7 @@ def main() -> int:
     say(f"written          {picture}")
     quick = session.explain(prepared.tensor, 16, 4, baseline, approximation=session.settings_for(QUALITY))
     found, share = compare(heatmap, quick.heatmap(), ("ssim",)).ssim, 100 * quick.scored.mean()
-    say(
-        f"approximate      {QUALITY} asked for: {quick.seconds:.2f} s, {share:.0f} % of the windows known, SSIM {found:.3f}"
-    )
+    say(f"approximate      {quick.seconds:.2f} s for {QUALITY}: SSIM {found:.3f}, {share:.0f} % of the windows known")
 
     result = paired(
         session,

@@ -167,7 +167,7 @@ def summary(explanation: Explanation, heatmap: npt.NDArray[np.float32], in_logit
     lines = [f"predicted class  {predicted}, score {np.ravel(explanation.base_scores)[predicted]:.6g}"]
     if explanation.target != predicted:
         lines.append(f"explained class  {explanation.target}, score {_base(explanation):.6g}")
-    rate = rows * columns / max(explanation.seconds, 1e-9)
+    rate = int(explanation.scored.sum()) / max(explanation.seconds, 1e-9)
     patch, stride = _extent(explanation.patch_size), _extent(explanation.stride)
     reduced = " (reduced)" if explanation.precision == "bfloat16" else ""
     measured = "" if np.isnan(explanation.error) else f", error {explanation.error:.1e} of the largest output"
