@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -159,7 +159,7 @@ class Screening:
         self.plays: dict[Approximation, dict[str, Play]] = {}
         self._screened = 0
 
-    def screen(self, samples: Sequence[Sample]) -> None:
+    def screen(self, samples: Sequence[Sample], say: Callable[[str], None]) -> None:
         """Plays all thresholds that may keep the bounds: where some break them, stronger ones are not tried."""
         self._screened = len(samples)
         broken: list[tuple[float, float]] = []
@@ -169,6 +169,7 @@ class Screening:
             if hopeless and eps > 0:  # tau alone is for the comparison with the paper's way
                 continue
             thresholds = Approximation(tau, eps, precision=precision)
+            say(f"screening {thresholds.describe()}")
             for sample in samples:
                 self.play(sample, thresholds)
             if self._breaks(thresholds):

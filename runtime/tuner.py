@@ -113,7 +113,7 @@ def tune(
     exact_seconds = float(np.median([found.seconds for found in exact.values()]))
     say(f"an exact map takes {exact_seconds:.2f} s; screening on {min(_SCREENED, len(tuning))} images")
     screening = Screening(explain, exact, goal)
-    screening.screen(tuning[:_SCREENED])
+    screening.screen(tuning[:_SCREENED], say)
     search = _Search(explain, screening, tuning, exact, exact_seconds, target_speed_up, say)
     chosen, qualities, seconds = search.confirm()
     check = [compare(explain(sample, EXACT).heatmap(), explain(sample, chosen).heatmap()) for sample in rest]

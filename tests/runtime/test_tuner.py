@@ -98,7 +98,7 @@ def test_what_is_hopeless_is_not_played(session: OcclusionSession, monkeypatch: 
     given = samples(1)
     exact = {given[0].name: explain(given[0], Approximation())}
     screened = screening.Screening(explain, exact, Goal((Bound("ssim", 0.999),)))
-    screened.screen(given)
+    screened.screen(given, lambda _: None)
     played = {(one.tau, one.eps) for one in screened.plays}
     assert {(1.0, 0.0), (0.5, 0.0), (0.1, 0.0), (1.0, 0.3)} <= played
     assert not {(1.0, 0.9), (0.1, 0.9)} & played
@@ -219,6 +219,7 @@ def test_nothing_is_written_when_the_bound_is_out_of_reach(compiled, pictures, t
         (["--quality", "ssim>=0.9"], "required: images"),
         (["none.png", "--quality", "ssim>=0.9"], "none.png"),
         (["0.png", "--quality", "ssim>=0.9", "--confidence", "1"], "confidence"),
+        (["0.png", "--quality", "ssim>=0.9", "--keep", "1.5"], "share of images to keep"),
         (["0.png", "--quality", "ssim>=0.9", "--in-place", "--output", "x.onnx"], "--in-place and --output"),
         (["0.png", "--quality", "ssim>=0.9", "--patch-size", "64"], "patch height 64"),
     ],
