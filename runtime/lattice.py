@@ -1,8 +1,8 @@
 """In which order a map's windows are scored, so that every beginning of it is spread evenly over the map.
 
-Windows are Gaussian integers y + ix. The multiples of z = (2 + i)(1 + i)^3, one window in |z|^2 = 40, are a square
-lattice turned against the grid; its 40 cosets are the groups, and the order takes next the one farthest from those
-before. So 1, 2, 4 and 8 groups are again square lattices, 1/40 to 1/5 of the windows:
+Windows are Gaussian integers y + ix. The multiples of z = (2 + i)(1 + i)^5, one window in |z|^2 = 160, are a square
+lattice turned against the grid; its 160 cosets are the groups, and the order takes next the one farthest from those
+before. So 1, 2, 4, ..., 32 groups are again square lattices, 1/160 to 1/5 of the windows:
 
     . . # . .      1/5, the multiples of 2 + i. Networks halve their maps along the axes, and a window's score depends
     # . . . .      on where it lies between their strides; coarse strides along the axes see one such phase of many,
@@ -18,9 +18,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-GROUPS = 40
-_PERIOD = 20
-_Z = -6 + 2j
+GROUPS = 160
+_PERIOD = 40
+_Z = (2 + 1j) * (1 + 1j) ** 5
 # Width of a window's influence, in units of the distance between those chosen so far.
 _WIDTH = 0.5
 
@@ -42,7 +42,7 @@ def first(shape: tuple[int, int], count: int) -> npt.NDArray[np.bool_]:
 
 @lru_cache(maxsize=1)
 def _table() -> npt.NDArray[np.int64]:
-    """[20, 20]: the pattern that repeats over the grid; 20 is the smallest integer that z divides."""
+    """[40, 40]: the pattern that repeats over the grid; 40 is the smallest integer that z divides."""
     y, x = np.mgrid[:_PERIOD, :_PERIOD]
     place = (y + 1j * x).ravel()
     turned = place * _Z.conjugate()

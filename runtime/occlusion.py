@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 CHECKED = 8
 """Windows scored again, exactly, to measure an approximate map's error."""
-PROGRESSIVE_STAGES = (1, 2, 3, *sampling.STAGES[1:])
+PROGRESSIVE_STAGES = (1, *sampling.STAGES)
 _ESTIMATED = Bound("ssim", 0.9)
 """What a progressive map's quality is estimated in."""
 
@@ -105,7 +105,7 @@ def _sample(
         take(sampled.groups())
         _fill(sweep, sampled.groups())
         return {}
-    count, losses = sampled.run(changes)
+    count, losses = sampled.run(changes, sweep.overlap)
     _fill(sweep, count)
     return {bound.measure: bound.measured(loss) for bound, loss in zip(sampled.bounds, losses, strict=True)}
 

@@ -37,7 +37,7 @@ SHARES = tuple(count / lattice.GROUPS for count in STAGES[:-1])
 SCALES = tuple(np.arange(0.5, 3.01, 0.05).round(2).tolist())
 # A scale is taken where it and the next ones keep the bounds: which image stops when is a matter of luck.
 _SETTLED = 3
-_PLAYED_GROUPS = 16
+_PLAYED_GROUPS = 64
 # Bfloat16 is taken where a window takes at most this share of the time.
 _FASTER = 0.9
 
@@ -292,7 +292,9 @@ def _whole(plays: Sequence[Play]) -> list[Quality]:
 
 
 def _groups(play: Play, sampling: Sampling) -> int:
-    return sampling.run(lambda count: [bound.loss(play.sampled(count)[1]) for bound in sampling.bounds])[0]
+    patch, stride = play.exact.patch_size, play.exact.stride
+    overlap = patch[0] * patch[1] / (stride[0] * stride[1])
+    return sampling.run(lambda count: [bound.loss(play.sampled(count)[1]) for bound in sampling.bounds], overlap)[0]
 
 
 def _drill_downs(stride: tuple[int, int]) -> Iterator[DrillDown]:

@@ -49,6 +49,11 @@ class Sweep:
     scored: Mask
     unchanged: Mask
 
+    @property
+    def overlap(self) -> float:
+        """How many windows share a pixel, in the middle of the image."""
+        return self.patch[0] * self.patch[1] / (self.stride[0] * self.stride[1])
+
     def drops(self, scores: Array) -> npt.NDArray[np.float32]:
         """[rows, columns, F]: base score less ``scores`` [rows, columns, F], of the classes in focus."""
         return np.asarray(self.prepared.base_scores[self.classes[self.focus]] - scores)

@@ -118,7 +118,9 @@ def test_a_share_of_the_windows(session, image, exact, share) -> None:
     calls = []
     sampled = Approximation(sampling=Sampling(share=share))
     found = explain(session, image, sampled, progress=lambda *call: calls.append(call))
-    np.testing.assert_array_equal(found.scored, lattice.first(found.scored.shape, int(np.ceil(share * 40 - 1e-9))))
+    np.testing.assert_array_equal(
+        found.scored, lattice.first(found.scored.shape, int(np.ceil(share * lattice.GROUPS - 1e-9)))
+    )
     np.testing.assert_array_equal(found.scores[found.scored], exact.scores[found.scored])
     np.testing.assert_array_equal(found.logits[found.scored], exact.logits[found.scored])
     assert (found.scores[~found.scored] != exact.base_scores).any()

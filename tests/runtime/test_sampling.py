@@ -11,7 +11,7 @@ from scipy.interpolate import RBFInterpolator
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime import interpolation, lattice
 from krypton_compile.runtime.bounds import Bound
-from krypton_compile.runtime.sampling import LOSSES, RATIOS, STAGES, Sampling
+from krypton_compile.runtime.sampling import RATIOS, STAGES, Sampling, usual_loss
 
 SHAPES = [(53, 53), (20, 20), (37, 61), (1, 1), (1, 9), (2, 3), (8, 8)]
 
@@ -32,7 +32,7 @@ def test_groups_part_the_grid(shape: tuple[int, int]) -> None:
     assert before.all()
 
 
-@pytest.mark.parametrize(("count", "norm"), [(1, 40), (2, 20), (4, 10), (8, 5)])
+@pytest.mark.parametrize(("count", "norm"), [(1, 160), (2, 80), (4, 40), (8, 20), (16, 10), (32, 5)])
 def test_the_first_groups_are_square_lattices(count: int, norm: int) -> None:
     """One window in ``norm``, the nearest sqrt(norm) apart, and all phases of a network's strides alike."""
     places = np.argwhere(lattice.first((80, 80), count))
@@ -52,7 +52,7 @@ def test_coarse_strides_along_the_axes_see_one_phase() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("count", [1, 3, 8, 40])
+@pytest.mark.parametrize("count", [1, 12, 32, 160])
 def test_interpolation_keeps_constants_and_what_is_known(shape: tuple[int, int], count: int) -> None:
     fill = interpolation.from_groups(shape, count, (4, 4))
     values = np.random.default_rng(0).random((*shape, 3), np.float32)
@@ -69,7 +69,7 @@ def test_interpolation_keeps_constants_and_what_is_known(shape: tuple[int, int],
 @pytest.mark.parametrize("stride", [(4, 4), (2, 5)])
 def test_kriging_is_the_linear_radial_basis_function(stride: tuple[int, int]) -> None:
     shape = (9, 11)
-    fill = interpolation.from_groups(shape, 6, stride)
+    fill = interpolation.from_groups(shape, 24, stride)
     assert fill.known.sum() <= 16  # so that the neighbours are all that is known
     values = np.random.default_rng(0).standard_normal((*shape, 1)).astype(np.float32)
     places = np.argwhere(fill.known) * stride
@@ -80,9 +80,21 @@ def test_kriging_is_the_linear_radial_basis_function(stride: tuple[int, int]) ->
 def test_smooth_maps_take_few_windows() -> None:
     y, x = np.mgrid[:53, :53]
     smooth = np.exp(-((y - 20) ** 2 + (x - 30) ** 2) / 200)[..., None].astype(np.float32)
-    errors = [np.abs(interpolation.from_groups((53, 53), count, (4, 4))(smooth) - smooth).max() for count in (2, 4, 8)]
+    errors = [
+        np.abs(interpolation.from_groups((53, 53), count, (4, 4))(smooth) - smooth).max() for count in (8, 16, 32)
+    ]
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.05
+
+
+OVERLAP = 16.0
+TYPICAL = {count: usual_loss(count / lattice.GROUPS, OVERLAP) for count in STAGES}
+"""A map whose loss is the usual one, by stage."""
+
+
+def usual_change(count: int) -> float:
+    ratio = dict(zip(STAGES, RATIOS, strict=True))[count]
+    return TYPICAL[count] / ratio if ratio else 0.0
 
 
 def walk(sampling: Sampling, change) -> tuple[int, tuple[float, ...], list[int]]:
@@ -92,21 +104,33 @@ def walk(sampling: Sampling, change) -> tuple[int, tuple[float, ...], list[int]]
         asked.append(count)
         return [change(count)] * len(sampling.bounds)
 
-    return *sampling.run(changes), asked
+    return *sampling.run(changes, OVERLAP), asked
 
 
 def test_sampling_stops_where_the_estimate_keeps_the_bound() -> None:
-    typical = {stage: loss / ratio if ratio else 0 for stage, loss, ratio in zip(STAGES, LOSSES, RATIOS, strict=True)}
     sampling = Sampling(bounds=(Bound("ssim", 0.9),), scale=1.0)
-    count, estimate, asked = walk(sampling, typical.__getitem__)
-    assert count == next(stage for stage, loss in zip(STAGES, LOSSES, strict=True) if loss <= 0.1)
-    assert estimate[0] == pytest.approx(LOSSES[STAGES.index(count)])
-    assert asked == [4, 6]
-    easier, _, _ = walk(sampling, lambda stage: typical[stage] / 3)
-    harder, _, passed = walk(sampling, lambda stage: typical[stage] * 4)
+    count, estimate, asked = walk(sampling, usual_change)
+    assert count == next(stage for stage, loss in TYPICAL.items() if loss <= 0.1)
+    assert estimate[0] == pytest.approx(TYPICAL[count])
+    assert asked == [16, count]
+    easier, _, _ = walk(sampling, lambda stage: usual_change(stage) / 3)
+    harder, _, passed = walk(sampling, lambda stage: usual_change(stage) * 3)
     assert easier < count < harder
     assert passed == sorted(passed)
     assert len(passed) < STAGES.index(harder) - STAGES.index(passed[0]) + 1  # stages without hope are passed over
+
+
+def test_finer_strides_begin_with_smaller_shares() -> None:
+    """What counts is how many scored windows share a pixel."""
+    sampling, begun = Sampling(bounds=(Bound("ssim", 0.9),)), []
+    for overlap in (256.0, 64.0, 16.0, 4.0, 1.0):
+        count, _ = sampling.run(lambda _: [0.0], overlap)
+        begun.append(count)
+    assert begun == sorted(begun)
+    assert begun[0] <= 2
+    assert begun[2] == 16
+    assert all(0 <= usual_loss(share, 16) <= 0.45 for share in (1e-3, 0.1, 1.0))
+    assert usual_loss(1.0, 16) == 0
 
 
 @pytest.mark.parametrize("bound", [Bound("ssim", 0.9), Bound("error", 0.1), Bound("rank", 0.99999)])
@@ -118,15 +142,15 @@ def test_a_map_that_never_settles_is_scored_whole(bound: Bound) -> None:
 
 def test_floors_and_first_come_from_tuning() -> None:
     bounds = (Bound("ssim", 0.9), Bound("rank", 0.9))
-    count, estimate, asked = walk(Sampling(bounds=bounds, floors=(0.05, 0.02), first=10), lambda _: 0.0)
-    assert (count, estimate, asked) == (10, (0.05, 0.02), [10])
+    count, estimate, asked = walk(Sampling(bounds=bounds, floors=(0.05, 0.02), first=40), lambda _: 0.0)
+    assert (count, estimate, asked) == (40, (0.05, 0.02), [40])
     count, estimate, _ = walk(Sampling(bounds=bounds, floors=(0.2, 0.0)), lambda _: 0.0)
     assert count == lattice.GROUPS
     assert math.isclose(estimate[0], 0.2)
 
 
 def test_shares_are_whole_groups() -> None:
-    assert [Sampling(share=share).groups() for share in (1e-9, 0.025, 0.03, 0.2, 1.0)] == [1, 1, 2, 8, 40]
+    assert [Sampling(share=share).groups() for share in (1e-9, 0.00625, 0.01, 0.2, 1.0)] == [1, 1, 2, 32, 160]
     assert Sampling(share=1).exact
     assert not Sampling(bounds=(Bound("ssim", 0.9),)).exact
 
@@ -134,7 +158,7 @@ def test_shares_are_whole_groups() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [{}, {"share": 0.1, "bounds": (Bound("ssim", 0.9),)}, {"share": 0.0}, {"share": 1.1}, {"share": math.nan},
-     {"bounds": (Bound("ssim", 0.9),), "floors": (0.0, 0.0)}, {"bounds": (Bound("ssim", 0.9),), "first": 41}],
+     {"bounds": (Bound("ssim", 0.9),), "floors": (0.0, 0.0)}, {"bounds": (Bound("ssim", 0.9),), "first": 161}],
 )  # fmt: skip
 def test_bad_sampling_is_refused(arguments) -> None:
     with pytest.raises(OcclusionError, match="sampling"):
