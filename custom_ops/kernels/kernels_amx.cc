@@ -18,24 +18,9 @@
 namespace krypton {
 namespace {
 
-struct Vector {
-  using Type = __m512;
-  static constexpr int kLanes = 16;
-  static Type Zero() { return _mm512_setzero_ps(); }
-  static Type Set(float v) { return _mm512_set1_ps(v); }
-  static Type Load(const float* p) { return _mm512_loadu_ps(p); }
-  static void Store(float* p, Type v) { _mm512_storeu_ps(p, v); }
-  static Type Add(Type a, Type b) { return _mm512_add_ps(a, b); }
-  static Type Subtract(Type a, Type b) { return _mm512_sub_ps(a, b); }
-  static Type MultiplyAdd(Type a, Type b, Type c) { return _mm512_fmadd_ps(a, b, c); }
-  static Type Max(Type a, Type b) { return _mm512_max_ps(a, b); }
-  static Type Min(Type a, Type b) { return _mm512_min_ps(a, b); }
-  static uint64_t Nonzero(const float* p) {
-    return _mm512_cmp_ps_mask(_mm512_loadu_ps(p), _mm512_setzero_ps(), _CMP_NEQ_UQ);
-  }
-};
-
+#include "kernels/avx512.inl.h"
 #include "kernels/rows.inl.h"
+#include "kernels/staging.inl.h"
 
 constexpr int64_t kStep = 32;                      // k of one tile product
 constexpr int64_t kTile = 16;                      // rows and columns of a tile
@@ -51,15 +36,6 @@ struct Scratch {
   std::vector<int64_t> steps;
 };
 
-template <class T>
-T* Grown(std::vector<T>* buffer, int64_t size) {
-  // Room to start on a cache line.
-  constexpr int64_t kLine = 64 / sizeof(T);
-  if (static_cast<int64_t>(buffer->size()) < size + kLine) buffer->resize(static_cast<size_t>(size + kLine));
-  const auto address = reinterpret_cast<uintptr_t>(buffer->data());
-  return reinterpret_cast<T*>((address + 63) & ~uintptr_t{63});
-}
-
 void Configure() {
   struct alignas(64) Configuration {
     uint8_t palette = 1, start = 0, reserved[14] = {};
@@ -68,51 +44,6 @@ void Configure() {
   } configuration;
   for (int i = 0; i < 8; ++i) configuration.bytes[i] = 64, configuration.rows[i] = 16;
   _tile_loadconfig(&configuration);
-}
-
-void Split(const float* x, int64_t n, uint16_t* hi, uint16_t* lo) {
-  for (int64_t i = 0; i < n; i += 16) {
-    const __mmask16 mask = n - i >= 16 ? 0xFFFF : static_cast<__mmask16>((1u << (n - i)) - 1);
-    const __m512 v = _mm512_maskz_loadu_ps(mask, x + i);
-    const __m256i h = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v));
-    _mm256_mask_storeu_epi16(hi + i, mask, h);
-    if (lo == nullptr) continue;
-    const __m512 rounded = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
-    _mm256_mask_storeu_epi16(lo + i, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_sub_ps(v, rounded))));
-  }
-}
-
-// One row of A: the entries that the masks choose, one after another, then zeros up to a full step.
-void StageRow(const uint16_t* x, const ConvRow& row, const SplitWord* words, const uint64_t* masks, int64_t count,
-              uint16_t* out) {
-  for (int64_t i = 0; i < count; ++i) {
-    const uint16_t* from = x + row.source + words[i].ky * row.pitch + words[i].x;
-    if (masks[i] == 0) continue;
-    if (masks[i] == ~uint64_t{0}) {
-      _mm512_storeu_si512(out, _mm512_loadu_si512(from));
-      _mm512_storeu_si512(out + 32, _mm512_loadu_si512(from + 32));
-      out += 64;
-      continue;
-    }
-    const auto low = static_cast<__mmask32>(masks[i]), high = static_cast<__mmask32>(masks[i] >> 32);
-    _mm512_storeu_si512(out, _mm512_maskz_compress_epi16(low, _mm512_loadu_si512(from)));
-    out += __builtin_popcount(low);
-    _mm512_storeu_si512(out, _mm512_maskz_compress_epi16(high, _mm512_loadu_si512(from + 32)));
-    out += __builtin_popcount(high);
-  }
-  _mm512_storeu_si512(out, _mm512_setzero_si512());
-}
-
-// The k that the masks choose, then the row of zeros up to a full step.
-int64_t ListSteps(const SplitWord* words, const uint64_t* masks, int64_t count, int64_t zero_row, int32_t* list) {
-  int32_t* next = list;
-  for (int64_t i = 0; i < count; ++i) {
-    for (uint64_t mask = masks[i]; mask != 0; mask &= mask - 1) {
-      *next++ = static_cast<int32_t>(words[i].w + __builtin_ctzll(mask));
-    }
-  }
-  while ((next - list) % kStep != 0) *next++ = static_cast<int32_t>(zero_row);
-  return (next - list) / kStep;
 }
 
 // Two rows of W side by side in pairs: columns 0..15 to `left`, 16..31 to `right`.
@@ -260,19 +191,6 @@ void Finish(const SplitBlock& block, const ConvRow* rows, int64_t count, int64_t
 
 int64_t Padded(int64_t rows) { return (rows + kTile - 1) / kTile * kTile; }
 
-// The end of a chunk of words from `begin` on: as many as stay within kChunk for every group.
-int64_t ChunkEnd(const SplitBlock& block, int64_t begin) {
-  int64_t end = block.word_count;
-  for (int64_t g = 0; g < block.group_count; ++g) {
-    int64_t k = 0;
-    for (int64_t i = begin; i < end; ++i) {
-      k += __builtin_popcountll(block.groups[g].masks[i]);
-      if (k > kChunk) end = i;
-    }
-  }
-  return end;
-}
-
 // Stages the rows of a group; rows that fill up its last tile are zero.
 void StageGroup(const uint16_t* x, const ConvRow* rows, const SplitGroup& group, const SplitBlock& block, int64_t begin,
                 int64_t end, uint16_t* out) {
@@ -297,11 +215,11 @@ void ConvSplit(const SplitBlock& block) {
   uint16_t* const weights = Grown(&scratch.weights, kChunk / kStep * kStepTiles);
   int32_t* const lists = Grown(&scratch.list, block.group_count * kList);
   scratch.steps.resize(static_cast<size_t>(block.group_count));
-  const bool single = ChunkEnd(block, 0) == block.word_count;
+  const bool single = ChunkEnd(block, 0, kChunk) == block.word_count;
   float* const sums = Grown(&scratch.sums, single ? kSums : blocks * pairs * kSums);
   Configure();
   for (int64_t begin = 0, end = 0; begin == 0 || begin < block.word_count; begin = end) {
-    end = ChunkEnd(block, begin);
+    end = ChunkEnd(block, begin, kChunk);
     const bool first = begin == 0, last = end == block.word_count;
     int64_t row = 0, at = 0;
     for (int64_t g = 0; g < block.group_count; ++g) {
@@ -309,7 +227,7 @@ void ConvSplit(const SplitBlock& block) {
       StageGroup(block.x_hi, block.rows + row, group, block, begin, end, hi + at * kStride);
       if (kLow) StageGroup(block.x_lo, block.rows + row, group, block, begin, end, lo + at * kStride);
       scratch.steps[g] =
-          ListSteps(block.words + begin, group.masks + begin, end - begin, block.depth, lists + g * kList);
+          ListSteps(block.words + begin, group.masks + begin, end - begin, block.depth, kStep, lists + g * kList);
       row += group.count, at += Padded(group.count);
     }
     float* here = sums;
