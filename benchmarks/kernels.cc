@@ -27,7 +27,7 @@ namespace krypton {
 namespace {
 
 constexpr int64_t kPositions = 32;
-constexpr int64_t kTaskRows = 512, kBatchRows = 256, kStripRows = 32;  // as in incremental_conv.cc and split_conv.cc
+constexpr int64_t kTaskRows = 512, kBatchRows = 256;  // as in incremental_conv.cc and split_conv.cc
 constexpr double kSeconds = 0.12;
 constexpr double kTolerance = 2e-5, kPlainTolerance = 2e-2;
 
@@ -99,7 +99,8 @@ double FloatPeak(const std::string& isa) {
   if (isa == "portable") return 0;
   return 2.0 * 12 * 16 * kRounds / Shortest(MultiplyAddAvx512);
 }
-double SplitPeak() {
+double SplitPeak(const std::string& isa) {
+  if (isa == "avx512bf16") return 2 * FloatPeak(isa);
 #ifdef KRYPTON_AMX
   return 2.0 * 4 * 16 * 16 * 32 * kRounds / Shortest(MultiplyAddAmx);
 #else
@@ -122,7 +123,7 @@ __attribute__((target("avx2"))) double ReadRate(int64_t bytes) {
 }
 #else
 double FloatPeak(const std::string&) { return 0; }
-double SplitPeak() { return 0; }
+double SplitPeak(const std::string&) { return 0; }
 double ReadRate(int64_t) { return 0; }
 #endif
 
@@ -264,8 +265,12 @@ void MeasureSplit(const Kernels& kernels, double peak, bool low, Layer layer) {
   for (int64_t b = 0; b < blocks; ++b) {
     for (int64_t k = 0; k < layer.depth(); ++k) {
       uint16_t* out = packed.data() + (b * (layer.depth() + 1) + k) * pieces * kSplitColumns;
-      split.split(layer.w.data() + k * layer.maps + b * kSplitColumns,
-                  std::min(kSplitColumns, layer.maps - b * kSplitColumns), out, low ? out + kSplitColumns : nullptr);
+      float row[kSplitColumns];
+      for (int64_t n = 0; n < kSplitColumns; ++n) {
+        const int64_t map = b * kSplitColumns + (split.order == nullptr ? n : split.order[n]);
+        row[n] = map < layer.maps ? layer.w[k * layer.maps + map] : 0.0f;
+      }
+      split.split(row, kSplitColumns, out, low ? out + kSplitColumns : nullptr);
     }
   }
   std::vector<uint16_t> hi(layer.x.size()), lo(layer.x.size());
@@ -275,7 +280,8 @@ void MeasureSplit(const Kernels& kernels, double peak, bool low, Layer layer) {
     words.push_back({k / layer.stretch(), k % layer.stretch(), k});
   }
   const int64_t rows = static_cast<int64_t>(layer.rows.size()), count = static_cast<int64_t>(words.size());
-  const int64_t size = layer.density < 1 ? kStripRows : kBatchRows;
+  const int64_t batch = kBatchRows / split.strip_rows * split.strip_rows;
+  const int64_t size = layer.density < 1 ? split.strip_rows : batch;
   std::vector<uint64_t> masks(static_cast<size_t>((rows + size - 1) / size * count), 0);
   std::vector<SplitGroup> groups;
   for (int64_t begin = 0; begin < rows; begin += size) {
@@ -289,10 +295,10 @@ void MeasureSplit(const Kernels& kernels, double peak, bool low, Layer layer) {
     groups.push_back({height, mask});
   }
   const auto run = [&] {
-    for (int64_t begin = 0; begin < rows; begin += kBatchRows) {
+    for (int64_t begin = 0; begin < rows; begin += batch) {
       SplitBlock block{};
       block.rows = layer.rows.data() + begin, block.groups = groups.data() + begin / size;
-      block.group_count = (std::min(kBatchRows, rows - begin) + size - 1) / size;
+      block.group_count = (std::min(batch, rows - begin) + size - 1) / size;
       block.words = words.data(), block.word_count = count;
       block.x_hi = hi.data(), block.x_lo = low ? lo.data() : nullptr, block.w = packed.data();
       block.depth = layer.depth(), block.columns = layer.maps, block.y = layer.y.data(), block.y_stride = layer.maps;
@@ -306,7 +312,7 @@ void MeasureSplit(const Kernels& kernels, double peak, bool low, Layer layer) {
 }
 
 void MeasureTable(const Kernels& kernels) {
-  const double peak = FloatPeak(kernels.isa), split_peak = kernels.split != nullptr ? SplitPeak() : 0;
+  const double peak = FloatPeak(kernels.isa), split_peak = kernels.split != nullptr ? SplitPeak(kernels.isa) : 0;
   std::printf("{\"isa\": \"%s\", \"float32_peak\": %.1f, \"bfloat16_peak\": %.1f}\n", kernels.isa, peak / 1e9,
               split_peak / 1e9);
   for (const int64_t kernel : {1, 3}) {
@@ -316,7 +322,7 @@ void MeasureTable(const Kernels& kernels) {
         if (kernels.split == nullptr) {
           MeasureFloat(kernels, peak, layer);
         } else {
-          MeasureSplit(kernels, split_peak, true, layer);
+          if (kernels.split->costs.triple > 0) MeasureSplit(kernels, split_peak, true, layer);
           MeasureSplit(kernels, split_peak, false, layer);
         }
       }
@@ -329,7 +335,7 @@ int Main() {
     std::printf("{\"from\": \"%s\", \"bytes\": %lld, \"read\": %.1f}\n", name, static_cast<long long>(bytes),
                 ReadRate(bytes) / 1e9);
   }
-  for (const char* isa : {"avx2", "avx512", "amx"}) {
+  for (const char* isa : {"avx2", "avx512", "avx512bf16", "amx"}) {
     setenv("KRYPTON_CPU_ISA", isa, 1);
     const char* reason = nullptr;
     const Kernels* kernels = SelectKernels(&reason);

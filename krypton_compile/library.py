@@ -8,6 +8,7 @@ from pathlib import Path
 from krypton_compile.errors import LibraryError
 
 _NAME = "libkrypton_ops.so"
+_BFLOAT16 = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16", "avx512_vbmi2"}
 
 
 def get_library_path() -> str:
@@ -36,12 +37,23 @@ def _installed() -> Path:
     return next((path for path in folders if path.is_file()), folders[0])
 
 
+def multiplies_bfloat16x3() -> bool:
+    """Whether the kernels in use make float32 products of three bfloat16 ones: on matrix tiles alone does that pay."""
+    return _uses("amx") and _processor_flags() >= {"amx_bf16", "amx_tile", *_BFLOAT16}
+
+
 def multiplies_bfloat16() -> bool:
-    """Whether the kernels in use have matrix tiles for bfloat16, as custom_ops/kernels/kernels.cc decides."""
-    if os.environ.get("KRYPTON_CPU_ISA") not in (None, "", "amx"):
-        return False
+    """Whether the kernels in use multiply in plain bfloat16 where a node allows it: on matrix tiles or dot products."""
+    return multiplies_bfloat16x3() or (_uses("avx512bf16") and _processor_flags() >= _BFLOAT16)
+
+
+def _uses(isa: str) -> bool:
+    """Whether custom_ops/kernels/kernels.cc would take the kernels of this name if the processor had them."""
+    return os.environ.get("KRYPTON_CPU_ISA") in (None, "", isa)
+
+
+def _processor_flags() -> set[str]:
     try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+        return set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     except OSError:
-        return False  # no Linux, whose permission the tiles need
-    return {"amx_bf16", "amx_tile", "avx512_bf16", "avx512_vbmi2"} <= flags
+        return set()  # no Linux: no permission to use matrix tiles, and no other way to ask

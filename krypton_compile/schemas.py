@@ -46,7 +46,8 @@ VERSION = 1
 
 PRECISIONS = ("float32", "bfloat16x3", "bfloat16")
 """Of IncrementalConv's ``precision``: the lowest that a kernel may multiply in. bfloat16x3 makes a float32 product of
-three bfloat16 ones (relative error about 5e-6) where the processor multiplies bfloat16 matrices, else it is float32."""
+three bfloat16 ones (relative error about 5e-6) where the processor multiplies bfloat16 matrices, else it is float32;
+bfloat16 takes one where it multiplies matrices or vectors of them."""
 
 _WINDOW = ("kernel_shape", "strides", "pads", "dilations", "input_shape", "output_shape")
 

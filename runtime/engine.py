@@ -20,7 +20,7 @@ import onnxruntime as ort
 from krypton_compile.annotations import EPS, TAU
 from krypton_compile.errors import LibraryError, OcclusionError
 from krypton_compile.geometry import Boxes
-from krypton_compile.library import get_library_path, multiplies_bfloat16
+from krypton_compile.library import get_library_path, multiplies_bfloat16, multiplies_bfloat16x3
 from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.approximation import REDUCED, read_settings
 from krypton_compile.runtime.split import split, with_precision
@@ -107,7 +107,7 @@ class Engine:
         self._incremental_options = incremental_options
         self._providers = chosen
         self._may_fall_back = precision is None
-        self.precision = precision or ("bfloat16x3" if multiplies_bfloat16() else "float32")
+        self.precision = precision or ("bfloat16x3" if multiplies_bfloat16x3() else "float32")
         self.error = math.nan
         self._incremental = self._make_incremental(self.precision)
         self._in_bfloat16: ort.InferenceSession | None = None

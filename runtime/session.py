@@ -50,9 +50,10 @@ class OcclusionSession(Engine):
         providers: onnxruntime execution providers; the CPU when None.
         session_options: used for both inner sessions as they are, the op library registered on them.
         threads: worker threads; all cores when None. Ignored when ``session_options`` is given.
-        precision: what convolutions may multiply in where the processor has matrix tiles for it: "float32";
-            "bfloat16x3", exact results from three bfloat16 products; or "bfloat16", of reduced precision. None takes
-            bfloat16x3 where there are any and a check at the first use finds it exact, else float32.
+        precision: what convolutions may multiply in where the processor is faster at it: "float32"; "bfloat16x3",
+            exact results from three bfloat16 products on matrix tiles; or "bfloat16", of reduced precision, on matrix
+            tiles or dot products. None takes bfloat16x3 where there are tiles and a check at the first use finds it
+            exact, else float32.
 
     Attributes:
         precision: the one in force.

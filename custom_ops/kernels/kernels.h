@@ -1,5 +1,5 @@
 // The function table that separates ops from instruction sets. One implementation a table, picked
-// at run time; KRYPTON_CPU_ISA=portable|avx2|avx512|amx forces one.
+// at run time; KRYPTON_CPU_ISA=portable|avx2|avx512|avx512bf16|amx forces one.
 #pragma once
 
 #include <cstdint>
@@ -98,7 +98,9 @@ struct Kernels {
 const Kernels* PortableKernels();
 const Kernels* Avx2Kernels();
 const Kernels* Avx512Kernels();
-// The AVX-512 kernels with convolution on AMX; null where the system does not let us use it.
+// The AVX-512 kernels with convolution in bfloat16 on dot products, or on AMX; null where the processor or the system
+// does not let us use it.
+const Kernels* Avx512Bf16Kernels();
 const Kernels* AmxKernels();
 
 // The table in use; null with a reason when KRYPTON_CPU_ISA asks for what is not there.

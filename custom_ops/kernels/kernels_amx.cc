@@ -273,7 +273,8 @@ bool Permitted() {
 }  // namespace
 
 const SplitKernels* AmxSplitKernels() {
-  static constexpr SplitKernels kKernels = {Split, ConvBlockAmx};
+  static constexpr SplitCosts kCosts = {22, 55, 130, 1.5, 0.5, 0.05, 1.6};
+  static constexpr SplitKernels kKernels = {Split, ConvBlockAmx, nullptr, 2 * kTile, 40, 8, 0.6, kCosts};
   return Permitted() ? &kKernels : nullptr;
 }
 

@@ -2,7 +2,8 @@
 //
 //   x*w ~ hi(x)*hi(w) + hi(x)*lo(w) + lo(x)*hi(w)      summed in fp32, relative error about 5e-6,
 //
-// or the first alone, which is plain bfloat16. For processors that multiply bfloat16 matrices (AMX).
+// or the first alone, which is plain bfloat16. For processors that multiply bfloat16: matrices of it (AMX), or vectors,
+// where three products take longer than one of float32 and only the first alone pays (AVX512_BF16).
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@
 namespace krypton {
 
 // Columns of a block of split weights, [block][k][hi of 32 columns, lo of 32 columns], or [block][k][hi of 32 columns]
-// for plain bfloat16, with a row of zeros behind the last k; columns beyond the last are zero.
+// for plain bfloat16, with a row of zeros behind the last k; columns beyond the last are zero. Within the 32 they lie
+// in SplitKernels::order.
 constexpr int64_t kSplitColumns = 32;
 
 // Up to 64 neighbouring k of the reduction: X[source + ky*pitch + x + i] * W[w + i], i < 64.
@@ -45,12 +47,27 @@ struct SplitBlock {
   float lo, hi;
 };
 
+// What a convolution costs, in cycles as they were fitted to measurements (docs/performance.md).
+struct SplitCosts {
+  double vectors;         // multiply-adds a cycle of float32 vectors,
+  double triple, single;  // of bfloat16x3, 0 where it is not offered, and of plain bfloat16
+  double split, stage;    // cycles to split an entry of X, and to stage one of a row
+  double share, growth;   // the share of k in a strip's list is share + growth * density of X
+};
+
 struct SplitKernels {
   void (*split)(const float* x, int64_t n, uint16_t* hi, uint16_t* lo);  // lo may be null
   void (*conv_block)(const SplitBlock&);
+  const uint8_t* order;  // column order[i] of a block of W lies at i; null for i itself
+  int64_t strip_rows;    // rows that are looked at together; a group is one or several of these
+  int64_t gather_cost;   // of a k in a group's list, in rows multiplied meanwhile; 0 leaves every strip by itself
+  int64_t fewest_rows;   // of one tap set from which on the kernels are full enough
+  double dense;          // share of non-zeros from which on lists are not worth their making
+  SplitCosts costs;
 };
 
 // Null where the processor or the system does not offer it.
 const SplitKernels* AmxSplitKernels();
+const SplitKernels* Bf16SplitKernels();
 
 }  // namespace krypton

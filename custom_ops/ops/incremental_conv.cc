@@ -23,14 +23,12 @@ namespace {
 // Rows of a task, of fp32 vectors and of split precision: enough that a block of weights is used often while it is in
 // L2, few enough that the rows' inputs stay there too.
 constexpr int64_t kTaskRows = 512, kSplitTaskRows = 1536;
-// From this many rows of one tap set on, matrix tiles are full enough.
-constexpr int64_t kSplitRows = 8;
-// From this share of non-zeros on, lists are not worth their making.
-constexpr double kDense = 0.95, kDenseSplit = 0.6;
+// From this share of non-zeros on, lists are not worth their making for fp32 vectors.
+constexpr double kDense = 0.95;
 
 enum class Precision { kFloat32, kBfloat16x3, kBfloat16 };
 
-// The lowest precision that the node allows; processors without bfloat16 matrices always use float32.
+// The lowest precision that the node allows; processors whose kernels do not offer it use float32.
 Precision ReadPrecision(const std::string& name) {
   if (name == "float32") return Precision::kFloat32;
   if (name == "bfloat16x3") return Precision::kBfloat16x3;
@@ -111,8 +109,9 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
       return;
     }
     const NonzeroMap nonzero(context, x);
-    const SplitKernels* split = SplitPays(shape, nonzero.density()) ? ActiveKernels().split : nullptr;
-    const bool sparse = nonzero.density() < (split == nullptr ? kDense : kDenseSplit);
+    const SplitKernels* split = ActiveKernels().split;
+    if (split != nullptr && !SplitPays(split->costs, shape, nonzero.density())) split = nullptr;
+    const bool sparse = nonzero.density() < (split == nullptr ? kDense : split->dense);
     const ConvPlan plan = PlanConv(context, window_, x_boxes, y_boxes, shape.channels, sparse);
     ClearUntouched(plan, y, shape.maps);
     std::optional<SplitValues> pieces;
@@ -129,7 +128,7 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     }
     const int64_t task_rows = pieces ? kSplitTaskRows : kTaskRows;
     ForTasks(context, plan, task_rows, [&](const TapClass& c, int64_t begin, int64_t end) {
-      if (pieces && end - begin >= kSplitRows) {
+      if (pieces && end - begin >= split->fewest_rows) {
         std::vector<ConvSegment> segments;
         Segments(c, shape, 1, &segments);
         ConvGroups(*split, plan.rows.data() + begin, end - begin, segments, sparse ? &nonzero : nullptr, block);
@@ -146,20 +145,19 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     for (int64_t row : plan.untouched) std::fill_n(y + row * maps, maps, 0.0f);
   }
 
-  // Whether matrix tiles beat fp32 vectors, in cycles for a row as they were fitted to measurements
-  // (docs/performance.md): tiles multiply faster, but X is split and staged first, and 32 rows share fewer zeros
-  // than 6.
-  bool SplitPays(const Shape& shape, double density) const {
-    if (precision_ == Precision::kFloat32 || shape.groups != 1) return false;
+  // Whether split precision beats fp32 vectors, in cycles for a row: its products are faster, but X is split and
+  // staged first, and the strips of matrix tiles share fewer zeros than 6 rows.
+  bool SplitPays(const SplitCosts& costs, const Shape& shape, double density) const {
+    const double rate = precision_ == Precision::kBfloat16x3 ? costs.triple : costs.single;
+    if (precision_ == Precision::kFloat32 || rate == 0 || shape.groups != 1) return false;
     const double taps = static_cast<double>(window_.y.kernel * window_.x.kernel);
     const double depth = taps * static_cast<double>(shape.depth), maps = static_cast<double>(shape.maps);
     const int64_t stretch = window_.x.dilation == 1 ? window_.x.kernel * shape.depth : shape.depth;
     const double staged = static_cast<double>((stretch + 63) / 64 * 64) * depth / static_cast<double>(stretch);
-    const double rate = precision_ == Precision::kBfloat16x3 ? 55 : 130;
-    const double vectors = std::min(1.0, 1.2 * density) * depth * maps / 22;
-    const double tiles = 1.5 * static_cast<double>(shape.depth) + 0.5 * staged +
-                         std::min(1.0, 0.05 + 1.6 * density) * depth * maps / rate;
-    return tiles < vectors;
+    const double vectors = std::min(1.0, 1.2 * density) * depth * maps / costs.vectors;
+    const double pieces = costs.split * static_cast<double>(shape.depth) + costs.stage * staged +
+                          std::min(1.0, costs.share + costs.growth * density) * depth * maps / rate;
+    return pieces < vectors;
   }
 
   // Calls task(class, begin, end) for all rows, in ranges of at most task_rows.

@@ -5,12 +5,8 @@
 namespace krypton {
 namespace {
 
-// Rows that are looked at together; a group is one or several of these.
-constexpr int64_t kStripRows = 32;
 // Rows that are staged together: they stay in L2, and W is fetched once for all of them.
 constexpr int64_t kBatchRows = 256;
-// What gathering a row of W costs, in rows that could have been multiplied meanwhile.
-constexpr int64_t kGatherCost = 40;
 
 uint64_t LowBits(int64_t count) { return count >= 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1; }
 
@@ -49,16 +45,16 @@ SplitValues::SplitValues(const Ort::KernelContext& context, const SplitKernels& 
   constexpr int64_t kSlack = 128, kGrain = 1 << 16;
   const int64_t size = x.rows * x.channels;
   const auto allocate = [&] {
-    auto* data = static_cast<uint16_t*>(std::malloc(static_cast<size_t>(size + kSlack) * sizeof(uint16_t)));
-    if (data == nullptr) throw std::bad_alloc();
-    std::fill_n(data + size, kSlack, uint16_t{0});
-    return data;
+    AlignedFloats buffer = AllocateAligned(static_cast<size_t>(size + kSlack) / 2 + 1);
+    std::fill_n(reinterpret_cast<uint16_t*>(buffer.get()) + size, kSlack, uint16_t{0});
+    return buffer;
   };
-  hi_.reset(allocate());
-  if (low) lo_.reset(allocate());
+  hi_ = allocate();
+  if (low) lo_ = allocate();
+  auto *hi = reinterpret_cast<uint16_t*>(hi_.get()), *lo = reinterpret_cast<uint16_t*>(lo_.get());
   ParallelRanges(context, (size + 15) / 16, kGrain / 16, [&](int64_t begin, int64_t end) {
     const int64_t first = begin * 16, count = std::min(size, end * 16) - first;
-    kernels.split(x.data + first, count, hi_.get() + first, low ? lo_.get() + first : nullptr);
+    kernels.split(x.data + first, count, hi + first, low ? lo + first : nullptr);
   });
 }
 
@@ -71,7 +67,7 @@ AlignedFloats PackSplit(const SplitKernels& kernels, const float* w, int64_t map
   for (int64_t block = 0; block < blocks; ++block) {
     for (int64_t k = 0; k <= depth; ++k, out += (low ? 2 : 1) * kSplitColumns) {
       for (int64_t n = 0; n < kSplitColumns; ++n) {
-        const int64_t map = block * kSplitColumns + n;
+        const int64_t map = block * kSplitColumns + (kernels.order == nullptr ? n : kernels.order[n]);
         row[n] = k == depth || map >= maps ? 0.0f : w[(map * channels + k % channels) * taps + k / channels];
       }
       kernels.split(row, kSplitColumns, out, low ? out + kSplitColumns : nullptr);
@@ -88,10 +84,11 @@ void ConvGroups(const SplitKernels& kernels, const ConvRow* rows, int64_t count,
   ListWords(segments, &words, &full);
   const size_t n = words.size();
   block.words = words.data(), block.word_count = static_cast<int64_t>(n);
-  masks.resize((kBatchRows / kStripRows + 1) * n);
+  const int64_t strip_rows = kernels.strip_rows, cost = kernels.gather_cost;
+  masks.resize((kBatchRows / strip_rows + 2) * n);
   both.resize(n);
   const int64_t batches = (count + kBatchRows - 1) / kBatchRows;
-  const int64_t batch = ((count + batches - 1) / batches + kStripRows - 1) / kStripRows * kStripRows;
+  const int64_t batch = ((count + batches - 1) / batches + strip_rows - 1) / strip_rows * strip_rows;
   for (int64_t begin = 0; begin < count; begin += batch) {
     const int64_t end = std::min(count, begin + batch);
     groups.clear();
@@ -99,16 +96,20 @@ void ConvGroups(const SplitKernels& kernels, const ConvRow* rows, int64_t count,
       groups.push_back({end - begin, full.data()});
     } else {
       int64_t k = 0;  // of the last group
-      for (int64_t i = begin; i < end; i += kStripRows) {
-        const int64_t more = std::min(kStripRows, end - i);
+      for (int64_t i = begin; i < end; i += strip_rows) {
+        const int64_t more = std::min(strip_rows, end - i);
         uint64_t* strip = masks.data() + groups.size() * n;
         UnionMasks(rows + i, more, words, full, *nonzero, strip);
+        if (cost == 0) {
+          groups.push_back({more, strip});
+          continue;
+        }
         const int64_t k_strip = Count(strip, n);
         if (!groups.empty()) {
           uint64_t* last = strip - n;
           for (size_t w = 0; w < n; ++w) both[w] = last[w] | strip[w];
           const int64_t k_both = Count(both.data(), n), size = groups.back().count;
-          if (k_both * (size + more + kGatherCost) <= k * (size + kGatherCost) + k_strip * (more + kGatherCost)) {
+          if (k_both * (size + more + cost) <= k * (size + cost) + k_strip * (more + cost)) {
             std::copy(both.begin(), both.end(), last);
             groups.back().count += more, k = k_both;
             continue;

@@ -140,6 +140,33 @@ def conv_cases(rng: np.random.Generator) -> Iterator[Case]:
         for precision in PRECISIONS:
             attributes = {**window_attributes(window, ends), "precision": precision}
             yield Case(f"conv deep {share} {precision}", "IncrementalConv", inputs, attributes)
+    yield from wide_conv_cases(rng)
+
+
+def wide_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Enough columns for split precision to pay, one more than blocks of 32 or 64 hold, over an odd reduction."""
+    shapes = {
+        "1x1": (67, 193),
+        "1x1 stride 2": (95, 161),
+        "3x3": (33, 97),
+        "dilated": (35, 129),
+        "5x5 asymmetric": (9, 200),
+    }
+    for title, (channels, maps) in shapes.items():
+        window, ends = make_window(*WINDOWS[title])
+        boxes = make_boxes(rng, window.input_shape)
+        weight = rng.standard_normal((maps, channels, *window.kernel)).astype(np.float32)
+        weight /= np.float32(np.sqrt(weight[0].size))
+        z0 = rng.standard_normal((*window.output_shape, maps)).astype(np.float32)
+        sparse = make_values(rng, boxes, channels)
+        dense = rng.standard_normal(sparse.shape).astype(np.float32)
+        after, attributes = geometry.window_boxes(boxes, window), window_attributes(window, ends)
+        for kind, values in (("sparse", sparse), ("dense", dense)):
+            inputs = [values, boxes, after, weight]
+            yield Case(f"conv wide {title} {kind}", "IncrementalConv", inputs, attributes)
+            yield Case(f"conv+relu wide {title} {kind}", "IncrementalConv", [*inputs, z0], attributes)
+            bounds = {"min": -0.5, "max": 0.75}
+            yield Case(f"conv+clip wide {title} {kind}", "IncrementalConv", [*inputs, z0], {**attributes, **bounds})
 
 
 def pool_cases(rng: np.random.Generator) -> Iterator[Case]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from krypton_compile.library import multiplies_bfloat16
+from krypton_compile.library import multiplies_bfloat16, multiplies_bfloat16x3
+from krypton_compile.passes.add_thresholds import LIMITED
 from krypton_compile.schemas import PRECISIONS, SCHEMAS
 from tests.ops.cases import Case, cases
 from tests.ops.limited import limited_cases
@@ -19,6 +20,9 @@ from tests.ops.running import run_cpu, run_reference
 
 RELATIVE = {"float32": 2e-6, "bfloat16x3": 2e-5, "bfloat16": 2e-2}
 """Of the largest entry: sums of up to 3,000 products against float64 ones."""
+
+OFFERED = {"float32": True, "bfloat16x3": multiplies_bfloat16x3(), "bfloat16": multiplies_bfloat16()}
+"""By the kernels in use; what is not is float32."""
 
 CASES = cases()
 CASES += list(limited_cases(CASES))
@@ -30,9 +34,8 @@ def has(*flags: str) -> bool:
 
 def precision(case: Case) -> str:
     """The one that the case's sums may be made in."""
-    if case.op != "IncrementalConv" or not multiplies_bfloat16():
-        return "float32"
-    return case.attributes.get("precision", "float32")
+    asked = case.attributes.get("precision", "float32") if case.op == "IncrementalConv" else "float32"
+    return asked if OFFERED[asked] else "float32"
 
 
 def agree(found: np.ndarray, expected: np.ndarray, relative: float) -> None:
@@ -55,9 +58,30 @@ def test_cpu_agrees_with_reference(case: Case) -> None:
     check(case)
 
 
+@pytest.mark.parametrize("precision", ["bfloat16x3", "bfloat16"])
 @pytest.mark.parametrize("case", [case for case in CASES if case.op == "IncrementalConv"], ids=lambda case: case.name)
-def test_split_products_agree_with_reference(case: Case) -> None:
-    check(replace(case, attributes={**case.attributes, "precision": "bfloat16x3"}))
+def test_split_products_agree_with_reference(case: Case, precision: str) -> None:
+    if precision == "bfloat16" and limit_of(case) is not None:
+        pytest.skip("its rounding decides on which side of a limit a result lies: the test below")
+    check(replace(case, attributes={**case.attributes, "precision": precision}))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "wide" in case.name][::3], ids=lambda case: case.name)
+def test_a_limit_makes_sums_of_bfloat16_zero(case: Case) -> None:
+    """As far from the limit as they are exact."""
+    expected = run_reference(case)[0]
+    limit = np.median(np.abs(expected))
+    inputs = [*case.inputs, *[None] * (LIMITED[case.op] - len(case.inputs)), np.array([limit], np.float32)]
+    found = run_cpu(replace(case, inputs=inputs, attributes={**case.attributes, "precision": "bfloat16"}))[0]
+    error = RELATIVE["bfloat16"] * np.abs(expected).max()
+    assert not found[np.abs(expected) <= limit - error].any()
+    kept = np.abs(expected) > limit + error
+    np.testing.assert_allclose(found[kept], expected[kept], rtol=0, atol=error)
+
+
+def limit_of(case: Case) -> np.ndarray | None:
+    slot = LIMITED[case.op]
+    return case.inputs[slot] if len(case.inputs) > slot else None
 
 
 @pytest.mark.parametrize("case", CASES[::3], ids=lambda case: case.name)
@@ -71,6 +95,7 @@ def test_every_op_has_a_case() -> None:
 
 
 ISAS = {"portable": (), "avx2": ("avx2", "fma"), "avx512": ("avx512f", "avx512bw", "avx512dq", "avx512vl")}
+ISAS["avx512bf16"] = (*ISAS["avx512"], "avx512_bf16", "avx512_vbmi2")
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -86,6 +111,8 @@ def test_other_instruction_sets(isa: str) -> None:
         "for case in CASES:\n"
         "    if case.op in kernels:\n"
         "        check(case)\n"
+        "    if ' wide ' in case.name:\n"
+        "        check(replace(case, attributes={**case.attributes, 'precision': 'bfloat16'}))\n"
     )
     environment = {**os.environ, "KRYPTON_CPU_ISA": isa}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
@@ -96,8 +123,12 @@ def test_bfloat16_is_used_where_there_is_some() -> None:
     """Its results differ from float32's, or the bounds above have tested nothing."""
     cases = {precision: next(c for c in CASES if c.name == f"conv deep 1.0 {precision}") for precision in PRECISIONS}
     results = {precision: run_cpu(case)[0] for precision, case in cases.items()}
-    assert np.array_equal(results["float32"], results["bfloat16"]) != multiplies_bfloat16()
-    assert np.array_equal(results["float32"], results["bfloat16x3"]) != multiplies_bfloat16()
+    for precision in ("bfloat16", "bfloat16x3"):
+        assert np.array_equal(results["float32"], results[precision]) != OFFERED[precision]
+    for case in CASES:
+        if " wide " in case.name:
+            plain = replace(case, attributes={**case.attributes, "precision": "bfloat16"})
+            assert np.array_equal(run_cpu(case)[0], run_cpu(plain)[0]) != OFFERED["bfloat16"], case.name
 
 
 def test_an_instruction_set_that_is_not_there_is_refused() -> None:

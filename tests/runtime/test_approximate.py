@@ -149,7 +149,8 @@ def test_reduced_precision_is_close_and_says_so(session, image, exact) -> None:
     reduced = Approximation(precision="bfloat16")
     found = explain(session, image, reduced)
     assert np.abs(found.scores - exact.scores).max() < 2e-2
-    assert (found.scores != exact.scores).any() == multiplies_bfloat16()
+    if not multiplies_bfloat16():  # else it depends on whether layers so small are worth it
+        np.testing.assert_array_equal(found.scores, exact.scores)
     assert (found.precision, found.exact) == ("bfloat16", False)
     assert found.check.largest < 2e-2
     np.testing.assert_array_equal(session.explain(image, PATCH, STRIDE).scores, exact.scores)

@@ -14,7 +14,7 @@ import pytest
 
 from krypton_compile import get_library_path
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
-from krypton_compile.library import multiplies_bfloat16
+from krypton_compile.library import multiplies_bfloat16x3
 from krypton_compile.runtime import OcclusionSession, engine, self_check
 from tests.runtime.small import TOLERANCE, small_model
 
@@ -255,7 +255,7 @@ def test_the_first_use_measures_the_error(compiled: Path, image: np.ndarray) -> 
     assert np.isnan(session.error)
     explanation = session.explain(image, 8, 4)
     assert explanation.error == session.error
-    assert explanation.precision == session.precision == ("bfloat16x3" if multiplies_bfloat16() else "float32")
+    assert explanation.precision == session.precision == ("bfloat16x3" if multiplies_bfloat16x3() else "float32")
     assert 0 <= session.error <= self_check.BOUND
 
 
@@ -264,7 +264,7 @@ def test_results_that_are_not_exact_make_float32_take_over(
 ) -> None:
     """With a bound that nothing meets: the session falls back and says so, once; what was asked for is kept."""
     monkeypatch.setattr(self_check, "BOUND", -1.0)
-    monkeypatch.setattr(engine, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(engine, "multiplies_bfloat16x3", lambda: True)
     session = OcclusionSession(compiled, threads=1)
     assert session.precision == "bfloat16x3"
     with pytest.warns(UserWarning, match="differ from the model on really occluded images"):
