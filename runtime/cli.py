@@ -260,7 +260,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--logits", action="store_true", help="map the values before the final Softmax or Sigmoid")
     parser.add_argument("--output", type=Path, metavar="PREFIX", help="writes PREFIX_overlay.png, PREFIX_heatmap.npy")
     parser.add_argument(
-        "--precision", choices=PRECISIONS, help="of products on matrix tiles; bfloat16 is faster and less exact (exact)"
+        "--precision",
+        choices=PRECISIONS,
+        help="of products, where the processor offers it; bfloat16 is faster and less exact (exact)",
     )
     speed = parser.add_argument_group("mode", "exact unless something is left out; approximate results say so")
     speed.add_argument("--mode", choices=("exact", "approximate", "progressive"), help="progressive: ever finer maps")
