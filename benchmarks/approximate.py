@@ -157,6 +157,7 @@ def _model(
         speed_ups = [seconds / one for one in ran.seconds]
         details = {"speed_ups": speed_ups, "qualities": [asdict(quality) for quality in ran.qualities]}
         rows.append({"what": what, "setting": write_settings(ran.setting), **details, "scored": ran.scored})
+    progressive = _progressive(session, held_out[0], exact[held_out[0].name])
     if options.pictures:
         options.pictures.mkdir(parents=True, exist_ok=True)
         strictest = tunings[max(tunings)]
@@ -167,7 +168,31 @@ def _model(
         for keep, one in tunings.items()
     ]
     parts = {"tuned_on": next(iter(tunings.values())).tuning_images, "checked_on": checked}
-    return {"model": name, "naive_seconds": seconds, **parts, "tunings": found, "rows": rows}
+    return {
+        "model": name,
+        "naive_seconds": seconds,
+        **parts,
+        "tunings": found,
+        "rows": rows,
+        "progressive": progressive,
+    }
+
+
+def _progressive(session: OcclusionSession, sample: Sample, exact: Explanation) -> list[dict[str, float]]:
+    """A progressive run: what each map took and is worth; the last is the exact one."""
+    rows, last = [], exact
+    for last in session.explain_progressively(sample.image, 16, 4, sample.baseline):
+        ssim = compare(exact.heatmap(), last.heatmap(), ("ssim",)).ssim
+        estimate = last.estimated_quality.get("ssim", float("nan"))
+        rows.append({"seconds": last.seconds, "scored": float(last.scored.mean()), "ssim": ssim, "estimate": estimate})
+    assert np.array_equal(last.scores, exact.scores)
+    first = exact.seconds / rows[0]["seconds"]
+    print(f"\nprogressive, {sample.name}: first map after 1/{first:.0f} of the exact run; the last is equal\n")
+    print("| seconds | windows | SSIM | its estimate |\n|---|---|---|---|")
+    for row in rows:
+        known = f"| {row['seconds']:.2f} | {100 * row['scored']:.1f} % |"
+        print(f"{known} {row['ssim']:.3f} | {row['estimate']:.3f} |", flush=True)
+    return rows
 
 
 class _Naive:
