@@ -34,6 +34,7 @@ Say = Callable[[str], None]
 TUNING_IMAGES = 30
 _SCREENED = 4
 _APART = 1.1
+_HARDLY = 1.05
 _CONFIRMED = 16
 # What a sampling that was run and broke the bound is made more careful by.
 _MORE_CAREFUL, _TIMES_MORE_CAREFUL = 1.1, 4
@@ -215,7 +216,12 @@ class _Search:
         fast = [one for one in fit if self.exact_seconds / one.seconds >= self.target_speed_up]
         if fast:
             return max(fast, key=lambda one: one.slack)
-        return min(fit, key=lambda one: one.seconds, default=None)
+        # One that was played on all images is preferred to another that seems hardly faster.
+        played = [one for one in fit if not self.screening.lacking(thresholds_of(one.approximation), self.samples)]
+        first, known = (min(some, key=lambda one: one.seconds, default=None) for some in (fit, played))
+        if first is not None and known is not None and known.seconds <= _HARDLY * first.seconds:
+            return known
+        return first
 
     def _run(self, setting: Approximation, to_the_end: bool = False) -> tuple[list[Quality], float]:
         """Real runs, until too many images break a bound; qualities, and the median of the seconds."""
