@@ -38,7 +38,7 @@ from krypton_compile.runtime.quality import Quality, compare
 from krypton_compile.runtime.sampling import Sampling
 from krypton_compile.runtime.screening import Sample
 from krypton_compile.runtime.tune_cli import lines
-from krypton_compile.runtime.tuner import tune
+from krypton_compile.runtime.tuner import UnreachableError, part, tune
 from krypton_compile.runtime.tuning_plot import plot_png
 from models.fetch import fetch
 from models.preprocess import RECIPES
@@ -128,12 +128,14 @@ def _model(
     tunings = {}
     for keep in options.keep:
         print(f"tuning for {bounds[0]} on {100 * keep:g} % of the images\n")
-        found = tune(session, samples, bounds, keep=keep, say=lambda text: print(f"  {text}", flush=True))
+        try:
+            found = tune(session, samples, bounds, keep=keep, say=lambda text: print(f"  {text}", flush=True))
+        except UnreachableError as error:
+            print(f"{error}; the best found: {error.best}")
+            continue
         print("\n".join(lines(found)), flush=True)
         tunings[keep] = found
-    # The parts do not depend on the goal.
-    checked = next(iter(tunings.values())).check_images
-    held_out = [sample for sample in samples if sample.name in checked]
+    tuned_on, held_out = part(samples)
     naive = _Naive(original, session, threads, held_out[0])
     exact = {sample.name: _explain(session, sample, EXACT) for sample in held_out}
     before = naive.seconds()
@@ -158,7 +160,7 @@ def _model(
         details = {"speed_ups": speed_ups, "qualities": [asdict(quality) for quality in ran.qualities]}
         rows.append({"what": what, "setting": write_settings(ran.setting), **details, "scored": ran.scored})
     progressive = _progressive(session, held_out[0], exact[held_out[0].name])
-    if options.pictures:
+    if options.pictures and tunings:
         options.pictures.mkdir(parents=True, exist_ok=True)
         strictest = tunings[max(tunings)]
         (options.pictures / f"{name}_tuning.png").write_bytes(plot_png(strictest))
@@ -167,7 +169,9 @@ def _model(
         {"keep": keep, "chosen": write_settings(one.chosen), "kept": one.kept, "interval": one.interval}
         for keep, one in tunings.items()
     ]
-    parts = {"tuned_on": next(iter(tunings.values())).tuning_images, "checked_on": checked}
+    parts = {
+        name: [sample.name for sample in some] for name, some in (("tuned_on", tuned_on), ("checked_on", held_out))
+    }
     return {
         "model": name,
         "naive_seconds": seconds,

@@ -32,9 +32,9 @@ from krypton_compile.runtime.sweep import as_pair
 Say = Callable[[str], None]
 
 TUNING_IMAGES = 30
-_SCREENED = 4
+_SCREENED = 8
 _APART = 1.1
-_HARDLY = 1.05
+_HARDLY = 1.1
 _CONFIRMED = 16
 # What a sampling that was run and broke the bound is made more careful by.
 _MORE_CAREFUL, _TIMES_MORE_CAREFUL = 1.1, 4
@@ -106,9 +106,7 @@ def tune(
         raise OcclusionError(f"tuning: expected a share of images to keep above 0 and up to 1, found {keep}")
     goal = Goal(tuple(bounds), keep)
     explain = Explainer(session, as_pair(patch_size, "patch_size"), as_pair(stride, "stride"))
-    order = np.random.default_rng(0).permutation(len(samples))
-    count = min(TUNING_IMAGES, (len(samples) + 1) // 2)
-    tuning, rest = ([samples[i] for i in sorted(part)] for part in (order[:count], order[count:]))
+    tuning, rest = part(samples)
     say(f"{len(tuning)} images to tune on, {len(rest)} to check on; exact maps first")
     exact = {sample.name: explain(sample, EXACT) for sample in tuning}
     exact_seconds = float(np.median([found.seconds for found in exact.values()]))
@@ -139,6 +137,13 @@ def tune(
     )
 
 
+def part(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
+    """The tuning part and the rest, drawn at random, always alike."""
+    order = np.random.default_rng(0).permutation(len(samples))
+    count = min(TUNING_IMAGES, (len(samples) + 1) // 2)
+    return [samples[i] for i in sorted(order[:count])], [samples[i] for i in sorted(order[count:])]
+
+
 def clopper_pearson(kept: int, count: int, confidence: float) -> tuple[float, float]:
     """The exact two-sided interval of a share of which ``kept`` of ``count`` were seen (Clopper and Pearson 1934)."""
     tail = (1 - confidence) / 2
@@ -166,7 +171,7 @@ class _Search:
         """The fastest candidate that keeps the goal; its quality on each tuning image, and its seconds."""
         failed: set[Approximation] = set()
         closest: list[Quality] = []
-        for _ in range(_CONFIRMED):
+        while len(failed) < _CONFIRMED:
             found = [one for one in self.screening.candidates() if one.approximation not in failed]
             closest = [max(found, key=lambda one: one.slack).quality] if found else closest
             one = self._fastest(found)
