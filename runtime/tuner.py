@@ -50,7 +50,10 @@ class UnreachableError(OcclusionError):
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was chosen, on what, and what it is worth; ``broken`` of the tuning images break a bound."""
+    """What was chosen, on what, and what it is worth; ``broken`` of the tuning images break a bound.
+
+    Seconds are of a whole map, medians; ``naive_seconds`` those of the base pass, a pass for each window.
+    """
 
     chosen: Approximation
     goal: Goal
@@ -61,6 +64,7 @@ class Tuning:
     check_images: tuple[str, ...]
     kept: int
     interval: tuple[float, float]
+    naive_seconds: float
     exact_seconds: float
     seconds: float
     broken: int
@@ -127,6 +131,7 @@ def tune(
         tuple(sample.name for sample in rest),
         kept,
         clopper_pearson(kept, len(rest), confidence),
+        screening.naive_seconds(),
         exact_seconds,
         seconds,
         len(qualities) - sum(map(goal.holds, qualities)),
