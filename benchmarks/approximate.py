@@ -33,10 +33,10 @@ from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation,
 from krypton_compile.runtime.bounds import Bound, parse_bound
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.figure import overlay
+from krypton_compile.runtime.play import Sample
 from krypton_compile.runtime.preprocess import baseline_input, prepare, preset
 from krypton_compile.runtime.quality import Quality, compare
 from krypton_compile.runtime.sampling import Sampling
-from krypton_compile.runtime.screening import Sample
 from krypton_compile.runtime.tune_cli import lines
 from krypton_compile.runtime.tuner import UnreachableError, part, tune
 from krypton_compile.runtime.tuning_plot import plot_png

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.quality import Quality
@@ -48,6 +52,31 @@ class Bound:
 
     def __str__(self) -> str:
         return f"{self.measure}{'<=' if self.measure in LOWER_IS_BETTER else '>='}{self.value:g}"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Bounds, and the share of the images on which all of them should hold."""
+
+    bounds: tuple[Bound, ...]
+    keep: float = 1.0
+
+    def breakable(self, images: int) -> int:
+        """On how many of so many images a bound may be broken."""
+        return images - math.ceil(self.keep * images - 1e-9)
+
+    def slack(self, qualities: Sequence[Quality]) -> float:
+        """What is left of the tightest bound on the worst image that must keep it."""
+        slacks = sorted(min(bound.slack(quality) for bound in self.bounds) for quality in qualities)
+        return slacks[self.breakable(len(slacks))]
+
+    def spread(self, qualities: Sequence[Quality]) -> float:
+        """Standard deviation of the tightest bound's slack over images."""
+        return float(np.std([min(bound.slack(quality) for bound in self.bounds) for quality in qualities]))
+
+    def holds(self, quality: Quality) -> bool:
+        """Whether one map keeps all bounds."""
+        return all(bound.holds(quality) for bound in self.bounds)
 
 
 def parse_bound(text: str) -> Bound:

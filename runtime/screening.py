@@ -1,33 +1,26 @@
 """What each setting would be worth, from a part of its windows: settings are played through, not run.
 
-    thresholds on the first groups of an image's windows    ->  the whole grid, the deviation from exact interpolated
-    every drill-down and share on that                      ->  quality, windows
-    sampling on that, stage by stage                        ->  the least scale at which enough images keep the bounds
-
-A window costs the same whichever others are scored, so seconds follow from the number of windows.
+thresholds on the first groups of an image's windows    ->  the whole grid, the deviation from exact interpolated
+every drill-down and share on that                      ->  quality, windows
+sampling on that, stage by stage                        ->  the least scale at which enough images keep the bounds
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from krypton_compile.library import multiplies_bfloat16
-from krypton_compile.runtime import drilldown, interpolation, lattice
+from krypton_compile.runtime import interpolation, lattice
 from krypton_compile.runtime.approximation import EXACT, REDUCED, Approximation, DrillDown
-from krypton_compile.runtime.bounds import Bound
+from krypton_compile.runtime.bounds import Goal
 from krypton_compile.runtime.explanation import Explanation
-from krypton_compile.runtime.heatmap import accumulate
-from krypton_compile.runtime.quality import Quality, compare, worst
+from krypton_compile.runtime.play import Explainer, Play, Sample
+from krypton_compile.runtime.quality import Quality, worst
 from krypton_compile.runtime.sampling import STAGES, Sampling
-from krypton_compile.runtime.session import OcclusionSession
-
-Array = npt.NDArray[np.float32]
 
 TAUS = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)
 EPSES = (0.0, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2, 4e-2, 8e-2)
@@ -47,30 +40,6 @@ _TIMED_GROUPS = 8
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One image: the model's input, the occluder, and a name (a hash) to list it by."""
-
-    name: str
-    image: Array
-    baseline: Array
-
-
-@dataclass(frozen=True)
-class Explainer:
-    """Makes maps of one window size."""
-
-    session: OcclusionSession
-    patch: tuple[int, int]
-    stride: tuple[int, int]
-
-    def __call__(self, sample: Sample, approximation: Approximation, target: int | None = None) -> Explanation:
-        """A map, not checked."""
-        return self.session.explain(
-            sample.image, self.patch, self.stride, sample.baseline, target, approximation=approximation, check=False
-        )
-
-
-@dataclass(frozen=True)
 class Candidate:
     """One setting: its seconds for a map, the worst quality and the slack; all played, or of real runs."""
 
@@ -79,83 +48,6 @@ class Candidate:
     quality: Quality
     slack: float
     confirmed: bool = False
-
-
-@dataclass
-class Play:
-    """One image under some thresholds: score drops of the whole grid, and what they cost."""
-
-    exact: Explanation
-    drop: Array
-    unchanged: npt.NDArray[np.bool_]
-    base_seconds: float
-    window_seconds: float
-    measures: frozenset[str]
-    stages: dict[int, tuple[Quality, Quality, int]] = field(default_factory=dict)
-    drills: dict[DrillDown, tuple[Quality, int]] = field(default_factory=dict)
-
-    def sampled(self, count: int) -> tuple[Quality, Quality, int]:
-        """The map of the first groups: against the exact one, against that of half of them; and its windows."""
-        if count not in self.stages:
-            now, windows = self._map_of(count)
-            before, _ = self._map_of(count // 2)
-            found = compare(self.exact.heatmap(), now, self.measures), compare(now, before, self.measures), windows
-            self.stages[count] = found
-        return self.stages[count]
-
-    def drilled(self, drill: DrillDown) -> tuple[Quality, int]:
-        """The map of a drill-down against the exact one, and its windows."""
-        if drill not in self.drills:
-            steps = drill.steps(self.exact.stride)
-            rows, columns = (drilldown.coarse(n, step) for n, step in zip(self.drop.shape, steps, strict=True))
-            at = np.ix_(rows, columns)
-            guessed = drilldown.interpolate(self.drop[at][..., None], rows, columns, self._shape)[..., 0]
-            scored = drilldown.largest(np.abs(guessed), drill.r)
-            scored[at] = True
-            heatmap = self._heatmap(np.where(scored, self.drop, guessed))
-            self.drills[drill] = compare(self.exact.heatmap(), heatmap, self.measures), int(scored.sum())
-        return self.drills[drill]
-
-    def seconds(self, windows: int) -> float:
-        """Of a map of so many windows."""
-        return self.base_seconds + windows * self.window_seconds
-
-    @property
-    def _shape(self) -> tuple[int, int]:
-        return self.drop.shape[0], self.drop.shape[1]
-
-    def _map_of(self, count: int) -> tuple[Array, int]:
-        filled = interpolation.from_groups(self._shape, count, self.exact.stride)
-        drop = np.where(self.unchanged, 0, filled(self.drop[..., None])[..., 0])
-        return self._heatmap(drop), int(filled.known.sum())
-
-    def _heatmap(self, drop: Array) -> Array:
-        return accumulate(drop.ravel(), self.exact.boxes, self.exact.image_shape)
-
-
-@dataclass(frozen=True)
-class Goal:
-    """Bounds, and the share of the images on which all of them should hold."""
-
-    bounds: tuple[Bound, ...]
-    keep: float = 1.0
-
-    def breakable(self, images: int) -> int:
-        """On how many of so many images a bound may be broken."""
-        return images - math.ceil(self.keep * images - 1e-9)
-
-    def slack(self, qualities: Sequence[Quality]) -> float:
-        """What is left of the tightest bound on the worst image that must keep it."""
-        slacks = sorted(min(bound.slack(quality) for bound in self.bounds) for quality in qualities)
-        return slacks[self.breakable(len(slacks))]
-
-    def spread(self, qualities: Sequence[Quality]) -> float:
-        """Standard deviation of the tightest bound's slack over images."""
-        return float(np.std([min(bound.slack(quality) for bound in self.bounds) for quality in qualities]))
-
-    def holds(self, quality: Quality) -> bool:
-        """Whether one map keeps all bounds."""
-        return all(bound.holds(quality) for bound in self.bounds)
 
 
 class Screening:
@@ -272,7 +164,7 @@ class Screening:
                 yield self._candidate(setting, plays, qualities, windows)
             sampling = fits[thresholds] if thresholds in fits else self.fit(plays, least)
             if sampling is not None:
-                stages = [play.sampled(_groups(play, sampling)) for play in plays]
+                stages = [play.sampled(play.stops(sampling)) for play in plays]
                 qualities, windows = [stage[0] for stage in stages], [stage[2] for stage in stages]
                 yield self._candidate(replace(thresholds, sampling=sampling), plays, qualities, windows)
 
@@ -283,7 +175,7 @@ class Screening:
         settled = 0
         for scale in (scale for scale in SCALES if scale >= least):
             sampling = Sampling(bounds=bounds, scale=scale, floors=tuple(floors))
-            stops = [_groups(play, sampling) for play in plays]
+            stops = [play.stops(sampling) for play in plays]
             qualities = [play.sampled(stop)[0] for play, stop in zip(plays, stops, strict=True)]
             settled = settled + 1 if self.goal.slack(qualities) >= 0 else 0
             if settled == 1:
@@ -310,12 +202,6 @@ class Screening:
 def _whole(plays: Sequence[Play]) -> list[Quality]:
     """Of thresholds with every window scored."""
     return [play.sampled(lattice.GROUPS)[0] for play in plays]
-
-
-def _groups(play: Play, sampling: Sampling) -> int:
-    patch, stride = play.exact.patch_size, play.exact.stride
-    overlap = patch[0] * patch[1] / (stride[0] * stride[1])
-    return sampling.run(lambda count: [bound.loss(play.sampled(count)[1]) for bound in sampling.bounds], overlap)[0]
 
 
 def _drill_downs(stride: tuple[int, int]) -> Iterator[DrillDown]:

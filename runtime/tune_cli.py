@@ -28,9 +28,10 @@ from krypton_compile.runtime.options import (
     add_window_options,
     read_preprocessing,
 )
+from krypton_compile.runtime.play import Sample
 from krypton_compile.runtime.preprocess import baseline_input, prepare
 from krypton_compile.runtime.quality import Quality
-from krypton_compile.runtime.screening import Candidate, Sample
+from krypton_compile.runtime.screening import Candidate
 from krypton_compile.runtime.session import OcclusionSession
 from krypton_compile.runtime.tuner import Tuning, UnreachableError, tune
 from krypton_compile.runtime.tuning_plot import plot_png

@@ -22,10 +22,11 @@ from scipy.special import betaincinv
 
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation import EXACT, Approximation
-from krypton_compile.runtime.bounds import Bound
+from krypton_compile.runtime.bounds import Bound, Goal
 from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.play import Explainer, Sample
 from krypton_compile.runtime.quality import Quality, compare, worst
-from krypton_compile.runtime.screening import Candidate, Explainer, Goal, Sample, Screening, thresholds_of
+from krypton_compile.runtime.screening import Candidate, Screening, thresholds_of
 from krypton_compile.runtime.session import OcclusionSession
 from krypton_compile.runtime.sweep import as_pair
 

@@ -13,10 +13,10 @@ from PIL import Image
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime import OcclusionSession, cli, screening, tune_cli
 from krypton_compile.runtime.approximation import Approximation, DrillDown, read_settings, write_settings
-from krypton_compile.runtime.bounds import Bound
+from krypton_compile.runtime.bounds import Bound, Goal
+from krypton_compile.runtime.play import Explainer, Sample
 from krypton_compile.runtime.quality import Quality, compare
 from krypton_compile.runtime.sampling import Sampling
-from krypton_compile.runtime.screening import Goal, Sample
 from krypton_compile.runtime.tuner import UnreachableError, clopper_pearson, tune
 from tests.runtime.small import SHAPE
 
@@ -94,7 +94,7 @@ def test_what_is_hopeless_is_not_played(session: OcclusionSession, monkeypatch: 
     """Once thresholds break the bound, stronger ones are left out; tau alone is kept, to fit the parabola."""
     monkeypatch.setattr(screening, "TAUS", (1.0, 0.5, 0.1))
     monkeypatch.setattr(screening, "EPSES", (0.0, 0.3, 0.9))
-    explain = screening.Explainer(session, PATCH, STRIDE)
+    explain = Explainer(session, PATCH, STRIDE)
     given = samples(1)
     exact = {given[0].name: explain(given[0], Approximation())}
     screened = screening.Screening(explain, exact, Goal((Bound("ssim", 0.999),)))

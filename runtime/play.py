@@ -1,0 +1,105 @@
+"""One image under some thresholds, scored once: what any sampling or drill-down would have made of it.
+
+    score drops of the whole grid  --sampled, drilled, stops-->  the map's quality, and how many windows it takes
+
+A window costs the same whichever others are scored, so seconds follow from the number of windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from krypton_compile.runtime import drilldown, interpolation
+from krypton_compile.runtime.approximation import Approximation, DrillDown
+from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.heatmap import accumulate
+from krypton_compile.runtime.quality import Quality, compare
+from krypton_compile.runtime.sampling import Sampling
+from krypton_compile.runtime.session import OcclusionSession
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image: the model's input, the occluder, and a name (a hash) to list it by."""
+
+    name: str
+    image: Array
+    baseline: Array
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Makes maps of one window size."""
+
+    session: OcclusionSession
+    patch: tuple[int, int]
+    stride: tuple[int, int]
+
+    def __call__(self, sample: Sample, approximation: Approximation, target: int | None = None) -> Explanation:
+        """A map, not checked."""
+        return self.session.explain(
+            sample.image, self.patch, self.stride, sample.baseline, target, approximation=approximation, check=False
+        )
+
+
+@dataclass
+class Play:
+    """One image under some thresholds: score drops of the whole grid, and what they cost."""
+
+    exact: Explanation
+    drop: Array
+    unchanged: npt.NDArray[np.bool_]
+    base_seconds: float
+    window_seconds: float
+    measures: frozenset[str]
+    stages: dict[int, tuple[Quality, Quality, int]] = field(default_factory=dict)
+    drills: dict[DrillDown, tuple[Quality, int]] = field(default_factory=dict)
+
+    def sampled(self, count: int) -> tuple[Quality, Quality, int]:
+        """The map of the first groups: against the exact one, against that of half of them; and its windows."""
+        if count not in self.stages:
+            now, windows = self._map_of(count)
+            before, _ = self._map_of(count // 2)
+            found = compare(self.exact.heatmap(), now, self.measures), compare(now, before, self.measures), windows
+            self.stages[count] = found
+        return self.stages[count]
+
+    def drilled(self, drill: DrillDown) -> tuple[Quality, int]:
+        """The map of a drill-down against the exact one, and its windows."""
+        if drill not in self.drills:
+            steps = drill.steps(self.exact.stride)
+            rows, columns = (drilldown.coarse(n, step) for n, step in zip(self.drop.shape, steps, strict=True))
+            at = np.ix_(rows, columns)
+            guessed = drilldown.interpolate(self.drop[at][..., None], rows, columns, self._shape)[..., 0]
+            scored = drilldown.largest(np.abs(guessed), drill.r)
+            scored[at] = True
+            heatmap = self._heatmap(np.where(scored, self.drop, guessed))
+            self.drills[drill] = compare(self.exact.heatmap(), heatmap, self.measures), int(scored.sum())
+        return self.drills[drill]
+
+    def stops(self, sampling: Sampling) -> int:
+        """After how many groups this sampling stops."""
+        patch, stride = self.exact.patch_size, self.exact.stride
+        overlap = patch[0] * patch[1] / (stride[0] * stride[1])
+        return sampling.run(lambda count: [bound.loss(self.sampled(count)[1]) for bound in sampling.bounds], overlap)[0]
+
+    def seconds(self, windows: int) -> float:
+        """Of a map of so many windows."""
+        return self.base_seconds + windows * self.window_seconds
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return self.drop.shape[0], self.drop.shape[1]
+
+    def _map_of(self, count: int) -> tuple[Array, int]:
+        filled = interpolation.from_groups(self._shape, count, self.exact.stride)
+        drop = np.where(self.unchanged, 0, filled(self.drop[..., None])[..., 0])
+        return self._heatmap(drop), int(filled.known.sum())
+
+    def _heatmap(self, drop: Array) -> Array:
+        return accumulate(drop.ravel(), self.exact.boxes, self.exact.image_shape)
