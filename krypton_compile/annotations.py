@@ -64,7 +64,6 @@ class TuningAnnotation:
     check_images: tuple[str, ...]
     kept: int
     interval: tuple[float, float]
-    naive_seconds: float
     exact_seconds: float
     seconds: float
     tuning_quality: dict[str, float]

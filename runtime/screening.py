@@ -126,11 +126,6 @@ class Screening:
             drop = drop + fill(deviation)
         plays[sample.name] = Play(whole, drop[..., 0], unchanged, base_seconds, seconds, self._measures)
 
-    def naive_seconds(self) -> float:
-        """Of a map by one pass of the model a window, as the base passes went."""
-        plays = [play for by_name in self.plays.values() for play in by_name.values()]
-        return float(np.median([play.base_seconds for play in plays])) * plays[0].drop.size
-
     def lacking(self, thresholds: Approximation, samples: Sequence[Sample]) -> list[Sample]:
         """Of the samples, those that these thresholds were not played on."""
         return [sample for sample in samples if sample.name not in self.plays[thresholds]]

@@ -91,7 +91,6 @@ def lines(tuning: Tuning) -> list[str]:
     found = [
         f"chosen           {tuning.chosen.describe()}",
         f"speed            {tuning.seconds:.2f} s a map, exact {tuning.exact_seconds:.2f} s: {tuning.speed_up:.1f} x",
-        f"                 one pass of the model a window, the naive way: about {tuning.naive_seconds:.0f} s",
         f"tuning images    {tuned - tuning.broken} of {tuned} keep {bounds}",
         f"                 the worst: {_quality(tuning.tuning_quality)}",
     ]
@@ -160,7 +159,6 @@ def _annotated(model: Path, tuning: Tuning) -> onnx.ModelProto:
         check_images=tuning.check_images,
         kept=tuning.kept,
         interval=tuning.interval,
-        naive_seconds=tuning.naive_seconds,
         exact_seconds=tuning.exact_seconds,
         seconds=tuning.seconds,
         tuning_quality=_measured(tuning.tuning_quality),

@@ -53,7 +53,7 @@ class UnreachableError(OcclusionError):
 class Tuning:
     """What was chosen, on what, and what it is worth; ``broken`` of the tuning images break a bound.
 
-    Seconds are of a whole map, medians; ``naive_seconds`` those of the base pass, a pass for each window.
+    Seconds are of a whole map, medians.
     """
 
     chosen: Approximation
@@ -65,7 +65,6 @@ class Tuning:
     check_images: tuple[str, ...]
     kept: int
     interval: tuple[float, float]
-    naive_seconds: float
     exact_seconds: float
     seconds: float
     broken: int
@@ -132,7 +131,6 @@ def tune(
         tuple(sample.name for sample in rest),
         kept,
         clopper_pearson(kept, len(rest), confidence),
-        screening.naive_seconds(),
         exact_seconds,
         seconds,
         len(qualities) - sum(map(goal.holds, qualities)),

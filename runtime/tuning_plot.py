@@ -1,4 +1,4 @@
-"""The picture of a tuning: quality against speed, every candidate, the chosen one; exact and naive as reference."""
+"""The picture of a tuning: quality against speed, every candidate, the chosen one, the exact map as reference."""
 
 from __future__ import annotations
 
@@ -31,8 +31,6 @@ def plot_png(tuning: Tuning) -> bytes:
     axes.scatter([tuning.speed_up], [chosen], color="tab:red", marker="*", s=160, label="chosen", zorder=3)
     exact = 0.0 if bound.measure == "error" else 1.0
     axes.scatter([1], [exact], color="black", marker="D", s=30, label="exact")
-    naive = tuning.exact_seconds / tuning.naive_seconds
-    axes.scatter([naive], [exact], color="black", marker="x", s=40, label="naive, a pass a window")
     axes.axhline(bound.value, color="black", linewidth=0.8, linestyle="--")
     axes.set_xscale("log")
     axes.set_xlabel("speed-up over exact maps")
