@@ -16,6 +16,11 @@ from krypton_compile.runtime.heatmap import accumulate
 Array = npt.NDArray[np.float32]
 
 
+def overlap(patch: tuple[int, int], stride: tuple[int, int]) -> float:
+    """How many windows of a grid share a pixel, in the middle of the image."""
+    return patch[0] * patch[1] / (stride[0] * stride[1])
+
+
 @dataclass(frozen=True)
 class Check:
     """What an approximate map was found to be worth on ``windows`` of it, drawn at random and scored exactly.
@@ -76,6 +81,11 @@ class Explanation:
     check: Check | None = None
     estimated_quality: Mapping[str, float] = field(default_factory=dict)
     estimated_error: float = 0.0
+
+    @property
+    def overlap(self) -> float:
+        """How many windows share a pixel, in the middle of the image."""
+        return overlap(self.patch_size, self.stride)
 
     @property
     def exact(self) -> bool:

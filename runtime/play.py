@@ -84,9 +84,11 @@ class Play:
 
     def stops(self, sampling: Sampling) -> int:
         """After how many groups this sampling stops."""
-        patch, stride = self.exact.patch_size, self.exact.stride
-        overlap = patch[0] * patch[1] / (stride[0] * stride[1])
-        return sampling.run(lambda count: [bound.loss(self.sampled(count)[1]) for bound in sampling.bounds], overlap)[0]
+
+        def changes(count: int) -> list[float]:
+            return [bound.loss(self.sampled(count)[1]) for bound in sampling.bounds]
+
+        return sampling.run(changes, self.exact.overlap)[0]
 
     def seconds(self, windows: int) -> float:
         """Of a map of so many windows."""

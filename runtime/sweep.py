@@ -15,7 +15,7 @@ from krypton_compile.errors import OcclusionError
 from krypton_compile.geometry import Boxes
 from krypton_compile.runtime import checks
 from krypton_compile.runtime.approximation import Approximation
-from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.explanation import Explanation, overlap
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.engine import PreparedImage
@@ -52,7 +52,7 @@ class Sweep:
     @property
     def overlap(self) -> float:
         """How many windows share a pixel, in the middle of the image."""
-        return self.patch[0] * self.patch[1] / (self.stride[0] * self.stride[1])
+        return overlap(self.patch, self.stride)
 
     def drops(self, scores: Array) -> npt.NDArray[np.float32]:
         """[rows, columns, F]: base score less ``scores`` [rows, columns, F], of the classes in focus."""
