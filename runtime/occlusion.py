@@ -58,7 +58,6 @@ def sweep_once(
 
 def sweep_progressively(session: OcclusionSession, sweep: Sweep) -> Iterator[Explanation]:
     """Ever finer maps; the last one is exact."""
-    ratios = dict(zip(sampling.STAGES, sampling.RATIOS, strict=True))
     error = math.nan
     for count in PROGRESSIVE_STAGES:
         new = lattice.first(sweep.shape, count) & ~sweep.scored
@@ -70,8 +69,8 @@ def sweep_progressively(session: OcclusionSession, sweep: Sweep) -> Iterator[Exp
             error = float(np.sqrt(np.mean((sweep.scores[new][:, sweep.focus] - guessed) ** 2))) if new.any() else 0.0
         _fill(sweep, count)
         estimated = {}
-        if count in ratios:
-            loss = sampling.CAREFUL * ratios[count] * _change(session, sweep, count, [_ESTIMATED])[0]
+        if count in sampling.STAGES:
+            loss = sampling.estimate_loss(count, _change(session, sweep, count, [_ESTIMATED])[0])
             estimated = {_ESTIMATED.measure: _ESTIMATED.measured(loss)}
         whole = bool(sweep.scored.all())
         found = explanation(session, sweep, EXACT, estimated)

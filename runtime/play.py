@@ -8,6 +8,7 @@ A window costs the same whichever others are scored, so seconds follow from the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +66,7 @@ class Play:
         if count not in self.stages:
             now, windows = self._map_of(count)
             before, _ = self._map_of(count // 2)
-            found = compare(self.exact.heatmap(), now, self.measures), compare(now, before, self.measures), windows
+            found = compare(self._exact_map, now, self.measures), compare(now, before, self.measures), windows
             self.stages[count] = found
         return self.stages[count]
 
@@ -79,7 +80,7 @@ class Play:
             scored = drilldown.largest(np.abs(guessed), drill.r)
             scored[at] = True
             heatmap = self._heatmap(np.where(scored, self.drop, guessed))
-            self.drills[drill] = compare(self.exact.heatmap(), heatmap, self.measures), int(scored.sum())
+            self.drills[drill] = compare(self._exact_map, heatmap, self.measures), int(scored.sum())
         return self.drills[drill]
 
     def stops(self, sampling: Sampling) -> int:
@@ -93,6 +94,10 @@ class Play:
     def seconds(self, windows: int) -> float:
         """Of a map of so many windows."""
         return self.base_seconds + windows * self.window_seconds
+
+    @cached_property
+    def _exact_map(self) -> Array:
+        return self.exact.heatmap()
 
     @property
     def _shape(self) -> tuple[int, int]:

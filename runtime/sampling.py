@@ -109,13 +109,19 @@ class Sampling:
         else:
             stage = next(i for i, loss in enumerate(usual) if loss <= max(_EARLY, *left))
         while True:
-            losses = [self.scale * RATIOS[stage] * change for change in changes(STAGES[stage])]
+            count = STAGES[stage]
+            losses = [estimate_loss(count, change, self.scale) for change in changes(count)]
             # How much smaller than now they must become; up to 1 they need not.
             excess = max(loss / limit if limit > 0 else math.inf for loss, limit in zip(losses, left, strict=True))
             if excess <= 1 or STAGES[stage] == GROUPS:
                 return STAGES[stage], tuple(floor + loss for floor, loss in zip(floors, losses, strict=True))
             later = range(stage + 1, len(STAGES))
             stage = next((i for i in later if usual[i] * excess <= usual[stage]), len(STAGES) - 1)
+
+
+def estimate_loss(count: int, change: float, scale: float = CAREFUL) -> float:
+    """Of a map from ``count`` groups, one of ``STAGES``, by how much the second half of them changed it; no floor."""
+    return scale * RATIOS[STAGES.index(count)] * change
 
 
 def usual_loss(share: float, overlap: float) -> float:
