@@ -37,8 +37,8 @@ from krypton_compile.runtime.play import Sample
 from krypton_compile.runtime.preprocess import baseline_input, prepare, preset
 from krypton_compile.runtime.quality import Quality, compare
 from krypton_compile.runtime.sampling import Sampling
-from krypton_compile.runtime.tune_cli import lines
 from krypton_compile.runtime.tuner import UnreachableError, part, tune
+from krypton_compile.runtime.tuning import lines
 from krypton_compile.runtime.tuning_plot import plot_png
 from models.fetch import fetch
 from models.preprocess import RECIPES

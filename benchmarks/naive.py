@@ -16,6 +16,8 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from krypton_compile.runtime.verification import logits_name
+
 Images = npt.NDArray[np.float32]
 Boxes = npt.NDArray[np.int32]
 
@@ -43,7 +45,7 @@ class NaiveModel:
     def __init__(self, path: str | Path, threads: int) -> None:
         model = onnx.load(str(path))
         scores = model.graph.output[0].name
-        logits = _before_probabilities(model, scores)
+        logits = logits_name(model)
         if logits is not None:
             # One more output of a few numbers an image; onnxruntime's optimisation and time stay the same.
             model.graph.output.append(onnx.helper.make_tensor_value_info(logits, onnx.TensorProto.FLOAT, None))
@@ -117,12 +119,6 @@ def memory_held() -> int:
 def memory_peak() -> int:
     """KiB of this process in memory when it was largest."""
     return int(_field("/proc/self/status", "VmHWM").split()[0])
-
-
-def _before_probabilities(model: onnx.ModelProto, scores: str) -> str | None:
-    producer = {name: node for node in model.graph.node for name in node.output}
-    node = producer.get(scores)
-    return node.input[0] if node is not None and node.op_type in ("Softmax", "Sigmoid") else None
 
 
 def _memory_free() -> int:

@@ -95,10 +95,13 @@ def paired(
     """
     began = time.perf_counter()
     naive = NaiveModel(original, threads)
+    in_logits = naive.has_logits and session.annotation.logits is not None
 
     def explain() -> tuple[float, Explanation]:
         start = time.perf_counter()
-        explanation = session.explain(image, patch_size=patch_size, stride=stride, baseline=baseline)
+        explanation = session.explain(
+            image, patch_size=patch_size, stride=stride, baseline=baseline, activation="pre" if in_logits else "none"
+        )
         explanation.heatmap()
         return time.perf_counter() - start, explanation
 
@@ -134,12 +137,10 @@ def _compare(
     result: PairedResult, explanation: Explanation, outputs: list[Images], chosen: npt.NDArray[np.int64]
 ) -> None:
     """The largest difference on the tensor before a final Softmax where both sides have it, else on the scores."""
-    if explanation.logits is not None and explanation.base_logits is not None and len(outputs) > 1:
-        ours, theirs, base = explanation.logits, outputs[1], explanation.base_logits
-        result.compared = "logits"
-    else:
-        ours, theirs, base = explanation.scores, outputs[0], explanation.base_scores
-    flat = ours.reshape(result.windows, -1)[chosen]
+    theirs = outputs[0]
+    if explanation.activation == "pre":
+        theirs, result.compared = outputs[1], "logits"
+    flat = explanation.scores.reshape(result.windows, -1)[chosen]
     result.largest_difference = float(np.abs(flat - theirs.reshape(flat.shape)).max())
-    result.bound = ERROR_BOUND * float(np.abs(base).max())
+    result.bound = ERROR_BOUND * float(np.abs(explanation.base_scores).max())
     result.changed = explanation.changed

@@ -18,11 +18,10 @@ from benchmarks.naive import threads_available
 from benchmarks.paired import paired
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.cli import summary
-from krypton_compile.runtime.figure import save_figure
 from krypton_compile.runtime.preprocess import baseline_input, prepare
 from krypton_compile.runtime.progress import progress_bar
 from krypton_compile.runtime.quality import compare
-from models.fetch import MANIFEST, FetchError, fetch
+from models.fetch import FetchError, fetch
 from models.preprocess import RECIPES
 
 MODEL, PICTURE = "vgg16_tumour", "mri_sample"
@@ -56,13 +55,9 @@ def main() -> int:
     with progress_bar("windows") as progress:
         explanation = session.explain(prepared.tensor, patch_size=16, stride=4, baseline=baseline, progress=progress)
     heatmap = explanation.heatmap()
-    label = MANIFEST[MODEL]["labels"][explanation.target]
-    picture = options.output / f"{MODEL}_overlay.png"
-    score = explanation.base_scores[explanation.target]
-    save_figure(picture, prepared.picture, heatmap, f"{image.name}: {label}, {score:.4f}")
-    say(f"answer           {label}")
+    say(f"answer           {explanation.class_name()}")
     say(summary(explanation, heatmap))
-    say(f"written          {picture}")
+    say("written          " + ", ".join(map(str, explanation.save(options.output / MODEL, title=image.name))))
     quick = session.explain(prepared.tensor, 16, 4, baseline, approximation=session.settings_for(QUALITY))
     found, share = compare(heatmap, quick.heatmap(), ("ssim",)).ssim, 100 * quick.scored.mean()
     say(f"approximate      {quick.seconds:.2f} s for {QUALITY}: SSIM {found:.3f}, {share:.0f} % of the windows known")

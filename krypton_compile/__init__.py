@@ -4,10 +4,27 @@
 patch positions, only what each patch changes; ``krypton_compile.runtime`` drives it.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
 from krypton_compile.errors import KryptonError
 from krypton_compile.library import get_library_path
-from krypton_compile.pipeline import compile
-from krypton_compile.report import Report
 
-__all__ = ["KryptonError", "Report", "compile", "get_library_path"]
+if TYPE_CHECKING:
+    from krypton_compile.pipeline import compile
+    from krypton_compile.report import Report
+    from krypton_compile.runtime import OcclusionSession
+
+# The compiler imports onnx and onnxscript, a second: when it is first used.
+_HOMES = {"compile": "pipeline", "Report": "report", "OcclusionSession": "runtime"}
+
+__all__ = ["KryptonError", "OcclusionSession", "Report", "compile", "get_library_path"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

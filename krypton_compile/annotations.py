@@ -7,6 +7,7 @@ file; node metadata tells a reader of the graph where each incremental node come
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,9 @@ FORMAT_VERSION = 2
 
 MODEL_KEY = "krypton"
 TUNING_KEY = "krypton.tuning"
+PREPROCESSING_KEY = "krypton.preprocessing"  # how pictures become the model's input (runtime/preprocess.py)
+LABELS_KEY = "krypton.labels"  # the classes' names, a JSON list
+SOURCE_KEY = "krypton.source_sha256"  # of the file that was compiled
 TAU, EPS = "krypton_tau", "krypton_eps"  # graph inputs with defaults: the thresholds of approximate inference
 SCAN_NODE = "krypton.positions"  # the Scan over chunks: where a runtime splits the file
 
@@ -88,6 +92,16 @@ def read_tuning(text: str) -> TuningAnnotation:
         return TuningAnnotation(**{**fields, **lists})
     except (TypeError, AttributeError) as error:
         raise ValueError(f"stored tuning: {error}; run krypton-tune again") from error
+
+
+def write_labels(labels: Sequence[str]) -> str:
+    """The labels as the JSON text stored under :data:`LABELS_KEY`."""
+    return json.dumps(list(labels), ensure_ascii=False)
+
+
+def read_labels(text: str) -> tuple[str, ...]:
+    """The labels from their JSON text."""
+    return tuple(map(str, json.loads(text)))
 
 
 def write_model_annotation(annotation: ModelAnnotation) -> str:

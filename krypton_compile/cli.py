@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compile(options: argparse.Namespace, output: Path) -> None:
     from krypton_compile.pipeline import compile  # imports onnx: not for --help
+    from krypton_compile.runtime.labels import read_lines
 
     if output.resolve() == options.model.resolve():
         raise ValueError(f"the output {output} would overwrite the model; choose another with -o")
@@ -38,6 +39,8 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
         patch_size=(options.patch_size, options.patch_size),
         stride=(options.stride, options.stride),
         verify=options.verify,
+        preprocessing=options.preprocess,
+        labels=options.labels and read_lines(options.labels),
     )
     if options.report:
         report.save(options.report)
@@ -65,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--layout", choices=("NCHW", "NHWC"), help="where the shapes leave it open")
     parser.add_argument("--input-name", help="the image input")
     parser.add_argument("--output-name", help="the class scores, of several outputs")
+    parser.add_argument(
+        "--preprocess",
+        metavar="PRESET|FILE",
+        help="of pictures: imagenet, unit, tf, caffe, none or Hugging Face's preprocessor_config.json; stored",
+    )
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="the classes' names, one a line, or JSON; stored")
     parser.add_argument("--patch-size", type=int, default=16, help="patch of the report (default %(default)s)")
     parser.add_argument("--stride", type=int, default=4, help="stride of the report (default %(default)s)")
     parser.add_argument("--chunk", type=int, help="positions of a Scan iteration; chosen by memory when not given")

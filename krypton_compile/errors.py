@@ -11,6 +11,10 @@ class ModelError(KryptonError):
     """The given model cannot be read, or is not an image classifier that can be compiled."""
 
 
+class NotCompiledError(ModelError):
+    """An ONNX model where a compiled one was expected."""
+
+
 class NodeError(ModelError):
     """A node of the model stands in the way."""
 

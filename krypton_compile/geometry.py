@@ -138,15 +138,26 @@ def overlapping_taps(source: Boxes, target: Boxes, window: Window) -> npt.NDArra
     return np.where(is_empty(source) | is_empty(target), 0, count)
 
 
-def occlusion_grid(image_shape: Pair, patch: Pair, stride: Pair) -> Boxes:
-    """Patch positions of an occlusion map, row by row; windows at the far edges are truncated.
+EDGES = ("truncate", "valid", "shift")
 
-    ``ceil((size - patch) / stride) + 1`` positions an axis (Captum's count): every pixel is covered as long as
-    the stride is at most the patch. With a larger stride, positions that would start off the image are left out.
+
+def occlusion_grid(image_shape: Pair, patch: Pair, stride: Pair, edge: str = "truncate") -> Boxes:
+    """Patch positions of an occlusion map, row by row.
+
+    Per axis they start at multiples of the stride; what becomes of the last one at the far edge, ``edge`` says:
+
+    - "truncate": ``ceil((size - patch) / stride) + 1`` positions, the last one cut at the edge (Captum);
+    - "valid": full windows only, ``floor((size - patch) / stride) + 1`` of them (Xplique's count);
+    - "shift": as many as "truncate", the last one moved inside (MONAI).
+
+    The first and the last cover every pixel as long as the stride is at most the patch. With a larger stride, positions
+    that would start off the image are left out.
 
     Raises:
-        ValueError: a patch or stride below 1, or a patch larger than the image.
+        ValueError: a patch or stride below 1, a patch larger than the image, or another edge.
     """
+    if edge not in EDGES:
+        raise ValueError(f"edge {edge!r}; expected one of {', '.join(EDGES)}")
     axes = []
     for axis, name in ((0, "height"), (1, "width")):
         size, extent, step = image_shape[axis], patch[axis], stride[axis]
@@ -156,13 +167,24 @@ def occlusion_grid(image_shape: Pair, patch: Pair, stride: Pair) -> Boxes:
             raise ValueError(f"patch size {extent} on the {name} axis; expected at least 1")
         if extent > size:
             raise ValueError(f"patch {name} {extent} exceeds the image's {name} {size}; use at most {size}")
-        start = np.arange(-(-(size - extent) // step) + 1, dtype=np.int64) * step
+        count = (size - extent) // step + 1 if edge == "valid" else -(-(size - extent) // step) + 1
+        start = np.arange(count, dtype=np.int64) * step
+        if edge == "shift":
+            start = np.minimum(start, size - extent)
         start = start[start < size]  # a stride beyond the patch may step off the image
         axes.append((start, np.minimum(start + extent, size) - start))
     (y0, h), (x0, w) = axes
     rows, columns = len(y0), len(x0)
     grid = [np.repeat(y0, columns), np.tile(x0, rows), np.repeat(h, columns), np.tile(w, rows)]
     return np.stack(grid, axis=1).astype(np.int32)
+
+
+def touching(boxes: Boxes, region: tuple[int, int, int, int]) -> npt.NDArray[np.bool_]:
+    """Bool [P]: which boxes share a pixel with ``region`` (y0, x0, y1, x1), half-open."""
+    y0, x0, y1, x1 = region
+    wide = boxes.astype(np.int64)
+    inside = (wide[:, 0] < y1) & (wide[:, 0] + wide[:, 2] > y0) & (wide[:, 1] < x1) & (wide[:, 1] + wide[:, 3] > x0)
+    return np.asarray(inside & ~is_empty(boxes))
 
 
 def resize_boxes(boxes: Boxes, extent: Pair, image_shape: Pair) -> Boxes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -36,6 +37,15 @@ def load_proto(source: Source) -> onnx.ModelProto:
 def describe(source: Source) -> str:
     """How messages call the source."""
     return str(source) if isinstance(source, (str, os.PathLike)) else f"<{type(source).__name__}>"
+
+
+def hash_source(source: Source, proto: onnx.ModelProto) -> str:
+    """SHA-256 of the model as it was given: of the file or the bytes, else of ``proto`` serialised."""
+    if isinstance(source, (str, os.PathLike)):
+        with Path(source).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    data = source if isinstance(source, bytes) else proto.SerializeToString(deterministic=True)
+    return hashlib.sha256(data).hexdigest()
 
 
 def save_proto(proto: onnx.ModelProto, path: str | os.PathLike[str]) -> None:

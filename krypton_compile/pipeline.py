@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from krypton_compile import geometry, schemas
-from krypton_compile.annotations import MODEL_KEY, ModelAnnotation, write_model_annotation
+from krypton_compile.annotations import (
+    LABELS_KEY,
+    MODEL_KEY,
+    PREPROCESSING_KEY,
+    SOURCE_KEY,
+    ModelAnnotation,
+    write_labels,
+    write_model_annotation,
+)
 from krypton_compile.errors import ModelError
 from krypton_compile.interface import Interface, find_image, find_layout, find_logits, find_scores, static_shape
-from krypton_compile.loading import Source, describe, load_proto, save_proto
+from krypton_compile.loading import Source, describe, hash_source, load_proto, save_proto
 from krypton_compile.passes.add_thresholds import add_thresholds
 from krypton_compile.passes.batch_positions import batch_positions, make_contract, make_occlusion_inputs
 from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
@@ -25,6 +35,9 @@ from krypton_compile.passes.lowering import Delta, LoweringContext
 from krypton_compile.passes.propagate_boxes import LayerCost, propagate_boxes
 from krypton_compile.passes.verify import verify as verify_model
 from krypton_compile.report import LayerReport, Report
+
+if TYPE_CHECKING:
+    from krypton_compile.runtime.preprocess import Preprocessing
 
 IR_VERSION = 10
 """Newest ONNX IR that the oldest supported onnxruntime (1.20) reads."""
@@ -45,6 +58,8 @@ def compile(
     patch_size: tuple[int, int] = (16, 16),
     stride: tuple[int, int] = (4, 4),
     verify: bool = True,
+    preprocessing: Preprocessing | str | None = None,
+    labels: Sequence[str] | None = None,
 ) -> tuple[onnx.ModelProto, Report]:
     """Compiles a CNN classifier for occlusion explanations by incremental inference.
 
@@ -59,6 +74,9 @@ def compile(
         patch_size: (h, w) of the reference patch of the report.
         stride: (h, w) of its steps.
         verify: run a few positions against the original model and refuse to go on if they differ.
+        preprocessing: how pictures become the model's input: "imagenet", "unit", "tf", "caffe", "none", a Hugging Face
+            preprocessor_config.json, or a :class:`~krypton_compile.runtime.Preprocessing`; stored in the file.
+        labels: the classes' names, in order; stored in the file.
 
     Returns:
         The compiled model (DESIGN section 5) and the :class:`Report`.
@@ -116,9 +134,10 @@ def compile(
             layer_groups=tuple(groups),
         )
     )
+    graph_model.metadata_props.update(_description(model, original, interface, preprocessing, labels))
     compiled = _to_proto(graph_model)
     if verify:
-        report.verification = verify_model(original, compiled, interface, grid)
+        report.verification = verify_model(original, compiled, _as_named(interface, context), grid)
     if output is not None:
         save_proto(compiled, Path(output))
     return compiled, report
@@ -148,6 +167,34 @@ def _image_shape(image: ir.Value, image_size: tuple[int, int] | None, layout: st
             "Give the size with --image-size H W."
         )
     return tuple(int(dim) for dim in dims if dim is not None)
+
+
+def _description(
+    model: Source,
+    original: onnx.ModelProto,
+    interface: Interface,
+    preprocessing: Preprocessing | str | None,
+    labels: Sequence[str] | None,
+) -> dict[str, str]:
+    """What a compiled file knows beside how it is run: where it comes from, its pictures and its classes."""
+    found = {SOURCE_KEY: hash_source(model, original)}
+    if preprocessing is not None:
+        from krypton_compile.runtime.huggingface import find_preprocessing
+
+        found[PREPROCESSING_KEY] = find_preprocessing(preprocessing, interface.image_shape).to_json()
+    if labels is not None:
+        classes = math.prod(static_shape(interface.scores))
+        if len(labels) != classes:
+            raise ModelError(f"{len(labels)} labels for a model of {classes} classes; expected one a class")
+        found[LABELS_KEY] = write_labels(labels)
+    return found
+
+
+def _as_named(interface: Interface, context: LoweringContext) -> Interface:
+    """The interface with the values that have the original's names now: a product that is the output was replaced."""
+    scores = context.replaced.get(interface.scores, interface.scores)
+    logits = None if interface.logits is None else context.replaced.get(interface.logits, interface.logits)
+    return Interface(interface.image, interface.layout, scores, logits)
 
 
 def _reference_grid(interface: Interface, patch: tuple[int, int], stride: tuple[int, int]) -> geometry.Boxes:

@@ -50,6 +50,7 @@ def verify(original: onnx.ModelProto, compiled: onnx.ModelProto, interface: Inte
     is_probability = interface.logits is not None and not use_logits
     # A row is measured by the larger of its own scores and the base's: both went into it.
     scale = np.ones(len(boxes)) if is_probability else np.maximum(np.abs(expected).max(axis=1), np.abs(base).max())
+    scale = np.maximum(scale, np.finfo(np.float32).tiny)  # a model that answers nothing but zeros
     bounds = (PROBABILITY_BOUND if is_probability else LOGIT_BOUND) * scale
     differences = np.abs(found - expected).max(axis=1)
     row = int((differences / bounds).argmax())

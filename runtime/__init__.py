@@ -1,7 +1,43 @@
-"""Drives a compiled model: occlusion sessions, explanations, heat maps."""
+"""Drives a compiled model: occlusion sessions, explanations, heat maps.
 
-from krypton_compile.runtime.approximation import Approximation, DrillDown
-from krypton_compile.runtime.explanation import Explanation
-from krypton_compile.runtime.session import OcclusionScores, OcclusionSession
+Names are imported when they are first used: onnxruntime and SciPy take a second, which --help need not wait for.
+"""
 
-__all__ = ["Approximation", "DrillDown", "Explanation", "OcclusionScores", "OcclusionSession"]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from krypton_compile.runtime.approximation import Approximation, DrillDown
+    from krypton_compile.runtime.explanation import Explanation
+    from krypton_compile.runtime.preprocess import Preprocessing
+    from krypton_compile.runtime.scoring import OcclusionScores
+    from krypton_compile.runtime.session import OcclusionSession
+    from krypton_compile.runtime.several_sizes import SizesExplanation
+
+_HOMES = {
+    "Approximation": "approximation",
+    "DrillDown": "approximation",
+    "Explanation": "explanation",
+    "OcclusionScores": "scoring",
+    "OcclusionSession": "session",
+    "Preprocessing": "preprocess",
+    "SizesExplanation": "several_sizes",
+}
+
+__all__ = [
+    "Approximation",
+    "DrillDown",
+    "Explanation",
+    "OcclusionScores",
+    "OcclusionSession",
+    "Preprocessing",
+    "SizesExplanation",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

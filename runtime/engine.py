@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from krypton_compile.geometry import Boxes
 from krypton_compile.library import get_library_path, multiplies_bfloat16, multiplies_bfloat16x3
 from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.approximation import REDUCED, read_settings
+from krypton_compile.runtime.huggingface import find_preprocessing
+from krypton_compile.runtime.preprocess import Preprocessing
 from krypton_compile.runtime.split import split, with_precision
 from krypton_compile.schemas import PRECISIONS
 
@@ -74,6 +77,8 @@ class Engine:
         session_options: ort.SessionOptions | None = None,
         threads: int | None = None,
         precision: str | None = None,
+        preprocessing: Preprocessing | str | None = None,
+        labels: Sequence[str] | None = None,
     ) -> None:
         if precision not in (None, *PRECISIONS):
             raise OcclusionError(f"precision: expected one of {', '.join(PRECISIONS)} or None, found {precision!r}")
@@ -82,6 +87,11 @@ class Engine:
         parts = split(Path(path))
         self.annotation = parts.annotation
         self.tuning = parts.tuning
+        self.preprocessing = parts.preprocessing
+        if preprocessing is not None:
+            self.preprocessing = find_preprocessing(preprocessing, parts.annotation.image_shape)
+        self.labels = parts.labels if labels is None else tuple(labels)
+        self.source_sha256 = parts.source_sha256
         self.tuned = None if parts.tuning is None else read_settings(parts.tuning.settings)
         self.image_name = parts.annotation.image
         self.image_shape = parts.image_shape
@@ -111,8 +121,13 @@ class Engine:
         self.error = math.nan
         self._incremental = self._make_incremental(self.precision)
         self._in_bfloat16: ort.InferenceSession | None = None
+        self._lock = threading.Lock()
         self._outputs = [value.name for value in self._incremental.get_outputs()]
         self.classes = int(self._incremental.get_outputs()[0].shape[1])
+        if self.labels is not None and len(self.labels) != self.classes:
+            raise OcclusionError(
+                f"{len(self.labels)} labels for a model of {self.classes} classes; expected one a class"
+            )
 
     def prepare(self, image: npt.ArrayLike, baseline: npt.ArrayLike = 0.0) -> PreparedImage:
         """Runs the model once on the image itself.
@@ -137,9 +152,10 @@ class Engine:
         """The incremental session; that in bfloat16 is made when it is first asked for."""
         if precision != REDUCED or not multiplies_bfloat16():
             return self._incremental
-        if self._in_bfloat16 is None:
-            self._in_bfloat16 = self._make_incremental(REDUCED)
-        return self._in_bfloat16
+        with self._lock:
+            if self._in_bfloat16 is None:
+                self._in_bfloat16 = self._make_incremental(REDUCED)
+            return self._in_bfloat16
 
     def _make_incremental(self, precision: str) -> ort.InferenceSession:
         model = with_precision(self._incremental_part, precision)

@@ -1,21 +1,68 @@
-"""Heat maps from occlusion scores.
+"""From the values of windows to a map of pixels.
 
-With v_p = base score - occluded score of window p (positive: the window supports the class), the
-map is the mean over the windows that cover a pixel, Captum's formula:
+With v_p the value of window p:
 
-    M[y, x] = sum of v_p over {p : (y, x) in box p} / #{p : (y, x) in box p},   NaN where nothing covers
+    mean   M[y, x] = sum of v_p over {p : (y, x) in box p} / #{p : (y, x) in box p}        (Captum's formula)
+    sum    the same without the division (Xplique's)
+    none   the grid of the v_p, one a window; resampled to the image's pixels it is MATLAB's map
+
+NaN where no window covers a pixel. Regions of a label map do not overlap: each pixel has its region's value.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
+from scipy.interpolate import RectBivariateSpline
+
+from krypton_compile.runtime.windows import Windows
+
+REDUCTIONS = ("mean", "sum", "none")
+UPSAMPLINGS = ("nearest", "bilinear", "bicubic")
+_DEGREES = {"bilinear": 1, "bicubic": 3}
+
+Array = npt.NDArray[np.float32]
+
+
+def make_map(values: Array, windows: Windows, reduce: str = "mean", upsample: str | None = None) -> Array:
+    """The map of ``values`` [rows, columns]: float32 [H, W]; [rows, columns] for "none" that is not upsampled.
+
+    NaN outside of a region of interest.
+
+    Raises:
+        ValueError: another ``reduce`` or ``upsample``, or upsampling of what already has a value a pixel.
+    """
+    if reduce not in REDUCTIONS:
+        raise ValueError(f"reduce {reduce!r}; expected one of {', '.join(REDUCTIONS)}")
+    if upsample not in (None, *UPSAMPLINGS):
+        raise ValueError(f"upsample {upsample!r}; expected one of {', '.join(UPSAMPLINGS)}")
+    if upsample is not None and reduce != "none":
+        raise ValueError(f"upsample {upsample!r} with reduce {reduce!r}; only the grid of reduce='none' is upsampled")
+    if reduce == "none" and upsample is None:
+        return values.astype(np.float32)
+    if windows.regions is not None:
+        found = _of_regions(values.ravel(), windows)
+    elif upsample is not None:
+        found = _upsampled(values, windows, upsample)
+    else:
+        found = accumulate(values.ravel(), windows.boxes, windows.image_shape, mean=reduce == "mean")
+    return _inside(found, windows)
+
+
+def count_windows(windows: Windows) -> npt.NDArray[np.int64]:
+    """int64 [H, W]: how many of the windows cover each pixel."""
+    if windows.regions is not None and windows.labels is not None:
+        return np.isin(windows.regions, windows.labels).astype(np.int64)
+    cover = _coverer(windows.boxes, windows.image_shape)
+    return np.rint(cover(np.ones(len(windows.boxes)))).astype(np.int64)
 
 
 def accumulate(
-    values: npt.ArrayLike, boxes: npt.NDArray[np.int32], image_shape: tuple[int, int]
-) -> npt.NDArray[np.float32]:
-    """Mean of ``values`` [P] over the ``boxes`` [P, 4] that cover each pixel; float32 [H, W], NaN where none does.
+    values: npt.ArrayLike, boxes: npt.NDArray[np.int32], image_shape: tuple[int, int], *, mean: bool = True
+) -> Array:
+    """Mean, or sum, of ``values`` [P] over the ``boxes`` [P, 4] that cover each pixel; NaN where none does.
 
     Each box is four corner entries of a difference array whose two cumulative sums are its
     indicator, so the cost is P + H*W whatever the boxes' sizes. Sums are float64. Where every
@@ -35,15 +82,78 @@ def accumulate(
     if outside.any():
         first = int(np.argmax(outside))
         raise ValueError(f"box {first} = {boxes[first].tolist()} leaves the image of {height} x {width} pixels")
+    cover = _coverer(boxes, image_shape)
+    count = cover(np.ones(len(value)))
+    changing = cover((value != 0).astype(np.float64))
+    total = np.where(changing == 0, 0.0, cover(value))
+    return np.where(count == 0, np.nan, total / np.maximum(count, 1) if mean else total).astype(np.float32)
 
+
+def _coverer(
+    boxes: npt.NDArray[np.int32], image_shape: tuple[int, int]
+) -> Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
+    """Of weights [P], the sum over the boxes that cover each pixel, float64 [H, W]."""
+    height, width = image_shape
+    y0, x0, h, w = boxes.astype(np.int64).T
     corners = np.concatenate([y0, y0, y0 + h, y0 + h]) * (width + 1) + np.concatenate([x0, x0 + w, x0, x0 + w])
 
-    def covered(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def cover(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         signed = np.concatenate([weight, -weight, -weight, weight])
         steps = np.bincount(corners, signed, minlength=(height + 1) * (width + 1)).reshape(height + 1, width + 1)
         return np.asarray(steps.cumsum(axis=0).cumsum(axis=1)[:height, :width])
 
-    count = covered(np.ones(len(value)))
-    changing = covered((value != 0).astype(np.float64))
-    total = np.where(changing == 0, 0.0, covered(value))
-    return np.where(count == 0, np.nan, total / np.maximum(count, 1)).astype(np.float32)
+    return cover
+
+
+def _of_regions(values: Array, windows: Windows) -> Array:
+    assert windows.regions is not None and windows.labels is not None
+    at = np.minimum(np.searchsorted(windows.labels, windows.regions), len(windows.labels) - 1)
+    known = windows.labels[at] == windows.regions
+    return np.where(known, values[at], np.nan).astype(np.float32)
+
+
+def _upsampled(values: Array, windows: Windows, how: str) -> Array:
+    """Values at the windows' centres, resampled to every pixel inside the windows' hull; NaN beyond it.
+
+    Beyond the outermost centres they stay as they are there. A grid of too few windows for a cubic is
+    interpolated to the degree that it has.
+    """
+    boxes = windows.boxes.reshape(*windows.shape, 4).astype(np.float64)
+    axes = (boxes[:, 0, 0::2], boxes[0, :, 1::2])  # (start, extent) along each axis
+    centres = [axis[:, 0] + (axis[:, 1] - 1) / 2 for axis in axes]
+    pixels = [np.arange(size, dtype=np.float64) for size in windows.image_shape]
+    if how == "nearest":
+        rows, columns = (
+            np.abs(pixel[:, None] - centre[None]).argmin(axis=1) for pixel, centre in zip(pixels, centres, strict=True)
+        )
+        found = values[np.ix_(rows, columns)].astype(np.float64)
+    else:
+        clipped = [np.clip(pixel, centre[0], centre[-1]) for pixel, centre in zip(pixels, centres, strict=True)]
+        found = _spline(values.astype(np.float64), centres, clipped, _DEGREES[how])
+    inside = [(pixel >= axis[0, 0]) & (pixel < axis[-1].sum()) for pixel, axis in zip(pixels, axes, strict=True)]
+    return np.where(np.outer(*inside), found, np.nan).astype(np.float32)
+
+
+def _spline(
+    values: npt.NDArray[np.float64],
+    centres: list[npt.NDArray[np.float64]],
+    pixels: list[npt.NDArray[np.float64]],
+    degree: int,
+) -> npt.NDArray[np.float64]:
+    # A single row or column is a constant along that axis: the spline wants two.
+    for axis in (0, 1):
+        if len(centres[axis]) == 1:
+            centres[axis] = centres[axis][0] + np.arange(2.0)
+            values = np.repeat(values, 2, axis=axis)
+    kx, ky = (min(degree, len(centre) - 1) for centre in centres)
+    return np.asarray(RectBivariateSpline(*centres, values, kx=kx, ky=ky, s=0)(*pixels))
+
+
+def _inside(found: Array, windows: Windows) -> Array:
+    if windows.roi is None:
+        return found
+    y0, x0, y1, x1 = windows.roi
+    outside = np.ones(found.shape, np.bool_)
+    outside[y0:y1, x0:x1] = False
+    found[outside] = np.nan
+    return found

@@ -9,6 +9,9 @@ straight into the array that onnxruntime will use:
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -41,25 +44,62 @@ def read_model_file(path: Path) -> ModelFile:
     Raises:
         ModelError: no such file, or not an ONNX model.
     """
-    try:
-        with path.open("rb") as file:
-            skipped: list[tuple[int, int]] = []
-            light = _copy_message(file, path.stat().st_size, (_GRAPH, _INITIALIZER, _RAW_DATA), skipped)
-            model = onnx.ModelProto()
-            model.ParseFromString(light)
-            large = _read_large(file, model, skipped)
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror}") from error
-    except (DecodeError, ValueError, EOFError) as error:
-        raise ModelError(
-            f"{path}: expected an ONNX model, but it cannot be parsed ({error}). Is it complete?"
-        ) from error
+    with _opened(path) as file:
+        model, skipped = _read_light(file)
+        large = _read_large(file, model, skipped)
     for tensor in model.graph.initializer:
         if external_data_helper.uses_external_data(tensor):
             external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
             large[tensor.name] = numpy_helper.to_array(tensor)
             tensor.ClearField("raw_data")
     return ModelFile(model, large)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The model's metadata, none of its weights read.
+
+    Raises:
+        ModelError: no such file, or not an ONNX model.
+    """
+    with _opened(path) as file:
+        model, _ = _read_light(file)
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def external_files(path: Path) -> list[Path]:
+    """The files beside the model that hold weights of its own, none of them read.
+
+    Raises:
+        ModelError: no such file, or not an ONNX model.
+    """
+    with _opened(path) as file:
+        model, _ = _read_light(file)
+    tensors = external_data_helper._get_all_tensors(model)
+    outside = [one for one in tensors if external_data_helper.uses_external_data(one)]
+    names = {entry.value for one in outside for entry in one.external_data if entry.key == "location"}
+    return [path.parent / name for name in sorted(names)]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}") from error
+    except (DecodeError, ValueError, EOFError) as error:
+        raise ModelError(
+            f"{path}: expected an ONNX model, but it cannot be parsed ({error}). Is it complete?"
+        ) from error
+
+
+def _read_light(file: BinaryIO) -> tuple[onnx.ModelProto, list[tuple[int, int]]]:
+    """The model without the large initializers' data, and where these lie: (offset, size)."""
+    skipped: list[tuple[int, int]] = []
+    light = _copy_message(file, os.fstat(file.fileno()).st_size, (_GRAPH, _INITIALIZER, _RAW_DATA), skipped)
+    model = onnx.ModelProto()
+    model.ParseFromString(light)
+    return model, skipped
 
 
 def _copy_message(file: BinaryIO, end: int, route: tuple[int, ...], skipped: list[tuple[int, int]]) -> bytes:

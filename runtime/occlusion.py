@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime import drilldown, interpolation, lattice, sampling
 from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDown
 from krypton_compile.runtime.bounds import Bound
 from krypton_compile.runtime.explanation import Check, Explanation
-from krypton_compile.runtime.heatmap import accumulate
+from krypton_compile.runtime.heatmap import make_map
 from krypton_compile.runtime.quality import compare
 from krypton_compile.runtime.sampling import Sampling
-from krypton_compile.runtime.sweep import Array, Progress, Sweep, explanation, score
+from krypton_compile.runtime.sweep import Array, Progress, Sweep, explanation, progress_within, score, score_windows
 
 if TYPE_CHECKING:
-    from krypton_compile.runtime.session import OcclusionSession
+    from krypton_compile.runtime.scoring import Scorer
 
 CHECKED = 8
 """Windows scored again, exactly, to measure an approximate map's error."""
@@ -38,10 +39,19 @@ _ESTIMATED = Bound("ssim", 0.9)
 
 
 def sweep_once(
-    session: OcclusionSession, sweep: Sweep, approximation: Approximation, check: bool, progress: Progress | None
+    session: Scorer, sweep: Sweep, approximation: Approximation, check: bool, progress: Progress | None
 ) -> Explanation:
-    """The map of the whole grid, exact or approximate."""
+    """The map of all windows, exact or approximate.
+
+    Raises:
+        OcclusionError: sampling or a drill-down of regions, between which nothing can be interpolated.
+    """
     drill, sampled = approximation.drill_down, approximation.sampling
+    if sweep.windows.regions is not None and (drill is not None or sampled is not None):
+        raise OcclusionError(
+            f"{approximation.describe()}: regions of a label map are no grid, nothing can be interpolated; "
+            "use exact mode, or tau and eps alone"
+        )
     estimated: dict[str, float] = {}
     if sampled is not None:
         estimated = _sample(session, sweep, approximation, sampled, progress)
@@ -56,7 +66,7 @@ def sweep_once(
     return replace(found, check=measured, seconds=time.perf_counter() - sweep.started)
 
 
-def sweep_progressively(session: OcclusionSession, sweep: Sweep) -> Iterator[Explanation]:
+def sweep_progressively(session: Scorer, sweep: Sweep) -> Iterator[Explanation]:
     """Ever finer maps; the last one is exact."""
     error = math.nan
     for count in PROGRESSIVE_STAGES:
@@ -70,18 +80,18 @@ def sweep_progressively(session: OcclusionSession, sweep: Sweep) -> Iterator[Exp
         _fill(sweep, count)
         estimated = {}
         if count in sampling.STAGES:
-            loss = sampling.estimate_loss(count, _change(session, sweep, count, [_ESTIMATED])[0])
+            loss = sampling.estimate_loss(count, _change(sweep, count, [_ESTIMATED])[0])
             estimated = {_ESTIMATED.measure: _ESTIMATED.measured(loss)}
         whole = bool(sweep.scored.all())
         found = explanation(session, sweep, EXACT, estimated)
-        logits = None if found.logits is None else found.logits.copy()  # the sweep goes on
-        yield replace(found, scores=found.scores.copy(), logits=logits, estimated_error=0.0 if whole else error)
+        # A copy: the sweep goes on.
+        yield replace(found, scores=found.scores.copy(), estimated_error=0.0 if whole else error)
         if whole:
             return
 
 
 def _sample(
-    session: OcclusionSession,
+    session: Scorer,
     sweep: Sweep,
     approximation: Approximation,
     sampled: Sampling,
@@ -93,35 +103,34 @@ def _sample(
         chosen = lattice.first(sweep.shape, count)
         done = int((sweep.scored & ~sweep.unchanged).sum())
         total = int((chosen & ~sweep.unchanged).sum())
-        report: Progress | None = None if progress is None else lambda now, _: progress(done + now, total)
-        score(session, sweep, chosen, approximation, report)
+        score(session, sweep, chosen, approximation, progress_within(progress, done, total))
 
     def changes(count: int) -> list[float]:
         take(count)
-        return _change(session, sweep, count, sampled.bounds)
+        return _change(sweep, count, sampled.bounds)
 
     if sampled.share is not None:
         take(sampled.groups())
         _fill(sweep, sampled.groups())
         return {}
-    count, losses = sampled.run(changes, sweep.overlap)
+    count, losses = sampled.run(changes, sweep.windows.overlap)
     _fill(sweep, count)
     return {bound.measure: bound.measured(loss) for bound, loss in zip(sampled.bounds, losses, strict=True)}
 
 
-def _change(session: OcclusionSession, sweep: Sweep, count: int, bounds: Sequence[Bound]) -> list[float]:
+def _change(sweep: Sweep, count: int, bounds: Sequence[Bound]) -> list[float]:
     """Loss, in each bound's measure, of the map of half the groups against that of all ``count``; the worst class's."""
     measures = {bound.measure for bound in bounds}
-    now, before = (_maps(session, sweep, groups) for groups in (count, count // 2))
+    now, before = (_maps(sweep, groups) for groups in (count, count // 2))
     found = [compare(one, other, measures) for one, other in zip(now, before, strict=True)]
     return [max(bound.loss(quality) for quality in found) for bound in bounds]
 
 
-def _maps(session: OcclusionSession, sweep: Sweep, count: int) -> list[Array]:
+def _maps(sweep: Sweep, count: int) -> list[Array]:
     """Heat maps of the classes in focus from the first ``count`` groups alone."""
     filled = _interpolation(sweep, count)(sweep.scores[..., sweep.focus])
     drops = np.where(sweep.unchanged[..., None], 0, sweep.drops(filled))
-    return [accumulate(drop.ravel(), sweep.grid, session.image_size) for drop in np.moveaxis(drops, 2, 0)]
+    return [make_map(drop, sweep.windows) for drop in np.moveaxis(drops, 2, 0)]
 
 
 def _fill(sweep: Sweep, count: int) -> None:
@@ -135,7 +144,7 @@ def _interpolation(sweep: Sweep, count: int) -> interpolation.Interpolation:
 
 
 def _drill_down(
-    session: OcclusionSession,
+    session: Scorer,
     sweep: Sweep,
     approximation: Approximation,
     drill: DrillDown,
@@ -148,34 +157,31 @@ def _drill_down(
     first[at] = True
     second = math.ceil(drill.r * first.size - 1e-9)
     total = int(first.sum()) + second
-
-    def report(offset: int) -> Progress | None:
-        return None if progress is None else lambda done, _: progress(offset + done, total)
-
-    score(session, sweep, first, approximation, report(0), drill.coarse_patch)
+    score(session, sweep, first, approximation, progress_within(progress, 0, total), drill.coarse_patch)
     sweep.fill(first, lambda values: drilldown.interpolate(values[at], rows, columns, sweep.shape)[~first])
     chosen = drilldown.largest(sweep.effect(), drill.r) & ~sweep.scored
-    score(session, sweep, chosen, approximation, report(total - int(chosen.sum())))
+    score(session, sweep, chosen, approximation, progress_within(progress, total - int(chosen.sum()), total))
 
 
-def _check(session: OcclusionSession, sweep: Sweep, approximation: Approximation) -> Check:
+def _check(session: Scorer, sweep: Sweep, approximation: Approximation) -> Check:
     """A few random windows, exactly; and the time that the thresholds save on them, one after the other."""
-    total = len(sweep.grid)
+    total, question = len(sweep.windows.boxes), sweep.question
     at = np.sort(np.random.default_rng(0).permutation(total)[: min(CHECKED, total)])
-    classes = sweep.classes.tolist()
 
     def timed(tau: float | Sequence[float], eps: float | Sequence[float]) -> tuple[float, Array]:
         start = time.perf_counter()
-        found = session.score(sweep.prepared, sweep.grid[at], tau=tau, eps=eps, classes=classes)
-        return time.perf_counter() - start, found.scores
+        found = np.empty((total, len(question.classes)), np.float32)
+        for rows, scores in score_windows(session, question, sweep.windows, at, Approximation(tau, eps)):
+            found[rows] = scores
+        return time.perf_counter() - start, found[at]
 
     exact_seconds, exact = timed(1.0, 0.0)
     tau_seconds = both_seconds = exact_seconds
     if not replace(approximation, drill_down=None, sampling=None, precision=None).exact:
         tau_seconds = timed(approximation.tau, 0.0)[0]
         both_seconds = timed(approximation.tau, approximation.eps)[0]
-    column = np.flatnonzero(sweep.classes == sweep.target)
-    columns = column if len(column) else np.arange(len(sweep.classes))
+    column = np.flatnonzero(question.classes == question.target.index)
+    columns = column if len(column) else np.arange(len(question.classes))
     difference = np.abs(exact - sweep.scores.reshape(total, -1)[at])[:, columns]
     return Check(
         windows=len(at),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn
 
 from krypton_compile.runtime.approximation import DrillDown
-from krypton_compile.runtime.preprocess import PRESETS, Preprocessing, preset
+
+if TYPE_CHECKING:
+    from krypton_compile.runtime.preprocess import Preprocessing
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,28 +23,48 @@ def add_window_options(parser: argparse.ArgumentParser) -> None:
     """Patch, stride and occluder."""
     parser.add_argument("--patch-size", type=size, default=16, metavar="N|HxW", help="occluded window, pixels (16)")
     parser.add_argument("--stride", type=size, default=4, metavar="N|HxW", help="from one window to the next (4)")
-    parser.add_argument("--baseline", default="black", help="occluder: black, gray or a pixel value 0..255 (black)")
+    parser.add_argument(
+        "--baseline", default="black", metavar="WHAT", help="as krypton-explain's, but patch-mean and pda (black)"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all cores)")
 
 
 def add_preprocessing_options(parser: argparse.ArgumentParser) -> None:
     """From a picture's pixels to the model's input."""
-    pixels = parser.add_argument_group("preprocessing", "(pixel / scale - mean) / std; options win over presets")
-    pixels.add_argument("--preset", choices=PRESETS, default="none", help="values that common models expect (none)")
+    pixels = parser.add_argument_group(
+        "preprocessing", "(pixel / scale - mean) / std; a compiled model remembers it; single options win"
+    )
+    pixels.add_argument(
+        "--preprocess",
+        metavar="PRESET|FILE",
+        help="imagenet, unit (0..1), tf (-1..1), caffe, none (0..255), or Hugging Face's preprocessor_config.json",
+    )
     pixels.add_argument("--scale", type=float, metavar="X", help="divide pixels 0..255 by this")
     pixels.add_argument("--mean", type=numbers, metavar="A[,B,C]", help="after scaling, in the model's channel order")
     pixels.add_argument("--std", type=numbers, metavar="A[,B,C]", help="after scaling, in the model's channel order")
-    pixels.add_argument("--bgr", action="store_true", help="the model takes blue, green, red")
-    pixels.add_argument("--resize", choices=("squeeze", "crop"), help="whole picture, or its centre (squeeze)")
+    pixels.add_argument("--color", choices=("rgb", "bgr"), help="the model's channel order (rgb)")
+    pixels.add_argument(
+        "--resize", choices=("squeeze", "crop", "none"), help="whole picture, its centre, or not at all"
+    )
     pixels.add_argument("--short-side", type=int, metavar="N", help="with crop: scale the short side to N first")
-    pixels.add_argument("--interpolation", choices=("bicubic", "bilinear"), help="(bicubic)")
+    pixels.add_argument("--interpolation", choices=("nearest", "bilinear", "bicubic", "lanczos"), help="(bicubic)")
 
 
-def read_preprocessing(options: argparse.Namespace) -> Preprocessing:
-    """What the options of :func:`add_preprocessing_options` say."""
+def read_preprocessing(options: argparse.Namespace, image_size: tuple[int, int]) -> Preprocessing | None:
+    """What the options of :func:`add_preprocessing_options` say for a model of (H, W); None where they say nothing.
+
+    Raises:
+        ValueError, OSError: as :func:`~krypton_compile.runtime.huggingface.find_preprocessing`.
+    """
+    from krypton_compile.runtime.huggingface import find_preprocessing
+
     given = {name: getattr(options, name) for name in ("scale", "mean", "std", "resize", "short_side", "interpolation")}
     changes = {name: value for name, value in given.items() if value is not None}
-    return preset(options.preset, **changes, channel_order="BGR" if options.bgr else "RGB")
+    if options.color is not None:
+        changes["channel_order"] = options.color.upper()
+    if options.preprocess is None and not changes:
+        return None
+    return replace(find_preprocessing(options.preprocess or "none", image_size), **changes)
 
 
 def size(text: str) -> int | tuple[int, int]:

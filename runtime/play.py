@@ -16,7 +16,7 @@ import numpy.typing as npt
 from krypton_compile.runtime import drilldown, interpolation
 from krypton_compile.runtime.approximation import Approximation, DrillDown
 from krypton_compile.runtime.explanation import Explanation
-from krypton_compile.runtime.heatmap import accumulate
+from krypton_compile.runtime.heatmap import make_map
 from krypton_compile.runtime.quality import Quality, compare
 from krypton_compile.runtime.sampling import Sampling
 from krypton_compile.runtime.session import OcclusionSession
@@ -73,7 +73,7 @@ class Play:
     def drilled(self, drill: DrillDown) -> tuple[Quality, int]:
         """The map of a drill-down against the exact one, and its windows."""
         if drill not in self.drills:
-            steps = drill.steps(self.exact.stride)
+            steps = drill.steps(self._stride)
             rows, columns = (drilldown.coarse(n, step) for n, step in zip(self.drop.shape, steps, strict=True))
             at = np.ix_(rows, columns)
             guessed = drilldown.interpolate(self.drop[at][..., None], rows, columns, self._shape)[..., 0]
@@ -89,7 +89,7 @@ class Play:
         def changes(count: int) -> list[float]:
             return [bound.loss(self.sampled(count)[1]) for bound in sampling.bounds]
 
-        return sampling.run(changes, self.exact.overlap)[0]
+        return sampling.run(changes, self.exact.windows.overlap)[0]
 
     def seconds(self, windows: int) -> float:
         """Of a map of so many windows."""
@@ -100,13 +100,18 @@ class Play:
         return self.exact.heatmap()
 
     @property
+    def _stride(self) -> tuple[int, int]:
+        assert self.exact.windows.stride is not None
+        return self.exact.windows.stride
+
+    @property
     def _shape(self) -> tuple[int, int]:
         return self.drop.shape[0], self.drop.shape[1]
 
     def _map_of(self, count: int) -> tuple[Array, int]:
-        filled = interpolation.from_groups(self._shape, count, self.exact.stride)
+        filled = interpolation.from_groups(self._shape, count, self._stride)
         drop = np.where(self.unchanged, 0, filled(self.drop[..., None])[..., 0])
         return self._heatmap(drop), int(filled.known.sum())
 
     def _heatmap(self, drop: Array) -> Array:
-        return accumulate(drop.ravel(), self.exact.boxes, self.exact.image_shape)
+        return make_map(drop, self.exact.windows)

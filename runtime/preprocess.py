@@ -10,21 +10,22 @@ An occluder is given as a pixel as well, so black is (0 - mean) / std in the inp
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
-# Pillow's conversion to RGB clips the deeper ones (16-bit, float) to white instead of scaling them.
-_EIGHT_BIT_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
-_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+from krypton_compile.runtime.pictures import Source, load_picture
+
+COLOURS = {"black": 0.0, "white": 255.0, "gray": 128.0, "grey": 128.0}
+RESIZES = ("squeeze", "crop", "none")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+_FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 _AXES = {"NCHW": (2, 0, 1), "NHWC": (0, 1, 2)}
-_PIXELS = {"black": 0.0, "gray": 128.0}
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,16 @@ class Preprocessing:
     """How a model wants its pictures. ``mean`` and ``std`` hold one number, or one a channel in the model's order.
 
     ``resize`` "squeeze" scales the whole picture to the model's size; "crop" scales its short side to
-    ``short_side`` (None: just large enough) and cuts the centre.
+    ``short_side`` (None: just large enough) and cuts the centre; "none" takes pictures of the model's size only.
     """
 
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     channel_order: Literal["RGB", "BGR"] = "RGB"
-    resize: Literal["squeeze", "crop"] = "squeeze"
+    resize: Literal["squeeze", "crop", "none"] = "squeeze"
     short_side: int | None = None
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
 
     def __post_init__(self) -> None:
         """Refuse numbers that give no usable input."""
@@ -54,11 +55,31 @@ class Preprocessing:
             raise ValueError(f"short side {self.short_side}; expected at least 1, together with resize 'crop'")
         for name, value, known in (
             ("channel order", self.channel_order, ("RGB", "BGR")),
-            ("resize mode", self.resize, ("squeeze", "crop")),
-            ("interpolation", self.interpolation, tuple(_FILTERS)),
+            ("resize mode", self.resize, RESIZES),
+            ("interpolation", self.interpolation, INTERPOLATIONS),
         ):
             if value not in known:
                 raise ValueError(f"{name} {value!r}; expected one of {', '.join(known)}")
+
+    def to_json(self) -> str:
+        """The form that compiled files store."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Preprocessing:
+        """The inverse.
+
+        Raises:
+            ValueError: not such a text, or numbers that give no usable input.
+        """
+        fields: Any = json.loads(text)
+        names = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(fields, dict) or set(fields) != names:
+            raise ValueError(f"stored preprocessing {text}: expected the fields {', '.join(sorted(names))}")
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        return cls(**values)
 
     def normalise(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The equation above on [..., C] in the model's channel order."""
@@ -75,10 +96,11 @@ class Preprocessing:
 PRESETS: dict[str, Preprocessing] = {
     "none": Preprocessing(),
     "unit": Preprocessing(scale=255.0),
-    "tensorflow": Preprocessing(scale=127.5, mean=(1.0,)),
+    "tf": Preprocessing(scale=127.5, mean=(1.0,)),
+    "caffe": Preprocessing(mean=(103.939, 116.779, 123.68), channel_order="BGR"),
     "imagenet": Preprocessing(scale=255.0, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
 }
-"""Raw pixels; [0, 1]; [-1, 1]; torchvision's ImageNet statistics."""
+"""Raw pixels; [0, 1]; [-1, 1]; blue first and less Caffe's means; torchvision's ImageNet statistics."""
 
 
 @dataclass(frozen=True)
@@ -89,61 +111,55 @@ class Prepared:
     picture: npt.NDArray[np.uint8]
 
 
-def load_image(path: str | Path) -> Image.Image:
-    """The decoded picture, upright as its EXIF data say.
-
-    Raises:
-        OSError: there is no such file.
-        ValueError: it is no picture, is damaged, or has more than 8 bits a channel.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                image: Image.Image = ImageOps.exif_transpose(file)
-                image.load()
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    except Exception as error:  # Pillow's decoders raise many types on damaged files
-        raise ValueError(f"{path}: cannot be read as an image ({error})") from error
-    if image.mode not in _EIGHT_BIT_MODES:
-        raise ValueError(f"{path}: pixels of mode {image.mode}; expected 8 bits a channel, convert the image first")
-    return image
-
-
 def prepare(
-    path: str | Path, options: Preprocessing, size: tuple[int, int], channels: int = 3, layout: str = "NCHW"
+    source: Source,
+    options: Preprocessing,
+    size: tuple[int, int],
+    channels: int = 3,
+    layout: str = "NCHW",
+    picture_layout: str | None = None,
 ) -> Prepared:
-    """The image file as input of a model that takes ``size`` (H, W) and ``channels`` 3 or 1 (grey).
+    """A picture as input of a model that takes ``size`` (H, W) and ``channels`` 3 or 1 (grey).
+
+    ``picture_layout`` is that of an array, see :func:`load_picture`.
 
     Raises:
-        OSError, ValueError: as ``load_image``, or options that do not fit the model or the picture.
+        OSError, ValueError: as ``load_picture``, or options that do not fit the model or the picture.
     """
     if channels not in (1, 3):
         raise ValueError(f"the model's input has {channels} channels; pictures have 3 (colour) or 1 (grey)")
-    image = _resized(load_image(path).convert("RGB" if channels == 3 else "L"), options, size)
+    image = resized(load_picture(source, picture_layout).convert("RGB" if channels == 3 else "L"), options, size)
     shown = np.asarray(image.convert("RGB"))
-    pixels = np.asarray(image, np.float32).reshape(*size, channels)
-    if options.channel_order == "BGR":
-        pixels = pixels[..., ::-1]
-    return Prepared(_arranged(options.normalise(pixels), layout), shown)
+    return Prepared(to_input(np.asarray(image, np.float32).reshape(*size, channels), options, layout), shown)
+
+
+def to_input(pixels: npt.NDArray[np.float32], options: Preprocessing, layout: str = "NCHW") -> npt.NDArray[np.float32]:
+    """A picture's pixels [H, W, C], 0..255, red first, as the model's input [1, C, H, W] or [1, H, W, C].
+
+    Raises:
+        ValueError: another layout, or options for another number of channels.
+    """
+    if layout not in _AXES:
+        raise ValueError(f"layout {layout!r}; expected one of {', '.join(_AXES)}")
+    ordered = pixels[..., ::-1] if options.channel_order == "BGR" else pixels
+    return np.ascontiguousarray(options.normalise(ordered).transpose(_AXES[layout])[None], np.float32)
 
 
 def baseline_input(
     baseline: str | float, options: Preprocessing, size: tuple[int, int], channels: int = 3, layout: str = "NCHW"
 ) -> npt.NDArray[np.float32]:
-    """An occluder of one pixel value - "black", "gray" (128) or a number in 0..255 - as a whole model input.
+    """One colour - a name of ``COLOURS`` or a pixel value in 0..255 - as a whole model input.
 
     Raises:
         ValueError: a name or number that is no pixel.
     """
     try:
-        pixel = _PIXELS[baseline] if isinstance(baseline, str) and baseline in _PIXELS else float(baseline)
+        pixel = COLOURS[baseline] if isinstance(baseline, str) and baseline in COLOURS else float(baseline)
     except ValueError:
-        raise ValueError(f"baseline {baseline!r}; expected black, gray or a pixel value 0..255") from None
+        raise ValueError(f"baseline {baseline!r}; expected {', '.join(COLOURS)} or a pixel value 0..255") from None
     if not 0 <= pixel <= 255:
         raise ValueError(f"baseline {baseline}; expected a pixel value between 0 and 255")
-    return _arranged(options.normalise(np.full((*size, channels), pixel, np.float32)), layout)
+    return to_input(np.full((*size, channels), pixel, np.float32), options, layout)
 
 
 def preset(name: str, **changes: object) -> Preprocessing:
@@ -157,9 +173,25 @@ def preset(name: str, **changes: object) -> Preprocessing:
     return dataclasses.replace(PRESETS[name], **changes)  # type: ignore[arg-type]
 
 
-def _resized(image: Image.Image, options: Preprocessing, size: tuple[int, int]) -> Image.Image:
+def resized(
+    image: Image.Image, options: Preprocessing, size: tuple[int, int], interpolation: str | None = None
+) -> Image.Image:
+    """The picture at the model's ``size`` (H, W), by the options' geometry; in its mode.
+
+    ``interpolation`` wins over the options': a picture of labels is resized by "nearest".
+
+    Raises:
+        ValueError: a picture of another size where it is not to be resized, or too small a short side.
+    """
     height, width = size
-    how = _FILTERS[options.interpolation]
+    how = _FILTERS[interpolation or options.interpolation]
+    if options.resize == "none":
+        if (image.height, image.width) != size:
+            raise ValueError(
+                f"a picture of {image.height} x {image.width} pixels (H x W), the model takes {height} x {width} and "
+                "its preprocessing does not resize; resize the picture, or choose --resize squeeze or crop"
+            )
+        return image
     if options.resize == "squeeze":
         return image.resize((width, height), how)
     if options.short_side is None:
@@ -174,9 +206,3 @@ def _resized(image: Image.Image, options: Preprocessing, size: tuple[int, int]) 
         )
     left, top = (scaled.width - width) // 2, (scaled.height - height) // 2
     return scaled.crop((left, top, left + width, top + height))
-
-
-def _arranged(pixels: npt.NDArray[np.float32], layout: str) -> npt.NDArray[np.float32]:
-    if layout not in _AXES:
-        raise ValueError(f"layout {layout!r}; expected one of {', '.join(_AXES)}")
-    return np.ascontiguousarray(pixels.transpose(_AXES[layout])[None], np.float32)

@@ -21,3 +21,13 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, *clock, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def reporter(progress: Callable[[int, int], None] | bool | None) -> Iterator[Callable[[int, int], None] | None]:
+    """What a caller's ``progress`` means: a callable itself, True a bar, None or False nothing."""
+    if progress is True:
+        with progress_bar("windows") as bar:
+            yield bar
+    else:
+        yield progress or None

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
 from krypton_compile.runtime.bounds import LOWER_IS_BETTER, MEASURES
-from krypton_compile.runtime.figure import overlay
+from krypton_compile.runtime.figure import colourise
 
 Map = npt.NDArray[np.float32]
 
@@ -58,12 +58,13 @@ def compare(exact: Map, other: Map, measures: Collection[str] = MEASURES) -> Qua
         # Nothing to see in the exact map: the other is as good only if it shows nothing either.
         same = float(np.array_equal(a, b))
         return Quality(same, same, same, same, 1 - same)
-    window = min(_WINDOW, (min(exact.shape) - 1) // 2 * 2 + 1)
-    pictures = [np.where(covered, values, 0) for values in (exact, other)]
+    known = _around(covered)  # beyond it both are zero, which would count as alike
+    pictures = [np.where(covered, values, 0)[known] for values in (exact, other)]
+    window = min(_WINDOW, (min(pictures[0].shape) - 1) // 2 * 2 + 1)
     similarity: Any = structural_similarity  # it ships no types
 
     def color_ssim() -> float:
-        drawn = [overlay(np.zeros((*exact.shape, 3), np.uint8), picture, alpha=1.0) for picture in pictures]
+        drawn = [colourise(picture) for picture in pictures]
         return float(similarity(*drawn, win_size=window, data_range=255, channel_axis=2))
 
     ways: dict[str, Callable[[], float]] = {
@@ -80,6 +81,15 @@ def worst(qualities: Sequence[Quality]) -> Quality:
     """Measure by measure, the worst of several maps."""
     columns = {name: [asdict(quality)[name] for quality in qualities] for name in MEASURES}
     return Quality(**{name: (max if name in LOWER_IS_BETTER else min)(values) for name, values in columns.items()})
+
+
+def _around(covered: npt.NDArray[np.bool_]) -> tuple[slice, ...]:
+    """Rows and columns that hold all covered pixels, at least as many as a window of the similarity where there are."""
+    found = []
+    for at, size in zip(np.nonzero(covered), covered.shape, strict=True):
+        start = max(0, min(int(at.min()), size - _WINDOW))
+        found.append(slice(start, max(int(at.max()) + 1, min(size, start + _WINDOW))))
+    return tuple(found)
 
 
 def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

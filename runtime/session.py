@@ -1,49 +1,72 @@
-"""OcclusionSession: a compiled model, ready to score boxes on images.
+"""OcclusionSession: a compiled model that explains its answers on images.
 
-image, baseline              --prepare-->  base maps, once an image
-base maps, boxes, thresholds --score---->  the model's output for each box, chunk by chunk (chunks.py)
+image, class, occluder  --ask---------->  a question: the base pass is done (question.py)
+patch size, stride, ... --find_windows->  the windows that are hidden (windows.py)
+both                    --sweep_once--->  their scores, and the explanation (occlusion.py)
 """
 
 from __future__ import annotations
 
-import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile import geometry
 from krypton_compile.geometry import Boxes
-from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.approximation import EXACT, Approximation, settings_for
 from krypton_compile.runtime.bounds import parse_bound
-from krypton_compile.runtime.chunks import run_chunks
-from krypton_compile.runtime.engine import Engine, PreparedImage, Work, as_ort
+from krypton_compile.runtime.estimate import Estimate, estimate
 from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.occluders import SAMPLES
 from krypton_compile.runtime.occlusion import sweep_once, sweep_progressively
-from krypton_compile.runtime.sweep import plan
+from krypton_compile.runtime.progress import reporter
+from krypton_compile.runtime.question import Question, ask
+from krypton_compile.runtime.scoring import Scorer
+from krypton_compile.runtime.segments import read_segments
+from krypton_compile.runtime.several_sizes import SizesExplanation
+from krypton_compile.runtime.sweep import plan, progress_within, score_windows
+from krypton_compile.runtime.verification import Verification, verify
+from krypton_compile.runtime.windows import Size, Windows, find_windows, segment_windows
 
-Array = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
 
+class Further(TypedDict, total=False):
+    """Keyword arguments that :meth:`OcclusionSession.explain` documents and the others share."""
+
+    edge: str
+    baseline_space: str | None
+    samples: int
+    value: str
+    activation: str
+    roi: Sequence[int] | None
+    segments: object
+    batch_size: int | str
+    layout: str | None
+
+
+class Asked(Further, total=False):
+    """Those that may also be given by position."""
+
+    baseline: object
+    target: int | str | None
+    classes: Sequence[int] | None
+
+
 @dataclass(frozen=True)
-class OcclusionScores:
-    """Outputs for P boxes: ``scores`` [P, K], ``base_scores`` [K]; logits where the model ends in Softmax.
+class Chunk:
+    """Some windows of an explanation, as they get done: ``scores`` [n, K'] of ``boxes`` [n, 4], rows ``index`` [n]."""
 
-    With ``classes`` given, scores and logits have only those columns; the base ones have all.
-    """
-
-    scores: Array
-    base_scores: Array
-    logits: Array | None
-    base_logits: Array | None
-    changed: npt.NDArray[np.bool_]
+    index: npt.NDArray[np.int64]
+    boxes: Boxes
+    scores: npt.NDArray[np.float32]
 
 
-class OcclusionSession(Engine):
-    """Scores occluded versions of an image with a compiled model.
+class OcclusionSession(Scorer):
+    """Scores occluded versions of an image with a compiled model, and explains its answers. Threads may share one.
 
     Args:
         path: the compiled file.
@@ -54,6 +77,9 @@ class OcclusionSession(Engine):
             exact results from three bfloat16 products on matrix tiles; or "bfloat16", of reduced precision, on matrix
             tiles or dot products. None takes bfloat16x3 where there are tiles and a check at the first use finds it
             exact, else float32.
+        preprocessing: how pictures become the model's input: "imagenet", "unit", "tf", "caffe", "none", a Hugging Face
+            preprocessor_config.json, or a :class:`Preprocessing`; what the file says when None.
+        labels: the classes' names; what the file says when None.
 
     Attributes:
         precision: the one in force.
@@ -65,39 +91,6 @@ class OcclusionSession(Engine):
         ModelError: the file is not a compiled model.
         LibraryError: the op library is missing or does not fit this onnxruntime.
     """
-
-    def score_boxes(
-        self,
-        image: npt.ArrayLike,
-        boxes: npt.ArrayLike,
-        baseline: npt.ArrayLike = 0.0,
-        *,
-        patches: npt.ArrayLike | None = None,
-        mask: npt.ArrayLike | None = None,
-        classes: Sequence[int] | None = None,
-        progress: Progress | None = None,
-    ) -> Array:
-        """float32 [P, K]: the model's output with each box replaced; see :meth:`run` for the arguments."""
-        return self.run(image, boxes, baseline, patches=patches, mask=mask, classes=classes, progress=progress).scores
-
-    def run(
-        self,
-        image: npt.ArrayLike,
-        boxes: npt.ArrayLike,
-        baseline: npt.ArrayLike = 0.0,
-        *,
-        tau: float | Sequence[float] = 1.0,
-        eps: float | Sequence[float] = 0.0,
-        patches: npt.ArrayLike | None = None,
-        mask: npt.ArrayLike | None = None,
-        classes: Sequence[int] | None = None,
-        progress: Progress | None = None,
-    ) -> OcclusionScores:
-        """All outputs for the boxes: :meth:`prepare`, then :meth:`score`; see there for the arguments."""
-        prepared = self.prepare(image, baseline)
-        return self.score(
-            prepared, boxes, tau=tau, eps=eps, patches=patches, mask=mask, classes=classes, progress=progress
-        )
 
     def settings_for(self, quality: str) -> Approximation:
         """Settings that should keep a bound such as "ssim>=0.9".
@@ -111,125 +104,220 @@ class OcclusionSession(Engine):
         bounds = () if self.tuning is None else self.tuning.bounds
         return settings_for(parse_bound(quality), self.tuned, bounds)
 
-    def changes(self, prepared: PreparedImage, boxes: Boxes) -> npt.NDArray[np.bool_]:
-        """[P]: whether image and baseline differ in any pixel of a box; where not, the scores are the base's."""
-        different = (prepared.image != prepared.baseline).any(axis=1 if self.layout == "NCHW" else 3)[0]
-        return checks.changed_boxes(different, boxes)
-
-    def score(
-        self,
-        prepared: PreparedImage,
-        boxes: npt.ArrayLike,
-        *,
-        tau: float | Sequence[float] = 1.0,
-        eps: float | Sequence[float] = 0.0,
-        precision: str | None = None,
-        patches: npt.ArrayLike | None = None,
-        mask: npt.ArrayLike | None = None,
-        classes: Sequence[int] | None = None,
-        progress: Progress | None = None,
-    ) -> OcclusionScores:
-        """All outputs for the boxes on a prepared image.
-
-        Beside the result, 4*P*K bytes an output, memory does not grow with the number of boxes.
-
-        Args:
-            prepared: from :meth:`prepare` of this session.
-            boxes: integers [P, 4], rows (y0, x0, h, w), inside the image; empty ones give the base score.
-            tau: propagation threshold in (0, 1]: what a box changes is cut, layer by layer, to this share of the map;
-                1 is exact. One number, or one for each of ``annotation.layer_groups``.
-            eps: value threshold in [0, 1): changes up to this share of a tensor's largest entry count as none; 0 is
-                exact. Likewise.
-            precision: "bfloat16" for products of reduced precision where the processor makes them faster.
-            patches: float32 [sum h*w, C], pixels of each box in place of the baseline's.
-            mask: bool [sum h*w], which pixels of each box are replaced.
-            classes: the columns of the result to keep, in this order; all when None.
-            progress: called with (done, total) positions.
-
-        Raises:
-            OcclusionError: an argument of another dtype, shape or range.
-        """
-        checked = checks.check_boxes(boxes, self.image_size)
-        rows = int(geometry.areas(checked).sum())
-        own = checks.check_rows(patches, "patches", np.float32, (rows, self.annotation.channels))
-        chosen = checks.check_rows(mask, "mask", np.bool_, (rows,))
-        kept = checks.check_classes(classes, self.classes)
-        changed = self.changes(prepared, checked) if own is None else ~geometry.is_empty(checked)
-        base_logits = prepared.base_logits
-        scores = np.repeat(prepared.base_scores[None, kept], len(checked), axis=0)
-        logits = None if base_logits is None else np.repeat(base_logits[None, kept], len(checked), axis=0)
-        groups = self.annotation.layer_groups
-        thresholds = self._thresholds(prepared, checks.make_tau(tau, groups), checks.make_eps(eps, groups))
-        feeds = {**prepared.feeds, **thresholds}
-        feeds[self.annotation.patches] = as_ort(np.zeros((0, 0), np.float32) if own is None else own)
-        feeds[self.annotation.mask] = as_ort(np.zeros(0, np.bool_) if chosen is None else chosen)
-        offsets = geometry.row_offsets(checked)
-        incremental = self._session_in(precision)
-        work = Work(prepared.image, prepared.baseline, checked, offsets, own, chosen, feeds, incremental)
-        todo = np.flatnonzero(changed)
-        todo = todo[geometry.neighbour_order(checked[todo])]
-        if math.isnan(self.error) and len(todo):
-            at = todo[self_check.choose_windows(work.image, work.baseline, checked[todo], self.layout)]
-            exact = self._thresholds(prepared, np.ones(1, np.float32), np.zeros(1, np.float32))
-            exact_work = replace(work, feeds={**feeds, **exact}, incremental=self._incremental)
-            self._check(exact_work, at, prepared.base_scores if base_logits is None else base_logits)
-            work = replace(work, incremental=self._session_in(precision))  # the check may have made another one
-        done = len(checked) - len(todo)
-        for at, found in run_chunks(
-            lambda rows: self._run_chunk(work, rows), todo, self.annotation.chunk, self._workers
-        ):
-            scores[at] = found[0][:, kept]
-            if logits is not None:
-                logits[at] = found[1][:, kept]
-            done += len(at)
-            if progress is not None:
-                progress(done, len(checked))
-        return OcclusionScores(scores, prepared.base_scores, logits, base_logits, changed)
-
+    @overload
     def explain(
         self,
-        image: npt.ArrayLike,
-        patch_size: int | tuple[int, int] = 16,
-        stride: int | tuple[int, int] = 4,
-        baseline: npt.ArrayLike = 0.0,
-        target: int | None = None,
+        image: object,
+        patch_size: Size = 16,
+        stride: Size = 4,
+        baseline: object = None,
+        target: int | str | None = None,
         classes: Sequence[int] | None = None,
         approximation: Approximation = EXACT,
         check: bool = True,
-        progress: Progress | None = None,
-    ) -> Explanation:
+        progress: Progress | bool | None = None,
+        **asked: Unpack[Further],
+    ) -> Explanation: ...
+
+    @overload
+    def explain(
+        self,
+        image: object,
+        patch_size: list[Size],
+        stride: Size | list[Size] = 4,
+        baseline: object = None,
+        target: int | str | None = None,
+        classes: Sequence[int] | None = None,
+        approximation: Approximation = EXACT,
+        check: bool = True,
+        progress: Progress | bool | None = None,
+        **asked: Unpack[Further],
+    ) -> SizesExplanation: ...
+
+    def explain(
+        self,
+        image: object,
+        patch_size: Size | list[Size] = 16,
+        stride: Size | list[Size] = 4,
+        baseline: object = None,
+        target: int | str | None = None,
+        classes: Sequence[int] | None = None,
+        approximation: Approximation = EXACT,
+        check: bool = True,
+        progress: Progress | bool | None = None,
+        *,
+        edge: str = "truncate",
+        baseline_space: str | None = None,
+        samples: int = SAMPLES,
+        value: str = "difference",
+        activation: str = "none",
+        roi: Sequence[int] | None = None,
+        segments: object = None,
+        batch_size: int | str = "auto",
+        layout: str | None = None,
+    ) -> Explanation | SizesExplanation:
         """Occludes the whole image window by window.
 
         Args:
-            image: float32, the model's own input shape.
-            patch_size: of a window, pixels: one number, or (h, w).
-            stride: from one window to the next, likewise.
-            baseline: a number, or an array like the image: the pixels that show inside a window.
-            target: the class to explain; the predicted one when None.
+            image: a picture (path, PIL image, uint8 array [H, W, C]), which goes through the model's preprocessing; or
+                the model's input itself, float32 of its shape.
+            patch_size: of a window, pixels: one number, or (h, w). A list of sizes: one map each, and their mean.
+            stride: from one window to the next, likewise; a list gives each size its own.
+            baseline: what shows inside a window: "black", "white", "gray", a number or one a channel, "mean",
+                "patch-mean", "blur", "noise", "pda", a picture, or an array like the model's input (occluders.py). By
+                default black for a picture, and 0 where the image is given as the model's input.
+            target: the class to explain: an index, a label, "all", or the predicted one: "argmax" or None.
             classes: those whose scores to keep, which saves memory on large grids; all when None.
             approximation: what to leave out; nothing by default, :meth:`settings_for` a bound on the quality.
             check: score a few windows of an approximate map again, exactly, and say how far off it is.
-            progress: called with (done, total) windows.
+            progress: called with (done, total) windows; True draws a bar.
+            edge: "truncate" cuts the last window at the far edge (Captum), "valid" takes full windows only, "shift"
+                moves the last one inside (MONAI).
+            baseline_space: whether numbers are a "picture"'s, 0 to 255, or the model's "input"; by what ``image`` is
+                when None.
+            samples: of baseline "pda", over how many of them scores are averaged.
+            value: "difference", original score - occluded score (positive supports the class), or "score".
+            activation: the space of scores: "none" the model's outputs, "pre" before its final Softmax or Sigmoid,
+                "softmax" or "sigmoid" of its outputs.
+            roi: (y0, x0, y1, x1), half-open: only the windows that touch it are scored, and the map is NaN outside.
+            segments: integer labels [H, W], a picture of labels, or "slic:N": one region a label instead of windows.
+            batch_size: windows that are scored together, at most. Results do not depend on it.
+            layout: "HWC" or "CHW" of a uint8 array that could be either.
 
         Raises:
-            OcclusionError: a patch larger than the image, a stride below 1, a target or class that is none.
+            OcclusionError: a patch larger than the image, a stride below 1, a target or class that is none, and so on:
+                the message names what was expected.
+            OSError, ValueError: a picture that cannot be read.
         """
-        sweep = plan(self, image, baseline, patch_size, stride, target, classes)
-        return sweep_once(self, sweep, approximation, check, progress)
+        question, several = self._ask(
+            image,
+            patch_size,
+            stride,
+            baseline=baseline,
+            target=target,
+            classes=classes,
+            edge=edge,
+            baseline_space=baseline_space,
+            samples=samples,
+            value=value,
+            activation=activation,
+            roi=roi,
+            segments=segments,
+            batch_size=batch_size,
+            layout=layout,
+        )
+        total, done, found = sum(len(windows.boxes) for windows in several), 0, []
+        with reporter(progress) as report:
+            for windows in several:
+                part = report if len(several) == 1 else progress_within(report, done, total)
+                found.append(sweep_once(self, plan(self, question, windows), approximation, check, part))
+                done += len(windows.boxes)
+                question = replace(question, seconds=0.0)  # the base pass counts once
+        return SizesExplanation(tuple(found)) if isinstance(patch_size, list) else found[0]
+
+    def iter_explain(
+        self, image: object, patch_size: Size = 16, stride: Size = 4, **asked: Unpack[Asked]
+    ) -> Iterator[Chunk]:
+        """The windows' scores as they get done, each window once, in no particular order; nothing is kept.
+
+        For grids whose scores do not fit into memory, or to stop early. Arguments as for :meth:`explain`.
+        """
+        question, (windows,) = self._ask(image, patch_size, stride, **asked)
+        at = np.arange(len(windows.boxes))
+        for rows, scores in score_windows(self, question, windows, at):
+            yield Chunk(rows, windows.boxes[rows], scores)
 
     def explain_progressively(
-        self,
-        image: npt.ArrayLike,
-        patch_size: int | tuple[int, int] = 16,
-        stride: int | tuple[int, int] = 4,
-        baseline: npt.ArrayLike = 0.0,
-        target: int | None = None,
-        classes: Sequence[int] | None = None,
+        self, image: object, patch_size: Size = 16, stride: Size = 4, **asked: Unpack[Asked]
     ) -> Iterator[Explanation]:
         """Ever finer maps of the whole image, each usable; stop at any time. The last is :meth:`explain`'s, exact.
 
         Windows that are not scored yet are interpolated from their neighbours; ``Explanation.estimated_error`` says
         how far off that was for the windows scored last. No window is scored twice. Arguments as for :meth:`explain`.
         """
-        sweep = plan(self, image, baseline, patch_size, stride, target, classes)
-        return sweep_progressively(self, sweep)
+        question, (windows,) = self._ask(image, patch_size, stride, **asked)
+        return sweep_progressively(self, plan(self, question, windows))
+
+    def estimate(
+        self, image: object, patch_size: Size | list[Size] = 16, stride: Size | list[Size] = 4, **asked: Unpack[Asked]
+    ) -> Estimate:
+        """How many windows :meth:`explain` would score, and about how long and how much memory that takes.
+
+        A few windows are scored to find out. Arguments as for :meth:`explain`.
+        """
+        question, several = self._ask(image, patch_size, stride, **asked)
+        return estimate(self, question, several)
+
+    def verify(
+        self,
+        explanation: Explanation | SizesExplanation,
+        image: object,
+        original: str | os.PathLike[str] | None = None,
+        windows: int = 16,
+        **asked: Unpack[Asked],
+    ) -> Verification:
+        """Scores some of the explanation's windows again, by the model that was compiled, on really occluded images.
+
+        Args:
+            explanation: what :meth:`explain` found for ``image`` and ``asked``.
+            image: the same.
+            original: the model's file; the compiled file's own base graph where it is not at hand.
+            windows: how many, drawn at random; of several sizes that many of each.
+            **asked: the same, besides what the explanation knows: baseline, baseline_space, samples, layout.
+
+        Raises:
+            OcclusionError: another model than the one that was compiled, or fewer than one window.
+            ModelError: the original cannot be run.
+        """
+        question = ask(
+            self,
+            image,
+            baseline=asked.get("baseline"),
+            baseline_space=asked.get("baseline_space"),
+            samples=asked.get("samples", SAMPLES),
+            activation=explanation.activation,
+            layout=asked.get("layout"),
+        )
+        parts = explanation.parts if isinstance(explanation, SizesExplanation) else (explanation,)
+        found = [verify(self, part, question, original, windows) for part in parts]
+        return max(found, key=lambda one: one.largest / one.resolution)
+
+    def _ask(
+        self,
+        image: object,
+        patch_size: Size | list[Size],
+        stride: Size | list[Size],
+        *,
+        edge: str = "truncate",
+        roi: Sequence[int] | None = None,
+        segments: object = None,
+        baseline: object = None,
+        target: int | str | None = None,
+        classes: Sequence[int] | None = None,
+        baseline_space: str | None = None,
+        samples: int = SAMPLES,
+        value: str = "difference",
+        activation: str = "none",
+        batch_size: int | str = "auto",
+        layout: str | None = None,
+    ) -> tuple[Question, list[Windows]]:
+        """The question and its windows, one grid a patch size."""
+        # Windows first where they do not depend on the picture: a bad size is told before the base pass.
+        grids = None if segments is not None else find_windows(self.image_size, patch_size, stride, edge, roi)
+        question = ask(
+            self,
+            image,
+            baseline=baseline,
+            baseline_space=baseline_space,
+            samples=samples,
+            target=target,
+            classes=classes,
+            value=value,
+            activation=activation,
+            batch_size=batch_size,
+            layout=layout,
+        )
+        if grids is None:
+            labels = read_segments(segments, question.picture, self.preprocessing, self.image_size)
+            grids = [segment_windows(labels, self.image_size, roi)]
+        return question, grids

@@ -20,17 +20,22 @@ from onnx import helper, numpy_helper
 
 from krypton_compile.annotations import (
     EPS,
+    LABELS_KEY,
     MODEL_KEY,
+    PREPROCESSING_KEY,
     SCAN_NODE,
+    SOURCE_KEY,
     TAU,
     TUNING_KEY,
     ModelAnnotation,
     TuningAnnotation,
+    read_labels,
     read_model_annotation,
     read_tuning,
 )
-from krypton_compile.errors import ModelError
+from krypton_compile.errors import ModelError, NotCompiledError
 from krypton_compile.runtime.model_file import ModelFile, read_model_file
+from krypton_compile.runtime.preprocess import Preprocessing
 from krypton_compile.schemas import DOMAIN
 
 Weights = dict[str, npt.NDArray[np.generic]]
@@ -59,6 +64,9 @@ class Split:
     limits: dict[str, int]
     base: Part
     incremental: Part
+    preprocessing: Preprocessing | None
+    labels: tuple[str, ...] | None
+    source_sha256: str | None
 
 
 def split(path: Path) -> Split:
@@ -71,10 +79,16 @@ def split(path: Path) -> Split:
     model = file.model
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if MODEL_KEY not in metadata:
-        raise ModelError(f"{path}: this is an ONNX model, but not a compiled one. Run krypton-compile on it first.")
+        raise NotCompiledError(
+            f"{path}: this is an ONNX model, but not a compiled one. Run krypton-compile on it first."
+        )
     try:
         annotation = read_model_annotation(metadata[MODEL_KEY])
         tuning = read_tuning(metadata[TUNING_KEY]) if TUNING_KEY in metadata else None
+        stored = metadata.get(PREPROCESSING_KEY)
+        preprocessing = None if stored is None else Preprocessing.from_json(stored)
+        labels = read_labels(metadata[LABELS_KEY]) if LABELS_KEY in metadata else None
+        source = metadata.get(SOURCE_KEY)
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{path}: {error}") from error
     graph = model.graph
@@ -96,7 +110,9 @@ def split(path: Path) -> Split:
     base = _part(path, file, "base", nodes, base_inputs, [kinds[name] for name in wanted], arrays)
     inputs = [*_any_chunk(body.input), *(kinds[name] for name in outer if name not in arrays)]
     incremental = _part(path, file, "incremental", list(body.node), inputs, _any_chunk(body.output), arrays)
-    return Split(annotation, tuning, image_shape, captured, _limits(nodes), base, incremental)
+    return Split(
+        annotation, tuning, image_shape, captured, _limits(nodes), base, incremental, preprocessing, labels, source
+    )
 
 
 def _limits(nodes: Iterable[onnx.NodeProto]) -> dict[str, int]:

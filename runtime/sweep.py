@@ -1,62 +1,67 @@
-"""One image's grid of windows: planned, scored part by part, and made into an explanation at any time."""
+"""One image's windows: planned, scored part by part, and made into an explanation at any time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from krypton_compile import geometry
-from krypton_compile.errors import OcclusionError
-from krypton_compile.geometry import Boxes
-from krypton_compile.runtime import checks
-from krypton_compile.runtime.approximation import Approximation
-from krypton_compile.runtime.explanation import Explanation, overlap
+from krypton_compile.geometry import Pair
+from krypton_compile.runtime.activation import OF_ALL_CLASSES, activate
+from krypton_compile.runtime.approximation import EXACT, Approximation
+from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.question import Question
+from krypton_compile.runtime.windows import Windows
 
 if TYPE_CHECKING:
-    from krypton_compile.runtime.engine import PreparedImage
-    from krypton_compile.runtime.session import OcclusionSession
+    from krypton_compile.runtime.scoring import Scorer
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 Fill = Callable[[Array], Array]
+
+BLOCK = 2048
+"""Windows whose own pixels are made at once, where the occluder is another one for each."""
 
 
 @dataclass
 class Sweep:
     """What is known of the windows so far. ``scores`` [rows, columns, K'] hold the base scores where nothing is.
 
-    Windows that change no pixel (``unchanged``) are known from the start. ``focus`` are the columns that decide where
-    to look and when to stop: the target's, or those of the classes that were asked for.
+    Scores are in the space of the question's activation. Windows that change no pixel (``unchanged``) are known from
+    the start. ``focus`` are the columns that decide where to look and when to stop: the target's, or those of the
+    classes that were asked for.
     """
 
-    prepared: PreparedImage
-    grid: Boxes
-    shape: tuple[int, int]
-    patch: tuple[int, int]
-    stride: tuple[int, int]
-    target: int
-    classes: npt.NDArray[np.int64]
-    focus: list[int]
-    started: float
+    question: Question
+    windows: Windows
+    base_scores: Array
     scores: Array
-    logits: Array | None
     scored: Mask
     unchanged: Mask
+    focus: list[int]
+    started: float = field(default_factory=time.perf_counter)
 
     @property
-    def overlap(self) -> float:
-        """How many windows share a pixel, in the middle of the image."""
-        return overlap(self.patch, self.stride)
+    def shape(self) -> Pair:
+        """(rows, columns) of windows."""
+        return self.windows.shape
+
+    @property
+    def stride(self) -> Pair:
+        """From one window to the next, pixels; regions have none and count as 1."""
+        return self.windows.stride or (1, 1)
 
     def drops(self, scores: Array) -> npt.NDArray[np.float32]:
         """[rows, columns, F]: base score less ``scores`` [rows, columns, F], of the classes in focus."""
-        return np.asarray(self.prepared.base_scores[self.classes[self.focus]] - scores)
+        return np.asarray(self.base_scores[self.question.classes[self.focus]] - scores)
 
     def effect(self) -> npt.NDArray[np.float64]:
         """[rows, columns]: the largest change of a class in focus, each in units of its own largest change."""
@@ -65,120 +70,134 @@ class Sweep:
         return np.asarray((change / np.where(scale > 0, scale, 1)).max(axis=2))
 
     def fill(self, known: Mask, others: Fill) -> None:
-        """Windows that are not scored become what ``others`` [beside known, K] makes of scores and logits.
+        """Windows that are not scored become what ``others`` [beside known, K] makes of the scores.
 
-        In place: with a thousand classes these arrays are most of what there is to move.
+        In place: with a thousand classes this array is most of what there is to move.
         """
         missing = ~self.scored[~known]
-        for values in (self.scores, self.logits):
-            if values is not None:
-                values[~self.scored & ~known] = others(values)[missing]
+        self.scores[~self.scored & ~known] = others(self.scores)[missing]
 
 
-def plan(
-    session: OcclusionSession,
-    image: npt.ArrayLike,
-    baseline: npt.ArrayLike,
-    patch_size: int | tuple[int, int],
-    stride: int | tuple[int, int],
-    target: int | None,
-    classes: Sequence[int] | None,
-) -> Sweep:
-    """The windows of an image; its base maps are computed here.
-
-    Raises:
-        OcclusionError: a patch larger than the image, a stride below 1, a target or class that is none.
-    """
-    started = time.perf_counter()
-    patch, step = as_pair(patch_size, "patch_size"), as_pair(stride, "stride")
-    try:
-        grid = geometry.occlusion_grid(session.image_size, patch, step)
-    except ValueError as error:
-        raise OcclusionError(str(error)) from error
-    if target is not None and not 0 <= int(target) < session.classes:
-        raise OcclusionError(f"target {target}: expected a class from 0 to {session.classes - 1}")
-    kept = checks.check_classes(classes, session.classes)
-    prepared = session.prepare(image, baseline)
-    chosen = int(prepared.base_scores.argmax()) if target is None else int(target)
-    rows = len(np.unique(grid[:, 0]))
-    shape = (rows, len(grid) // rows)
-    unchanged = ~session.changes(prepared, grid).reshape(shape)
-    logits = prepared.base_logits
-    return Sweep(
-        prepared,
-        grid,
-        shape,
-        patch,
-        step,
-        chosen,
-        kept,
-        [chosen] if classes is None else list(range(len(kept))),
-        started,
-        np.broadcast_to(prepared.base_scores[kept], (*shape, len(kept))).copy(),
-        None if logits is None else np.broadcast_to(logits[kept], (*shape, len(kept))).copy(),
-        unchanged.copy(),
-        unchanged,
-    )
+def plan(session: Scorer, question: Question, windows: Windows) -> Sweep:
+    """The windows of a question; nothing is scored yet."""
+    prepared, shape = question.prepared, windows.shape
+    if question.occluder.rows is None:
+        unchanged = ~session.changes(prepared, windows.boxes).reshape(shape)
+    else:
+        unchanged = np.zeros(shape, np.bool_)
+    base = activate(question.activation, prepared.base_scores, prepared.base_logits)
+    kept = question.classes
+    scores = np.broadcast_to(base[kept], (*shape, len(kept))).copy()
+    return Sweep(question, windows, base, scores, unchanged.copy(), unchanged, question.focus)
 
 
 def score(
-    session: OcclusionSession,
+    session: Scorer,
     sweep: Sweep,
     chosen: Mask,
     approximation: Approximation,
     progress: Progress | None,
-    patch: tuple[int, int] | None = None,
+    patch: Pair | None = None,
 ) -> None:
     """Scores the chosen windows that are not known; with ``patch``, larger ones in their places, which stay unknown."""
     chosen = chosen & ~sweep.scored
-    boxes = sweep.grid[chosen.ravel()]
-    found = session.score(
-        sweep.prepared,
-        boxes if patch is None else geometry.resize_boxes(boxes, patch, session.image_size),
-        tau=approximation.tau,
-        eps=approximation.eps,
-        precision=approximation.precision,
-        classes=sweep.classes.tolist(),
-        progress=progress,
-    )
-    sweep.scores[chosen] = found.scores
-    if sweep.logits is not None and found.logits is not None:
-        sweep.logits[chosen] = found.logits
+    at = np.flatnonzero(chosen)
+    flat = sweep.scores.reshape(len(sweep.windows.boxes), -1)
+    done = 0
+    for rows, found in score_windows(session, sweep.question, sweep.windows, at, approximation, patch):
+        flat[rows] = found
+        done += len(rows)
+        if progress is not None:
+            progress(done, len(at))
     if patch is None:
         sweep.scored |= chosen
 
 
+def score_windows(
+    session: Scorer,
+    question: Question,
+    windows: Windows,
+    at: Rows,
+    approximation: Approximation = EXACT,
+    patch: Pair | None = None,
+) -> Iterator[tuple[Rows, Array]]:
+    """Yields (rows of the windows, their scores [n, K'] in the question's space), as they are done."""
+    occluder = question.occluder
+    single = occluder.rows is None and windows.regions is None
+    for block in [at] if single else np.array_split(at, max(1, -(-len(at) // BLOCK))):
+        boxes = windows.boxes[block]
+        if patch is not None:
+            boxes = geometry.resize_boxes(boxes, patch, session.image_size)
+        mask = windows.mask(block) if patch is None else None
+        if occluder.rows is None:
+            for rows, found in _chunks(session, question, boxes, approximation, None, mask):
+                yield block[rows], found
+        elif len(block):
+            # The mean over samples of the scores, not the score of the mean.
+            total = np.zeros((len(block), len(question.classes)))
+            for number in range(occluder.samples):
+                patches = occluder.rows(boxes, mask, number)
+                for rows, found in _chunks(session, question, boxes, approximation, patches, mask):
+                    total[rows] += found
+            yield block, (total / occluder.samples).astype(np.float32)
+
+
+def _chunks(
+    session: Scorer,
+    question: Question,
+    boxes: geometry.Boxes,
+    approximation: Approximation,
+    patches: Array | None,
+    mask: Mask | None,
+) -> Iterator[tuple[Rows, Array]]:
+    # A Softmax over some of the classes is another one.
+    whole = question.activation in OF_ALL_CLASSES
+    for rows, outputs in session.iter_score(
+        question.prepared,
+        boxes,
+        tau=approximation.tau,
+        eps=approximation.eps,
+        precision=approximation.precision,
+        patches=patches,
+        mask=mask,
+        classes=None if whole else question.classes.tolist(),
+        batch_size=question.batch_size,
+    ):
+        found = activate(question.activation, outputs.scores, outputs.logits)
+        yield rows, found[:, question.classes] if whole else found
+
+
 def explanation(
-    session: OcclusionSession,
+    session: Scorer,
     sweep: Sweep,
     approximation: Approximation,
     estimated: Mapping[str, float] | None = None,
 ) -> Explanation:
     """What is known now; it shares the sweep's arrays."""
+    question = sweep.question
     return Explanation(
         scores=sweep.scores,
-        base_scores=sweep.prepared.base_scores,
-        logits=sweep.logits,
-        base_logits=sweep.prepared.base_logits,
-        boxes=sweep.grid,
-        classes=sweep.classes,
-        target=sweep.target,
-        patch_size=sweep.patch,
-        stride=sweep.stride,
-        image_shape=session.image_size,
+        base_scores=sweep.base_scores,
+        windows=sweep.windows,
+        classes=question.classes,
+        target=question.target.index,
+        every=question.target.every,
+        value=question.value,
+        activation=question.activation,
+        occluder=question.occluder.name,
+        picture=question.picture,
+        labels=session.labels,
+        model_sha256=session.source_sha256,
         changed=float((~sweep.unchanged).mean()),
         precision=session.precision if approximation.precision is None else approximation.precision,
         error=session.error,
-        seconds=time.perf_counter() - sweep.started,
+        seconds=question.seconds + time.perf_counter() - sweep.started,
         approximation=approximation,
         scored=sweep.scored.copy(),
         estimated_quality=dict(estimated or {}),
     )
 
 
-def as_pair(value: int | tuple[int, int], name: str) -> tuple[int, int]:
-    """(h, w) from a number or two."""
-    pair = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
-    if len(pair) != 2 or not all(isinstance(number, (int, np.integer)) for number in pair):
-        raise OcclusionError(f"{name}: expected an integer or two (h, w), found {value!r}")
-    return int(pair[0]), int(pair[1])
+def progress_within(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """A progress of a part, told as that of the whole."""
+    return None if progress is None else lambda done, _: progress(before + done, total)

@@ -7,34 +7,13 @@ exit code 2; where no setting keeps the bound, the best one found is named, noth
 from __future__ import annotations
 
 import argparse
-import hashlib
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-import onnx
-
-from krypton_compile.annotations import TUNING_KEY, TuningAnnotation, write_tuning
 from krypton_compile.errors import KryptonError
-from krypton_compile.loading import load_proto, save_proto
-from krypton_compile.runtime.approximation import write_settings
-from krypton_compile.runtime.bounds import parse_bound
-from krypton_compile.runtime.files import write_all
-from krypton_compile.runtime.options import (
-    Parser,
-    add_preprocessing_options,
-    add_window_options,
-    read_preprocessing,
-)
-from krypton_compile.runtime.play import Sample
-from krypton_compile.runtime.preprocess import baseline_input, prepare
-from krypton_compile.runtime.quality import Quality
-from krypton_compile.runtime.screening import Candidate
-from krypton_compile.runtime.session import OcclusionSession
-from krypton_compile.runtime.tuner import Tuning, UnreachableError, tune
-from krypton_compile.runtime.tuning_plot import plot_png
+from krypton_compile.runtime.options import Parser, add_preprocessing_options, add_window_options
 
 UNREACHABLE = 3
 
@@ -43,9 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 on success, 2 on bad input, 3 where no setting keeps the bound."""
     options = _parser().parse_args(arguments)
     try:
-        _tune(options)
+        from krypton_compile.runtime.tuning import UnreachableError, quality_text, tune_file  # not for --help
+
+        tune_file(options)
     except UnreachableError as error:
-        print(f"krypton-tune: {error}; the best found: {_quality(error.best)}. Nothing written.", file=sys.stderr)
+        print(f"krypton-tune: {error}; the best found: {quality_text(error.best)}. Nothing written.", file=sys.stderr)
         return UNREACHABLE
     except (KryptonError, ValueError, OSError) as error:
         print(f"krypton-tune: error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -54,130 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("krypton-tune: interrupted; nothing written", file=sys.stderr)
         return 130
     return 0
-
-
-def _tune(options: argparse.Namespace) -> None:
-    bounds = [parse_bound(text) for text in options.quality]
-    target = _target(options)
-    session = OcclusionSession(options.model, threads=options.threads)
-    samples = _samples(options, session)
-    tuning = tune(
-        session,
-        samples,
-        bounds,
-        patch_size=options.patch_size,
-        stride=options.stride,
-        keep=options.keep,
-        confidence=options.confidence,
-        target_speed_up=options.target_speedup,
-        say=lambda text: print(f"tuning           {text}", flush=True),
-    )
-    print("\n".join(lines(tuning)))
-    plot = target.with_suffix(".tuning.png")
-    picture = plot_png(tuning)
-    save_proto(_annotated(options.model, tuning), target)
-    write_all({plot: picture})
-    print(f"written          {target}, {plot}")
-
-
-def lines(tuning: Tuning) -> list[str]:
-    """What was found, one fact a line, and the table of candidates."""
-    checked, kept = len(tuning.check_images), tuning.kept
-    low, high = tuning.interval
-    bounds, tuned = " and ".join(map(str, tuning.goal.bounds)), len(tuning.tuning_images)
-    interval = (
-        f"between {100 * low:.0f} and {100 * high:.0f} % of such images at {100 * tuning.confidence:g} % confidence"
-    )
-    found = [
-        f"chosen           {tuning.chosen.describe()}",
-        f"speed            {tuning.seconds:.2f} s a map, exact {tuning.exact_seconds:.2f} s: {tuning.speed_up:.1f} x",
-        f"tuning images    {tuned - tuning.broken} of {tuned} keep {bounds}",
-        f"                 the worst: {_quality(tuning.tuning_quality)}",
-    ]
-    if tuning.check_quality is None:
-        found.append("check images     none were left to check on; give more images to know what the bound is worth")
-    else:
-        found.append(f"check images     {kept} of {checked} keep it: {interval}")
-        found.append(f"                 the worst: {_quality(tuning.check_quality)}")
-    if tuning.baseline is not None:
-        base = tuning.baseline
-        found.append(f"quadratic fit    {_row(base, tuning.exact_seconds)} (the KRYPTON paper's way, for comparison)")
-    found += ["", "| setting | seconds | speed-up | worst quality | |", "|---|---|---|---|---|"]
-    for one in tuning.curve:
-        kind = "run for real" if one.confirmed else "screened"
-        speed_up = f"{tuning.exact_seconds / one.seconds:.1f} x"
-        found.append(
-            f"| {one.approximation.describe()} | {one.seconds:.2f} | {speed_up} | {_quality(one.quality)} | {kind} |"
-        )
-    return found
-
-
-def _row(one: Candidate, exact_seconds: float) -> str:
-    return f"{one.approximation.describe()}: {exact_seconds / one.seconds:.1f} x, {_quality(one.quality)}"
-
-
-def _quality(quality: Quality) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in _measured(quality).items())
-
-
-def _measured(quality: Quality) -> dict[str, float]:
-    """Without the measures that were not taken."""
-    return {name: value for name, value in asdict(quality).items() if not math.isnan(value)}
-
-
-def _samples(options: argparse.Namespace, session: OcclusionSession) -> list[Sample]:
-    preprocessing = read_preprocessing(options)
-    channels = session.image_shape[1 if session.layout == "NCHW" else 3]
-    baseline = baseline_input(options.baseline, preprocessing, session.image_size, channels, session.layout)
-    samples: dict[str, Sample] = {}
-    for path in options.images:
-        name = hashlib.sha256(path.read_bytes()).hexdigest()
-        tensor = prepare(path, preprocessing, session.image_size, channels, session.layout).tensor
-        samples[name] = Sample(name, tensor, baseline)  # the same picture twice counts once
-    return list(samples.values())
-
-
-def _target(options: argparse.Namespace) -> Path:
-    if options.in_place:
-        if options.output is not None:
-            raise ValueError("--in-place and --output: expected one of them")
-        return Path(options.model)
-    model = Path(options.model)
-    return options.output or model.with_name(model.name.removesuffix(".onnx") + ".tuned.onnx")
-
-
-def _annotated(model: Path, tuning: Tuning) -> onnx.ModelProto:
-    proto = load_proto(model)
-    annotation = TuningAnnotation(
-        settings=write_settings(tuning.chosen),
-        bounds=tuple(map(str, tuning.goal.bounds)),
-        keep=tuning.goal.keep,
-        confidence=tuning.confidence,
-        patch_size=tuning.patch_size,
-        stride=tuning.stride,
-        tuning_images=tuning.tuning_images,
-        check_images=tuning.check_images,
-        kept=tuning.kept,
-        interval=tuning.interval,
-        exact_seconds=tuning.exact_seconds,
-        seconds=tuning.seconds,
-        tuning_quality=_measured(tuning.tuning_quality),
-        check_quality=None if tuning.check_quality is None else _measured(tuning.check_quality),
-        curve=tuple(
-            {
-                "settings": write_settings(one.approximation),
-                "seconds": one.seconds,
-                "quality": _measured(one.quality),
-                "confirmed": one.confirmed,
-            }
-            for one in tuning.curve
-        ),
-    )
-    kept = [entry for entry in proto.metadata_props if entry.key != TUNING_KEY]
-    del proto.metadata_props[:]
-    proto.metadata_props.extend(kept)
-    proto.metadata_props.add(key=TUNING_KEY, value=write_tuning(annotation))
-    return proto
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -28,7 +28,7 @@ from krypton_compile.runtime.play import Explainer, Sample
 from krypton_compile.runtime.quality import Quality, compare, worst
 from krypton_compile.runtime.screening import Candidate, Screening, thresholds_of
 from krypton_compile.runtime.session import OcclusionSession
-from krypton_compile.runtime.sweep import as_pair
+from krypton_compile.runtime.windows import as_pair
 
 Say = Callable[[str], None]
 

@@ -13,7 +13,7 @@ from krypton_compile.geometry import occlusion_grid
 from krypton_compile.library import multiplies_bfloat16
 from krypton_compile.reference import REFERENCE_OPS
 from krypton_compile.runtime import OcclusionSession, lattice
-from krypton_compile.runtime.approximation import Approximation, DrillDown
+from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDown
 from krypton_compile.runtime.bounds import Bound
 from krypton_compile.runtime.quality import compare
 from krypton_compile.runtime.sampling import Sampling
@@ -79,7 +79,6 @@ def test_nothing_left_out_is_exact(session, image, exact, approximation) -> None
 def test_scored_windows_are_exact_and_the_others_lie_between(session, image, exact, r, coarse_stride) -> None:
     found = explain(session, image, Approximation(drill_down=DrillDown(r, coarse_stride)))
     np.testing.assert_array_equal(found.scores[found.scored], exact.scores[found.scored])
-    np.testing.assert_array_equal(found.logits[found.scored], exact.logits[found.scored])
     rows, columns = (-(-coarse // step) for coarse, step in zip(coarse_stride, STRIDE, strict=True))
     assert found.scored[::rows, ::columns].all()
     coarse = len(range(0, found.scored.shape[0], rows)) * len(range(0, found.scored.shape[1], columns))
@@ -122,7 +121,6 @@ def test_a_share_of_the_windows(session, image, exact, share) -> None:
         found.scored, lattice.first(found.scored.shape, int(np.ceil(share * lattice.GROUPS - 1e-9)))
     )
     np.testing.assert_array_equal(found.scores[found.scored], exact.scores[found.scored])
-    np.testing.assert_array_equal(found.logits[found.scored], exact.logits[found.scored])
     assert (found.scores[~found.scored] != exact.base_scores).any()
     assert found.check.windows == 8
     assert not found.exact
@@ -213,13 +211,13 @@ def test_the_check_measures_the_error(session, image, exact) -> None:
 
 def test_progressive_maps_end_exact_and_score_no_window_twice(session, image, exact, monkeypatch) -> None:
     asked = []
-    score = session.score
+    score = session.iter_score
 
     def counting(prepared, boxes, **options):
         asked.append(len(boxes))
         return score(prepared, boxes, **options)
 
-    monkeypatch.setattr(session, "score", counting)
+    monkeypatch.setattr(session, "iter_score", counting)
     maps = list(session.explain_progressively(image, PATCH, STRIDE))
     assert sum(asked) == len(exact.boxes)
     assert len(maps) > 3
@@ -231,11 +229,51 @@ def test_progressive_maps_end_exact_and_score_no_window_twice(session, image, ex
     assert all(found.estimated_quality["ssim"] <= 1 for found in maps if found.estimated_quality)
     assert sum(bool(found.estimated_quality) for found in maps) > 3
     np.testing.assert_array_equal(maps[-1].scores, exact.scores)
-    np.testing.assert_array_equal(maps[-1].logits, exact.logits)
     assert maps[-1].exact
     assert maps[-1].estimated_error == 0
     assert all(np.isfinite(found.heatmap()).all() for found in maps)
     assert not any(found.exact for found in maps[:-1])
+
+
+def test_the_space_of_scores_is_that_of_the_sampled_map(session, image) -> None:
+    """A bound on a map of logits is kept in logits: windows are interpolated in the space that was asked for."""
+    sampled = Approximation(sampling=Sampling(share=0.3))
+    exact, found = (explain(session, image, one, activation="pre") for one in (EXACT, sampled))
+    np.testing.assert_array_equal(found.scores[found.scored], exact.scores[found.scored])
+    probabilities = explain(session, image, sampled)
+    exponents = np.exp(found.scores - found.scores.max(axis=2, keepdims=True))
+    np.testing.assert_allclose(
+        (exponents / exponents.sum(axis=2, keepdims=True))[found.scored], probabilities.scores[found.scored], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    "approximation", [Approximation(sampling=Sampling(share=0.3)), Approximation(drill_down=DrillDown(0.3, (4, 6)))]
+)
+def test_regions_are_not_interpolated(session, image, approximation) -> None:
+    labels = np.arange(np.prod(SHAPE[2:])).reshape(SHAPE[2:]) // 40
+    with pytest.raises(OcclusionError, match="regions of a label map are no grid"):
+        session.explain(image, segments=labels, approximation=approximation)
+    assert not session.explain(image, segments=labels, approximation=Approximation(tau=0.3)).exact
+
+
+@pytest.mark.parametrize("baseline", ["patch-mean", "blur:2"])
+def test_an_occluder_of_its_own_for_each_window_is_sampled_too(session, image, baseline) -> None:
+    exact = explain(session, image, EXACT, baseline=baseline)
+    found = explain(session, image, Approximation(sampling=Sampling(share=0.3)), baseline=baseline)
+    np.testing.assert_allclose(found.scores[found.scored], exact.scores[found.scored], atol=TOLERANCE)
+    assert not found.scored.all()
+    assert found.check.windows == 8
+
+
+def test_a_quality_of_a_region_is_judged_there(session, image) -> None:
+    """Everything beyond it is NaN, which no measure may count as alike."""
+    roi = (4, 5, 16, 20)
+    bound = Approximation(sampling=Sampling(bounds=(Bound("ssim", 0.8),)))
+    found = session.explain(image, PATCH, 1, roi=roi, approximation=bound)
+    exact = session.explain(image, PATCH, 1, roi=roi)
+    assert compare(exact.heatmap(), found.heatmap(), ("ssim",)).ssim > 0.7
+    assert np.isfinite(found.heatmap()).sum() == 12 * 15
 
 
 def test_settings_for_a_quality(session) -> None:

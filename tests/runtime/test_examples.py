@@ -65,7 +65,7 @@ def naive_drop(files, stride):
 
 def test_the_command_line_writes_the_naive_map(files, monkeypatch, capsys):
     monkeypatch.chdir(files)
-    assert cli.main(["small.krypton.onnx", "scan.png", "--preset", "unit", "--stride", "3"]) == 0
+    assert cli.main(["small.krypton.onnx", "scan.png", "--preprocess", "unit", "--stride", "3"]) == 0
     target, _, boxes, drop = naive_drop(files, 3)
     np.testing.assert_allclose(np.load("scan_heatmap.npy"), accumulate(drop, boxes, SIZE), atol=TOLERANCE)
     assert f"predicted class  {target}," in capsys.readouterr().out

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from krypton_compile.runtime.figure import figure_png, overlay, save_figure
+from krypton_compile.runtime.figure import colourise, figure_png, overlay
+from krypton_compile.runtime.files import write_all
 
 
 def grey_picture(value=100, shape=(6, 8)):
@@ -24,7 +25,7 @@ def test_overlay_is_red_for_support_blue_against_and_leaves_nan_alone():
     assert red[0] > red[2] + 50
     assert blue[2] > blue[0] + 50
     assert found[0, 2].tolist() == [100, 100, 100]
-    assert found[1, 1].min() > 240
+    assert found[1, 1].tolist() == [100, 100, 100]  # nothing: the picture itself
     assert (overlay(grey_picture(), heatmap, alpha=0.0) == 100).all()
 
 
@@ -34,7 +35,8 @@ def test_constant_maps_are_legal(constant):
     found = overlay(grey_picture(), heatmap)
     assert found.shape == (6, 8, 3)
     assert (found == found[0, 0]).all()
-    assert figure_png(grey_picture(), heatmap, "a title with $ and _")
+    assert figure_png(grey_picture(), [("", heatmap)], ["a title with $ and _", "another line"])
+    assert figure_png(grey_picture(), [("", heatmap)], signed=False)
 
 
 @pytest.mark.parametrize(
@@ -51,12 +53,43 @@ def test_overlay_refuses(picture, options, message):
         overlay(picture, np.zeros((6, 8), np.float32), **options)
 
 
-def test_figure_is_a_png_written_whole(tmp_path):
-    path = tmp_path / "map.png"
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_figure_has_a_panel_a_map(count):
     heatmap = np.linspace(-1, 1, 48, dtype=np.float32).reshape(6, 8)
-    save_figure(path, grey_picture(), heatmap, "title")
-    assert Image.open(io.BytesIO(path.read_bytes())).format == "PNG"
-    assert [file.name for file in tmp_path.iterdir()] == ["map.png"]
+    data = figure_png(grey_picture(), [(f"map {i}", heatmap) for i in range(count)], ["a" * 200, "b"])
+    with Image.open(io.BytesIO(data)) as picture:
+        assert picture.format == "PNG"
+        assert picture.width >= 400 * min(count + 1, 3)
+
+
+def test_scores_get_colours_from_their_smallest_to_their_largest():
+    heatmap = np.full((6, 8), 0.5, np.float32)
+    heatmap[0, 0], heatmap[0, 1] = 0.2, 0.9
+    found = overlay(grey_picture(), heatmap, alpha=1.0, signed=False).astype(int)
+    assert found[0, 0, 2] > found[0, 0, 1]  # viridis begins dark violet
+    assert found[0, 1, 1] > 200  # and ends yellow
+    assert found[0, 1, 0] > 200
+
+
+def luminance(colours):
+    """How bright colours [..., 3] are to an eye without red or green cones as well (its weights differ little)."""
+    return colours.astype(float) @ [0.2126, 0.7152, 0.0722]
+
+
+def test_both_colour_maps_can_be_told_apart_without_red_and_green():
+    """Support and opposition differ in blue; the strength of either, and the sequential map, in brightness."""
+    ramp = np.linspace(-1, 1, 101, dtype=np.float32)[None]
+    signed = colourise(ramp).astype(int)[0]
+    assert (np.diff(luminance(signed)[:50]) >= -1).all()
+    assert (np.diff(luminance(signed)[51:]) <= 1).all()
+    assert (signed[:40, 2] - signed[:40, 0]).min() > 20
+    assert (signed[61:, 0] - signed[61:, 2]).min() > 20
+    assert (np.diff(luminance(colourise(ramp, signed=False)[0])) >= -1).all()
+
+
+def test_files_are_written_whole(tmp_path):
+    write_all({tmp_path / "a": b"one", tmp_path / "b": b"two"})
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"a": b"one", "b": b"two"}
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
@@ -65,5 +98,5 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", full_disk)
     with pytest.raises(OSError, match="no space left"):
-        save_figure(tmp_path / "map.png", grey_picture(), np.zeros((6, 8), np.float32))
+        write_all({tmp_path / "map.png": b"bytes", tmp_path / "map.npy": b"more"})
     assert list(tmp_path.iterdir()) == []

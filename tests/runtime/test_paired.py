@@ -45,16 +45,18 @@ class NaiveSession:
     """Has a session's face and onnxruntime's numbers, off by ``error``."""
 
     image_size, layout = SIZE, "NCHW"
+    annotation = SimpleNamespace(logits="logits")
 
     def __init__(self, path, error):
         self.model, self.error = NaiveModel(path, threads=1), error
 
-    def explain(self, image, *, patch_size, stride, baseline):
+    def explain(self, image, *, patch_size, stride, baseline, activation):
         boxes = occlusion_grid(SIZE, (patch_size, patch_size), (stride, stride))
-        scores, logits = self.model.run(occluded(image, baseline, boxes, "NCHW"), 16)[1]
-        base_scores, base_logits = self.model.run(image, 1)[1]
+        assert activation == "pre"
+        logits = self.model.run(occluded(image, baseline, boxes, "NCHW"), 16)[1][1]
+        base_logits = self.model.run(image, 1)[1][1]
         return SimpleNamespace(
-            scores=scores, logits=logits + self.error, base_scores=base_scores, base_logits=base_logits,
+            scores=logits + self.error, base_scores=base_logits, activation=activation,
             changed=1.0, heatmap=lambda: None,
         )  # fmt: skip
 

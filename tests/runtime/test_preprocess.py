@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from krypton_compile.runtime.preprocess import Preprocessing, baseline_input, load_image, prepare, preset
+from krypton_compile.runtime.pictures import load_picture
+from krypton_compile.runtime.preprocess import Preprocessing, baseline_input, prepare, preset
 
 # float32 rounding of (p / scale - mean) / std for |x| of a few units.
 TOLERANCE = 1e-6
@@ -42,7 +43,7 @@ def test_crop_with_bgr_means_is_the_caffe_recipe(photo):
     np.testing.assert_array_equal(found.picture, pixels.astype(np.uint8))
 
 
-@pytest.mark.parametrize(("name", "low", "high"), [("none", 0, 255), ("unit", 0, 1), ("tensorflow", -1, 1)])
+@pytest.mark.parametrize(("name", "low", "high"), [("none", 0, 255), ("unit", 0, 1), ("tf", -1, 1)])
 def test_presets_map_black_and_white(tmp_path, name, low, high):
     for value, expected in ((0, low), (255, high)):
         Image.new("L", (4, 4), value).save(tmp_path / "flat.png")
@@ -70,7 +71,7 @@ def test_exif_orientation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (40, 30)).save(path, exif=exif)
-    assert load_image(path).size == (30, 40)
+    assert load_picture(path).size == (30, 40)
 
 
 @pytest.mark.parametrize(("baseline", "pixel"), [("black", 0), ("gray", 128), ("64", 64), (255, 255)])
@@ -130,6 +131,6 @@ def test_files_that_are_no_pictures(tmp_path, photo):
     Image.fromarray(np.full((4, 4), 40000, np.uint16)).save(tmp_path / "deep.png")
     for name, message in (("text.png", "cannot be read"), ("cut.png", "cannot be read"), ("deep.png", "8 bits")):
         with pytest.raises(ValueError, match=message):
-            load_image(tmp_path / name)
+            load_picture(tmp_path / name)
     with pytest.raises(FileNotFoundError):
-        load_image(tmp_path / "none.png")
+        load_picture(tmp_path / "none.png")

@@ -210,6 +210,11 @@ def test_nothing_is_written_when_the_bound_is_out_of_reach(compiled, pictures, t
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_pictures_need_a_preprocessing(compiled, pictures, capsys) -> None:
+    assert tune_cli.main([str(compiled), *pictures, "--quality", "ssim>=0.9"]) == 2
+    assert "give --preprocess imagenet|unit|tf|caffe" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -222,12 +227,14 @@ def test_nothing_is_written_when_the_bound_is_out_of_reach(compiled, pictures, t
         (["0.png", "--quality", "ssim>=0.9", "--keep", "1.5"], "share of images to keep"),
         (["0.png", "--quality", "ssim>=0.9", "--in-place", "--output", "x.onnx"], "--in-place and --output"),
         (["0.png", "--quality", "ssim>=0.9", "--patch-size", "64"], "patch height 64"),
+        (["0.png", "--quality", "ssim>=0.9", "--baseline", "pda"], "one that is the same for all windows"),
+        (["0.png", "--quality", "ssim>=0.9", "--baseline", "purple"], "expected black, white, gray"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(compiled, pictures, tmp_path, capsys, arguments, message) -> None:
     before = sorted(tmp_path.iterdir())
     try:
-        code = tune_cli.main([str(compiled), *arguments])
+        code = tune_cli.main([str(compiled), "--preprocess", "unit", *arguments])
     except SystemExit as stop:
         code = stop.code
     assert code == 2

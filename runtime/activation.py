@@ -1,0 +1,55 @@
+"""The space that scores are in: the model's outputs as they are, before a final Softmax, or after one of ours.
+
+none             the model's outputs
+pre              what its final Softmax or Sigmoid is given
+softmax, sigmoid of the model's outputs
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, softmax
+
+from krypton_compile.errors import OcclusionError
+
+ACTIVATIONS = ("none", "softmax", "sigmoid", "pre")
+OF_ALL_CLASSES = ("softmax",)
+"""Those for which a class's value depends on the other classes' scores."""
+
+Array = npt.NDArray[np.float32]
+
+
+def check_activation(name: str, has_logits: bool) -> None:
+    """Refuses an activation that the model cannot have; warns of one that would be applied twice.
+
+    Raises:
+        OcclusionError: no such activation, or "pre" for a model that ends in neither Softmax nor Sigmoid.
+    """
+    if name not in ACTIVATIONS:
+        raise OcclusionError(f"activation {name!r}; expected one of {', '.join(ACTIVATIONS)}")
+    if name == "pre" and not has_logits:
+        raise OcclusionError(
+            "activation 'pre': the model does not end in Softmax or Sigmoid, so its outputs are all there is; "
+            "use activation 'none'"
+        )
+    if name in ("softmax", "sigmoid") and has_logits:
+        warnings.warn(
+            f"activation {name!r}: the model already ends in a Softmax or Sigmoid, which would be applied twice; "
+            "'none' leaves its outputs as they are, 'pre' takes what comes before",
+            stacklevel=5,
+        )
+
+
+def activate(name: str, scores: Array, logits: Array | None) -> Array:
+    """Outputs [..., K] in the space ``name``."""
+    if name == "pre":
+        assert logits is not None
+        return logits
+    if name == "softmax":
+        return np.asarray(softmax(scores, axis=-1), np.float32)
+    if name == "sigmoid":
+        return np.asarray(expit(scores), np.float32)
+    return scores

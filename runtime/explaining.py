@@ -1,0 +1,194 @@
+"""What krypton-explain does: one session, all pictures, a map and its files for each."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import krypton_compile
+from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation, settings_for
+from krypton_compile.runtime.bounds import parse_bound
+from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.files import write_all
+from krypton_compile.runtime.inputs import read_input
+from krypton_compile.runtime.opening import find_original, open_model
+from krypton_compile.runtime.outputs import find_pictures, find_prefixes
+from krypton_compile.runtime.preprocess import Prepared
+from krypton_compile.runtime.progress import progress_bar
+from krypton_compile.runtime.sampling import Sampling
+from krypton_compile.runtime.session import Asked, OcclusionSession
+from krypton_compile.runtime.several_sizes import SizesExplanation
+from krypton_compile.runtime.summary import progress_line, short, summary
+from krypton_compile.runtime.windows import as_pair
+
+DRAWN_EVERY = 1.0
+"""Seconds from one progressive map's picture to the next; the first and the last are drawn in any case."""
+
+Say = Callable[[str], None]
+Found = Explanation | SizesExplanation
+
+
+def explain_all(options: argparse.Namespace, say: Say) -> dict[Path, str]:
+    """Explains every picture; returns those that could not be read, and why.
+
+    Raises:
+        KryptonError, ValueError, OSError: what no other picture could mend.
+    """
+    pictures = find_pictures(options.images)
+    prefixes = find_prefixes(pictures, options.model, options.output, options.output_dir)
+    check_mode(options)
+    session = open_model(options, say)
+    approximation = choose_approximation(options, session, say)
+    asked = _asked(options)
+    skipped: dict[Path, str] = {}
+    for path in pictures:
+        try:
+            shown = read_input(path, session.image_shape, session.layout, session.preprocessing)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            skipped[path] = " ".join(reason.split()).removeprefix(f"{path}: ")
+            continue
+        if options.plan:
+            found = session.estimate(shown, options.patch_size, options.stride, **asked)
+            each = f", each of {len(pictures)} pictures" if len(pictures) > 1 else ""
+            less = "" if approximation.exact else "; approximate maps take less"
+            say(f"plan             {found.describe()}{each}{less}")
+            break
+        _explain(options, session, approximation, asked, path, shown, prefixes[path], len(pictures) > 1, say)
+    return skipped
+
+
+def _explain(
+    options: argparse.Namespace,
+    session: OcclusionSession,
+    approximation: Approximation,
+    asked: Asked,
+    path: Path,
+    shown: Prepared,
+    prefix: Path,
+    many: bool,
+    say: Say,
+) -> None:
+    """One picture: its map, its files, and what is said of them."""
+    sizes = options.patch_size, options.stride
+    if options.mode == "progressive":
+        for found in _drawn(session.explain_progressively(shown, *sizes, **asked), say):
+            files = _write(options, found, path, prefix, {})
+    else:
+        with progress_bar(path.name if many else "windows") as progress:
+            found = session.explain(shown, *sizes, approximation=approximation, progress=progress, **asked)
+        facts, lines = {}, []
+        if options.verify is not None:
+            original = options.original or find_original(options.model, session)
+            checked = session.verify(found, shown, original, options.verify, **asked)
+            facts["verification"] = {"windows": checked.windows, "largest": checked.largest, "model": checked.model}
+            lines.append(f"verified         {checked.describe()}")
+        files = _write(options, found, path, prefix, facts)
+    heatmap = found.heatmap(reduce=options.reduce, upsample=options.upsample)
+    if many:
+        say(f"{path}: {short(found, heatmap)}")
+    else:
+        say(summary(found, heatmap))
+        low, high = shown.tensor.min(), shown.tensor.max()
+        say(f"input range      {low:.4g} to {high:.4g} after preprocessing")
+    if options.mode != "progressive":
+        for line in lines:
+            say(line)
+    if not many:
+        say("written          " + ", ".join(map(str, files)))
+
+
+def _drawn(maps: Iterator[Explanation], say: Say) -> Iterator[Explanation]:
+    """The maps that are worth drawing: that takes longer than a small network's next map."""
+    written = -math.inf
+    for found in maps:
+        if found.exact or time.monotonic() - written >= DRAWN_EVERY:
+            yield found
+            written = time.monotonic()
+        say(progress_line(found))
+
+
+def _write(options: argparse.Namespace, found: Found, path: Path, prefix: Path, facts: dict[str, Any]) -> list[Path]:
+    given = {"image": str(path), "model": str(options.model), "krypton_compile": krypton_compile.__version__}
+    files = found.files(prefix, path.name, reduce=options.reduce, upsample=options.upsample, facts={**given, **facts})
+    write_all(files)
+    return list(files)
+
+
+def _asked(options: argparse.Namespace) -> Asked:
+    return {
+        "baseline": "black" if options.baseline is None else options.baseline,
+        "baseline_space": options.baseline_space or "picture",
+        "samples": options.samples,
+        "target": options.target,
+        "value": options.value,
+        "activation": options.activation,
+        "edge": options.edge,
+        "roi": options.roi,
+        "segments": options.segments,
+        "batch_size": "auto" if options.batch_size is None else options.batch_size,
+    }
+
+
+def check_mode(options: argparse.Namespace) -> None:
+    """Refuses settings that contradict each other, before anything is loaded.
+
+    Raises:
+        ValueError: they do.
+    """
+    by_hand = _by_hand(options)
+    if options.mode in ("exact", "progressive") and (by_hand or options.quality):
+        given_up = "--tau, --eps, --drilldown, --sample and --quality"
+        raise ValueError(f"--mode {options.mode} leaves nothing out; drop {given_up}")
+    if by_hand and options.quality:
+        raise ValueError("--quality chooses the settings; drop --tau, --eps, --drilldown and --sample")
+    if options.mode == "progressive" and (isinstance(options.patch_size, list) or options.segments or options.verify):
+        raise ValueError("--mode progressive takes one patch size, no --segments and no --verify")
+    if options.upsample is not None and options.reduce != "none":
+        raise ValueError(f"--upsample {options.upsample} is for the grid of --reduce none")
+
+
+def choose_approximation(options: argparse.Namespace, session: OcclusionSession, say: Say) -> Approximation:
+    """By hand, for a quality, as tuned, or the defaults; says which where the user did not."""
+    by_hand = _by_hand(options)
+    if options.mode != "approximate" and not by_hand and not options.quality:
+        return EXACT
+    if by_hand:
+        thresholds = {name: by_hand[name] for name in ("tau", "eps") if name in by_hand}
+        one = {name: value[0] if len(value) == 1 else value for name, value in thresholds.items()}
+        sampling = None if options.sample is None else Sampling(share=options.sample)
+        return Approximation(**one, drill_down=options.drilldown, sampling=sampling)
+    tuning = session.tuning
+    bounds = () if tuning is None else tuning.bounds
+    if options.quality:
+        chosen = settings_for(parse_bound(options.quality), session.tuned, bounds)
+    else:
+        chosen = UNTUNED if session.tuned is None else session.tuned
+    if tuning is None or chosen != session.tuned:
+        tuned = f"tuned for {', '.join(bounds)}" if bounds else "never tuned"
+        say(f"approximate      {tuned}; uses {chosen.describe()}. krypton-tune finds what suits your images")
+        return chosen
+    if not _as_tuned(options, tuning.patch_size, tuning.stride):
+        tuned_for = f"patch {_extent(tuning.patch_size)}, stride {_extent(tuning.stride)}"
+        say(f"approximate      note: tuned for {tuned_for}; its bound says nothing about other ones")
+    return chosen
+
+
+def _by_hand(options: argparse.Namespace) -> dict[str, Any]:
+    given = {name: getattr(options, name) for name in ("tau", "eps", "drilldown", "sample")}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _as_tuned(options: argparse.Namespace, patch: Sequence[int], stride: Sequence[int]) -> bool:
+    if isinstance(options.patch_size, list) or isinstance(options.stride, list):
+        return False
+    given = as_pair(options.patch_size, "--patch-size"), as_pair(options.stride, "--stride")
+    return given == (tuple(patch), tuple(stride))
+
+
+def _extent(size: Sequence[int]) -> str:
+    return f"{size[0]} x {size[1]}"

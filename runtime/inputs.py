@@ -1,0 +1,84 @@
+"""What a caller gives as an image: the model's own input, or a picture on its way to become one.
+
+float32 array of the model's rank                          the input itself
+path, PIL image, uint8 array [H, W, C] or [H, W]           a picture, through the model's preprocessing
+Prepared (preprocess.py)                                   a picture that has been through it
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from krypton_compile.errors import OcclusionError
+from krypton_compile.runtime import checks
+from krypton_compile.runtime.preprocess import Prepared, Preprocessing, prepare
+
+ASK = (
+    "the model does not say how pictures become its input; give --preprocess imagenet|unit|tf|caffe|none or a "
+    "preprocessor_config.json (or --mean, --std, --scale; Python: preprocessing='imagenet')"
+)
+
+
+def is_picture(image: object) -> bool:
+    """Whether this is a picture rather than a model's input."""
+    return isinstance(image, (str, Path, Image.Image, Prepared)) or getattr(image, "dtype", None) == np.uint8
+
+
+def read_input(
+    image: object,
+    shape: tuple[int, ...],
+    layout: str,
+    preprocessing: Preprocessing | None,
+    picture_layout: str | None = None,
+) -> Prepared:
+    """The model's input of ``shape``, and what to draw the map over.
+
+    Args:
+        image: see above.
+        shape: the model's input shape.
+        layout: "NCHW" or "NHWC", the model's.
+        preprocessing: how pictures become its input; None where that is not known.
+        picture_layout: "HWC" or "CHW", of a uint8 array that could be either.
+
+    Raises:
+        OcclusionError: an array of another dtype or shape, or a picture without preprocessing.
+        OSError, ValueError: a picture that cannot be read.
+    """
+    channels = shape[1 if layout == "NCHW" else 3]
+    size = (shape[2], shape[3]) if layout == "NCHW" else (shape[1], shape[2])
+    if isinstance(image, Prepared):
+        return image
+    if is_picture(image):
+        if preprocessing is None:
+            raise OcclusionError(ASK)
+        return prepare(image, preprocessing, size, channels, layout, picture_layout)  # type: ignore[arg-type]
+    tensor = checks.check_image(image, "image", shape)
+    return Prepared(tensor, show_input(tensor, layout, preprocessing))
+
+
+def show_input(
+    tensor: npt.NDArray[np.float32], layout: str, preprocessing: Preprocessing | None
+) -> npt.NDArray[np.uint8]:
+    """A picture of a model's input, uint8 RGB [H, W, 3]: its pixels where the preprocessing is known, else stretched.
+
+    Stretched: the smallest number becomes black, the largest white. Of one channel, grey; of two, or of more than
+    three, their mean.
+    """
+    pixels = np.moveaxis(tensor[0], 0, 2) if layout == "NCHW" else tensor[0]
+    shown = pixels.astype(np.float64)
+    if preprocessing is not None:
+        mean, std = (np.asarray(numbers, np.float64) for numbers in (preprocessing.mean, preprocessing.std))
+        shown = (shown * std + mean) * preprocessing.scale
+        if preprocessing.channel_order == "BGR":
+            shown = shown[..., ::-1]
+    else:
+        low, high = float(shown.min()), float(shown.max())
+        shown = (shown - low) * (255 / (high - low) if high > low else 0)
+    if shown.shape[2] != 3:
+        shown = np.repeat(shown.mean(axis=2, keepdims=True), 3, axis=2)
+    found: npt.NDArray[np.uint8] = np.rint(np.clip(shown, 0, 255)).astype(np.uint8)
+    return found

@@ -1,0 +1,196 @@
+"""What shows where a window hides the image.
+
+    black white gray VALUE R,G,B   one colour                        "patch-mean"  each window's own mean colour
+    "mean"                         the image's mean colour           "blur[:S]"    the image blurred, S pixels (10)
+    a picture or its path          the same place of that picture    "noise[:N]"   noise of the image's colours, seed N
+    an array like the input        the same place of that array      "pda"         what might stand there (pda.py)
+
+Colours are a picture's (0..255, through the model's preprocessing) or, in ``space`` "input", the model's own numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+from krypton_compile import geometry
+from krypton_compile.errors import OcclusionError
+from krypton_compile.geometry import Boxes
+from krypton_compile.runtime import checks
+from krypton_compile.runtime.pda import ConditionalSampler
+from krypton_compile.runtime.preprocess import COLOURS, Preprocessing, prepare, to_input
+
+NAMED = (*COLOURS, "mean", "patch-mean", "blur", "noise", "pda")
+SPACES = ("picture", "input")
+BLUR = 10.0
+SAMPLES = 10
+
+Array = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Baseline = str | float | tuple[float, ...] | npt.ArrayLike | Path | Image.Image
+Rows = Callable[[Boxes, Mask | None, int], Array]
+
+
+@dataclass(frozen=True)
+class Occluder:
+    """``image``, like the model's input, shows in every window; or ``rows(boxes, mask, sample)`` does, [sum h*w, C].
+
+    ``samples``: over how many of them scores are averaged. ``name``: how results call it.
+    """
+
+    name: str
+    image: Array
+    rows: Rows | None = None
+    samples: int = 1
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The image that is hidden, and how pictures become such: what an occluder depends on."""
+
+    image: Array
+    layout: str
+    preprocessing: Preprocessing | None
+
+    @property
+    def pixels(self) -> Array:
+        """[H, W, C], a view."""
+        return np.moveaxis(self.image[0], 0, 2) if self.layout == "NCHW" else self.image[0]
+
+    def like_input(self, pixels: npt.NDArray[np.floating]) -> Array:
+        """The inverse: [H, W, C], or what broadcasts to it, as model input."""
+        full = np.broadcast_to(pixels, self.pixels.shape)
+        return np.ascontiguousarray((np.moveaxis(full, 2, 0) if self.layout == "NCHW" else full)[None], np.float32)
+
+
+def make_occluder(baseline: object, canvas: Canvas, space: str = "picture", samples: int = SAMPLES) -> Occluder:
+    """The occluder that ``baseline`` means, see above.
+
+    Raises:
+        OcclusionError: none of these, a colour of another number of channels or outside 0..255, an array of another
+            shape, or a picture's colour where the model does not say how pictures become its input.
+        OSError, ValueError: a picture that cannot be read.
+    """
+    if space not in SPACES:
+        raise OcclusionError(f"baseline_space {space!r}; expected one of {', '.join(SPACES)}")
+    if samples < 1:
+        raise OcclusionError(f"samples {samples}; expected at least 1")
+    if isinstance(baseline, str):
+        return _named(baseline, canvas, space, samples)
+    if isinstance(baseline, (Path, Image.Image)):
+        return _picture(baseline, canvas)
+    if isinstance(baseline, np.ndarray) and baseline.dtype == np.uint8:
+        return _picture(baseline, canvas)
+    array = np.asarray(baseline)
+    if array.dtype.kind not in "iuf":
+        raise OcclusionError(f"baseline {baseline!r}; expected {', '.join(NAMED)}, a colour, a picture or an array")
+    if array.ndim < 2:
+        return Occluder(_numbers(array), _colour(np.atleast_1d(array).astype(np.float32), canvas, space))
+    return Occluder("array", checks.check_image(array, "baseline", canvas.image.shape))
+
+
+def _named(name: str, canvas: Canvas, space: str, samples: int) -> Occluder:
+    kind, _, argument = name.partition(":")
+    if name in COLOURS:
+        return Occluder(name, _colour(np.full(1, COLOURS[name], np.float32), canvas, "picture"))
+    if name == "mean":
+        return Occluder(name, canvas.like_input(canvas.pixels.mean(axis=(0, 1), dtype=np.float64)))
+    if name == "patch-mean":
+        return Occluder(name, canvas.image, lambda boxes, mask, _: _patch_means(canvas.pixels, boxes, mask))
+    if kind == "blur" and (not argument or _is_number(argument)):
+        sigma = float(argument or BLUR)
+        if not sigma > 0:
+            raise OcclusionError(f"baseline {name!r}: expected a blur of more than 0 pixels")
+        blurred = ndimage.gaussian_filter(canvas.pixels.astype(np.float64), (sigma, sigma, 0), mode="nearest")
+        return Occluder(f"blur:{sigma:g}", canvas.like_input(blurred))
+    if kind == "noise" and (not argument or argument.isdigit()):
+        return Occluder(f"noise:{argument or 0}", canvas.like_input(_noise(canvas.pixels, int(argument or 0))))
+    if name == "pda":
+        return _pda(canvas, samples)
+    try:
+        colour = np.array([float(part) for part in name.split(",")], np.float32)
+    except ValueError:
+        if Path(name).suffix:
+            return _picture(Path(name), canvas)
+        known = ", ".join(NAMED)
+        raise OcclusionError(f"baseline {name!r}; expected {known}, a value, R,G,B or a picture's file") from None
+    return Occluder(name, _colour(colour, canvas, space))
+
+
+def _colour(colour: Array, canvas: Canvas, space: str) -> Array:
+    """One colour as a whole model input; of a picture, in the order R, G, B."""
+    channels = canvas.pixels.shape[2]
+    if len(colour) not in (1, channels):
+        raise OcclusionError(f"baseline: {len(colour)} numbers for a model of {channels} channels")
+    if not np.isfinite(colour).all():
+        raise OcclusionError(f"baseline {_numbers(colour)}: expected finite numbers")
+    if space == "input":
+        return canvas.like_input(colour)
+    if canvas.preprocessing is None:
+        raise OcclusionError(
+            f"baseline {_numbers(colour)} is a picture's colour, but the model does not say how pictures become its "
+            "input; give the preprocessing (--preprocess imagenet|unit|tf|caffe|none, or mean, std and scale), or a "
+            "baseline in the model's own numbers with --baseline-space input (Python: baseline_space='input')"
+        )
+    if not ((colour >= 0) & (colour <= 255)).all():
+        raise OcclusionError(f"baseline {_numbers(colour)}: expected a picture's colour, 0 to 255")
+    pixels = np.broadcast_to(colour, canvas.pixels.shape).astype(np.float32)
+    return to_input(pixels, canvas.preprocessing, canvas.layout)
+
+
+def _picture(source: Path | Image.Image | npt.NDArray[np.uint8], canvas: Canvas) -> Occluder:
+    if canvas.preprocessing is None:
+        raise OcclusionError(
+            "baseline: a picture, but the model does not say how pictures become its input; give the preprocessing"
+        )
+    height, width, channels = canvas.pixels.shape
+    shown = prepare(source, canvas.preprocessing, (height, width), channels, canvas.layout)
+    return Occluder(Path(source).name if isinstance(source, Path) else "picture", shown.tensor)
+
+
+def _patch_means(pixels: Array, boxes: Boxes, mask: Mask | None) -> Array:
+    """Each box's mean colour, in all of its rows; with a mask, of the pixels that it chooses."""
+    sizes = geometry.areas(boxes)
+    rows = np.concatenate([pixels[y : y + h, x : x + w].reshape(h * w, -1) for y, x, h, w in boxes.tolist()])
+    weights = np.ones(len(rows)) if mask is None else mask.astype(np.float64)
+    first = geometry.row_offsets(boxes)[:-1]
+    counts = np.add.reduceat(weights, first)
+    means = np.add.reduceat(rows.astype(np.float64) * weights[:, None], first) / counts[:, None]
+    return np.repeat(means, sizes, axis=0).astype(np.float32)
+
+
+def _noise(pixels: Array, seed: int) -> npt.NDArray[np.float64]:
+    """Normal, of the image's mean and deviation a channel, within its range."""
+    low, high = pixels.min(axis=(0, 1)), pixels.max(axis=(0, 1))
+    drawn = np.random.default_rng(seed).standard_normal(pixels.shape)
+    return np.asarray(np.clip(pixels.mean(axis=(0, 1)) + drawn * pixels.std(axis=(0, 1)), low, high))
+
+
+def _pda(canvas: Canvas, samples: int) -> Occluder:
+    pixels = canvas.pixels.astype(np.float64)
+    if canvas.preprocessing is None:
+        low, high = pixels.min(axis=(0, 1)), pixels.max(axis=(0, 1))
+    else:
+        ends = [_colour(np.full(1, end, np.float32), canvas, "picture") for end in (0.0, 255.0)]
+        shown = [Canvas(end, canvas.layout, None).pixels[0, 0].astype(np.float64) for end in ends]
+        low, high = np.minimum(*shown), np.maximum(*shown)
+    sampler = ConditionalSampler(pixels, low, high)
+    return Occluder(f"pda:{samples}", canvas.image, lambda boxes, _, number: sampler.sample(boxes, number), samples)
+
+
+def _numbers(colour: npt.NDArray[np.generic]) -> str:
+    return ",".join(f"{number:g}" for number in np.atleast_1d(colour).tolist())
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,117 @@
+"""Prediction difference analysis: what might stand in a window, by what surrounds it (Zintgraf and others, 2017).
+
+Each channel of the image is taken for a stationary Gaussian field, its covariance by distance read off the image itself
+(the biased estimate, which is positive semi-definite). Of a window w and the ring r of two pixels around it, with
+S the covariance of their pixels and m the channel's mean,
+
+    x_w | x_r  ~  N(m + S_wr S_rr^-1 (x_r - m),  S_ww - S_wr S_rr^-1 S_rw),   clipped to the range of pixels
+
+Scores are averaged over samples of x_w. The image is mirrored at its edges. A sample depends on the seed, its number
+and the window's place alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg
+from scipy.signal import fftconvolve
+
+from krypton_compile import geometry
+from krypton_compile.errors import OcclusionError
+from krypton_compile.geometry import Boxes, Pair
+
+RING = 2
+"""Pixels of surroundings on each side, as in the paper (windows of 10 in patches of 14)."""
+LARGEST = 4096
+"""Pixels of a window: the covariance is a matrix of that size squared."""
+_NUGGET = 1e-6
+"""Of the variance, added to every pixel: smooth pictures have covariances that are singular in float64."""
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass
+class ConditionalSampler:
+    """Samples windows of ``image`` [H, W, C], each value between ``low`` and ``high`` [C]."""
+
+    image: Array
+    low: Array
+    high: Array
+    seed: int = 0
+    _fields: dict[Pair, list[tuple[Array, Array]]] = field(default_factory=dict)
+
+    def sample(self, boxes: Boxes, number: int) -> npt.NDArray[np.float32]:
+        """float32 [sum of h*w, C]: the pixels of each box in sample ``number``, box after box.
+
+        Raises:
+            OcclusionError: a window of too many pixels.
+        """
+        starts = geometry.row_offsets(boxes)
+        found = np.empty((int(starts[-1]), self.image.shape[2]), np.float32)
+        for extent in np.unique(boxes[:, 2:], axis=0):
+            at = np.flatnonzero((boxes[:, 2:] == extent).all(axis=1))
+            rows = starts[at, None] + np.arange(int(extent.prod()))
+            found[rows] = self._sample(boxes[at], number, (int(extent[0]), int(extent[1])))
+        return found
+
+    def _sample(self, boxes: Boxes, number: int, patch: Pair) -> Array:
+        """[P, h*w, C] of boxes of one size."""
+        if patch not in self._fields:
+            self._fields[patch] = [self._condition(self.image[..., c], patch) for c in range(self.image.shape[2])]
+        ring, inner = _places(patch)
+        around = self._mirrored[
+            boxes[:, 0, None] + RING + ring[:, 0], boxes[:, 1, None] + RING + ring[:, 1]
+        ]  # [P, ring, C]
+        noise = np.stack([self._noise(box, number, len(inner)) for box in boxes])
+        mean = self.image.mean(axis=(0, 1))
+        found = np.empty((len(boxes), len(inner), self.image.shape[2]))
+        for c, (weights, root) in enumerate(self._fields[patch]):
+            found[..., c] = mean[c] + (around[..., c] - mean[c]) @ weights.T + noise[..., c] @ root.T
+        return np.clip(found, self.low, self.high)
+
+    @cached_property
+    def _mirrored(self) -> Array:
+        return np.pad(self.image, [(RING, RING), (RING, RING), (0, 0)], "symmetric")
+
+    def _noise(self, box: Boxes, number: int, pixels: int) -> Array:
+        generator = np.random.default_rng([self.seed, number, *box[:2].tolist()])
+        return generator.standard_normal((pixels, self.image.shape[2]))
+
+    @staticmethod
+    def _condition(channel: Array, patch: Pair) -> tuple[Array, Array]:
+        """(S_wr S_rr^-1, root of the conditional covariance) of one channel [H, W]."""
+        if patch[0] * patch[1] > LARGEST:
+            raise OcclusionError(
+                f"baseline 'pda': windows of {patch[0]} x {patch[1]} pixels; expected at most {LARGEST} pixels. "
+                "Use smaller windows or another baseline."
+            )
+        ring, inner = _places(patch)
+        centred = channel - channel.mean()
+        by_distance = fftconvolve(centred, centred[::-1, ::-1]) / channel.size
+        middle = np.array(channel.shape) - 1
+        nugget = _NUGGET * max(float(by_distance[middle[0], middle[1]]), float(np.finfo(np.float32).tiny))
+
+        def covariance(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> Array:
+            apart = a[:, None] - b[None]
+            reach = np.abs(apart) <= middle  # beyond the image's own size nothing is known: no correlation
+            at = np.clip(apart + middle, 0, 2 * middle)
+            return np.where(reach.all(axis=2), by_distance[at[..., 0], at[..., 1]], 0.0)
+
+        around = covariance(ring, ring) + nugget * np.eye(len(ring))
+        across = covariance(inner, ring)
+        weights = linalg.solve(around, across.T, assume_a="pos").T
+        left = covariance(inner, inner) - weights @ across.T
+        values, vectors = linalg.eigh((left + left.T) / 2)
+        return weights, vectors * np.sqrt(np.maximum(values, 0))
+
+
+def _places(patch: Pair) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(y, x) of the ring's pixels and of the window's, from the window's corner."""
+    rows, columns = np.mgrid[-RING : patch[0] + RING, -RING : patch[1] + RING]
+    whole = np.stack([rows.ravel(), columns.ravel()], axis=1).astype(np.int64)
+    inner = ((whole >= 0) & (whole < patch)).all(axis=1)
+    return whole[~inner], whole[inner]

@@ -1,0 +1,99 @@
+"""What is asked of one image: which class, in which space, hidden by what. The windows are asked for separately.
+
+The base pass is part of it, so several grids of windows share one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from krypton_compile.errors import OcclusionError
+from krypton_compile.runtime import checks
+from krypton_compile.runtime.activation import activate, check_activation
+from krypton_compile.runtime.inputs import is_picture, read_input
+from krypton_compile.runtime.occluders import SAMPLES, Canvas, Occluder, make_occluder
+from krypton_compile.runtime.targets import Target, resolve_target
+
+if TYPE_CHECKING:
+    from krypton_compile.runtime.engine import PreparedImage
+    from krypton_compile.runtime.scoring import Scorer
+
+VALUES = ("difference", "score")
+
+
+@dataclass(frozen=True)
+class Question:
+    """See above; ``seconds`` is what reading it and the base pass took.
+
+    ``classes`` int64 [K'] are those whose scores are kept; ``focus`` the columns of them that an approximate map is
+    judged by; ``picture`` uint8 [H, W, 3] what maps are drawn over.
+    """
+
+    prepared: PreparedImage
+    picture: npt.NDArray[np.uint8]
+    occluder: Occluder
+    target: Target
+    classes: npt.NDArray[np.int64]
+    focus: list[int]
+    value: str
+    activation: str
+    batch_size: int | None
+    seconds: float
+
+
+def ask(
+    session: Scorer,
+    image: object,
+    *,
+    baseline: object = None,
+    baseline_space: str | None = None,
+    samples: int = SAMPLES,
+    target: int | str | None = None,
+    classes: Sequence[int] | None = None,
+    value: str = "difference",
+    activation: str = "none",
+    batch_size: int | str = "auto",
+    layout: str | None = None,
+) -> Question:
+    """The question that these arguments put; see :meth:`OcclusionSession.explain` for them and the errors."""
+    started = time.perf_counter()
+    if value not in VALUES:
+        raise OcclusionError(f"value {value!r}; expected one of {', '.join(VALUES)}")
+    check_activation(activation, session.annotation.logits is not None)
+    shown = read_input(image, session.image_shape, session.layout, session.preprocessing, layout)
+    canvas = Canvas(shown.tensor, session.layout, session.preprocessing)
+    # A number goes with what the caller has in hand: a picture's colours, or the model's own numbers.
+    space = baseline_space or ("picture" if is_picture(image) else "input")
+    blank = ("black" if is_picture(image) else 0.0) if baseline is None else baseline
+    occluder = make_occluder(blank, canvas, space, samples)
+    prepared = session.prepare(shown.tensor, occluder.image)
+    base = activate(activation, prepared.base_scores, prepared.base_logits)
+    resolved = resolve_target(target, base, session.labels)
+    kept = checks.check_classes(classes, session.classes)
+    focus = [resolved.index] if classes is None and not resolved.every else list(range(len(kept)))
+    return Question(
+        prepared,
+        shown.picture,
+        occluder,
+        resolved,
+        kept,
+        focus,
+        value,
+        activation,
+        _check_batch_size(batch_size),
+        time.perf_counter() - started,
+    )
+
+
+def _check_batch_size(batch_size: int | str) -> int | None:
+    if batch_size == "auto":
+        return None
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise OcclusionError(f"batch_size {batch_size!r}; expected 'auto' or at least 1 window")
+    return int(batch_size)

@@ -1,0 +1,76 @@
+"""Regions of an image that are hidden one after the other: a label map, a picture of labels, or superpixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from krypton_compile.errors import OcclusionError
+from krypton_compile.runtime.preprocess import Preprocessing, resized
+
+SLIC = "slic:"
+
+
+def read_segments(
+    segments: object, picture: npt.NDArray[np.uint8], preprocessing: Preprocessing | None, size: tuple[int, int]
+) -> npt.NDArray[np.int64]:
+    """Labels int64 [H, W] of the model's ``size``.
+
+    Args:
+        segments: integers [H, W]; the path of a picture of labels, or the picture, of any integer depth or with one
+            colour a label; or "slic:N", about N superpixels of ``picture`` [H, W, 3].
+        picture: what the model sees.
+        preprocessing: a label picture of another size goes through its resizing, every pixel keeping its label.
+        size: (H, W).
+
+    Raises:
+        OcclusionError: none of these, or a label picture of another size without preprocessing.
+        OSError: no such file.
+    """
+    if isinstance(segments, str) and segments.startswith(SLIC):
+        return _superpixels(segments, picture)
+    if isinstance(segments, (str, Path, Image.Image)):
+        return _read_labels(segments, preprocessing, size)
+    labels = np.asarray(segments)
+    if labels.dtype.kind not in "iu" or labels.shape != size:
+        raise OcclusionError(
+            f"segments: expected integers of shape {size}, the model's image size, a file or 'slic:N'; "
+            f"found {labels.dtype} {labels.shape}"
+        )
+    return labels.astype(np.int64)
+
+
+def _superpixels(text: str, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    from skimage.segmentation import slic  # takes half a second to import
+
+    count = text.removeprefix(SLIC)
+    if not count.isdigit() or int(count) < 1:
+        raise OcclusionError(f"segments {text!r}: expected slic:N, N superpixels, at least 1")
+    return np.asarray(slic(picture, n_segments=int(count), start_label=0, channel_axis=-1), np.int64)
+
+
+def _read_labels(
+    source: str | Path | Image.Image, preprocessing: Preprocessing | None, size: tuple[int, int]
+) -> npt.NDArray[np.int64]:
+    name = "segments" if isinstance(source, Image.Image) else f"segments {source}"
+    try:
+        image = source if isinstance(source, Image.Image) else Image.open(source)
+        image.load()
+    except UnidentifiedImageError as error:
+        raise OcclusionError(f"{name}: cannot be read as a picture of labels") from error
+    if (image.height, image.width) != size:
+        if preprocessing is None:
+            raise OcclusionError(
+                f"{name}: {image.height} x {image.width} pixels (H x W); the model's image has {size[0]} x {size[1]}"
+            )
+        image = resized(image, preprocessing, size, "nearest")
+    labels = np.asarray(image)
+    if labels.ndim == 3:  # one colour a label
+        weights = 256 ** np.arange(labels.shape[2], dtype=np.int64)
+        return np.asarray((labels.astype(np.int64) * weights).sum(axis=2))
+    if labels.dtype.kind not in "iub":
+        raise OcclusionError(f"{name}: pixels of mode {image.mode}; expected labels, which are whole numbers")
+    return labels.astype(np.int64)

@@ -1,0 +1,94 @@
+"""What a person wants to know of an explanation, one fact a line."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.several_sizes import SizesExplanation
+
+READABLE = 100
+"""A map is readable when its range is this many times the numerical resolution."""
+
+Array = npt.NDArray[np.float32]
+
+
+def summary(explanation: Explanation | SizesExplanation, heatmap: Array) -> str:
+    """All lines; ``heatmap`` is the map that was made of it."""
+    parts = explanation.parts if isinstance(explanation, SizesExplanation) else (explanation,)
+    predicted = int(np.argmax(explanation.base_scores))
+    lines = [f"predicted class  {_named(explanation, predicted)}, score {explanation.base_scores[predicted]:.6g}"]
+    if explanation.target != predicted:
+        target = explanation.target
+        lines.append(f"explained class  {_named(explanation, target)}, score {explanation.base_scores[target]:.6g}")
+    scored = sum(int(part.scored.sum()) for part in parts)
+    lines += [f"windows          {part.windows.describe()}" for part in parts]
+    lines.append(
+        f"time             {explanation.seconds:.2f} s, {scored / max(explanation.seconds, 1e-9):.0f} windows/s"
+    )
+    for part in parts:
+        lines += _facts(part)
+    lines.append(f"map              {np.nanmin(heatmap):.4g} to {np.nanmax(heatmap):.4g}")
+    if np.nanmax(heatmap) - np.nanmin(heatmap) < READABLE * max(part.resolution for part in parts):
+        saturated = explanation.activation == "none" and parts[0].probabilities
+        advice = "; where scores saturate, --activation pre shows more" if saturated else ""
+        lines.append(f"note             the map's range is below numerical resolution{advice}")
+    return "\n".join(lines)
+
+
+def progress_line(explanation: Explanation) -> str:
+    """Of one of ever finer maps."""
+    done, total = int(explanation.scored.sum()), explanation.scored.size
+    error = explanation.estimated_error
+    close = "exact" if explanation.exact else "first map" if np.isnan(error) else f"error about {error:.2g}"
+    if explanation.estimated_quality and not explanation.exact:
+        close += f", {_estimates(explanation)}"
+    return f"map              {done} of {total} windows, {explanation.seconds:.2f} s, {close}"
+
+
+def short(explanation: Explanation | SizesExplanation, heatmap: Array) -> str:
+    """One line, for one image of many."""
+    score = f"{explanation.base_scores[explanation.target]:.4g}"
+    low, high = np.nanmin(heatmap), np.nanmax(heatmap)
+    return (
+        f"{_named(explanation, explanation.target)}, {score}, map {low:.3g} to {high:.3g}, {explanation.seconds:.2f} s"
+    )
+
+
+def _facts(part: Explanation) -> list[str]:
+    reduced = " (reduced)" if part.precision == "bfloat16" else ""
+    measured = "" if np.isnan(part.error) else f", error {part.error:.1e} of the largest output"
+    return [
+        f"change nothing   {100 * (1 - part.changed):.1f} % of the windows",
+        f"precision        {part.precision}{reduced}{measured}",
+        *_approximate_lines(part),
+    ]
+
+
+def _named(explanation: Explanation | SizesExplanation, index: int) -> str:
+    return str(index) if explanation.labels is None else f"{index} ({explanation.labels[index]})"
+
+
+def _estimates(explanation: Explanation) -> str:
+    return ", ".join(f"{name} about {value:.2f}" for name, value in explanation.estimated_quality.items())
+
+
+def _approximate_lines(explanation: Explanation) -> list[str]:
+    if explanation.approximation.exact:
+        return []
+    scored, total = int(explanation.scored.sum()), explanation.scored.size
+    lines = [
+        f"APPROXIMATE      {explanation.approximation.describe()}",
+        f"scored           {scored} windows, {100 * (1 - scored / total):.0f} % avoided; the others are interpolated",
+    ]
+    if explanation.estimated_quality:
+        lines.append(f"estimated        {_estimates(explanation)} to the exact map, by what the last windows changed")
+    check = explanation.check
+    if check is not None:
+        saved = f"{100 * check.tau_saves:.0f} % of a window's by tau, {100 * check.eps_saves:.0f} % of the rest by eps"
+        off = f"off by {check.mean:.2g} in the mean, {check.largest:.2g} at most"
+        if check.tau_saves or check.eps_saves:
+            lines.append(f"time avoided     about {saved}")
+        lines.append(f"checked          {check.windows} random windows scored exactly: {off}")
+    return lines

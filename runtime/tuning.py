@@ -1,0 +1,163 @@
+"""What krypton-tune does: reads pictures, tunes, says what it found and stores it in the model."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import onnx
+
+from krypton_compile.annotations import TUNING_KEY, TuningAnnotation, write_tuning
+from krypton_compile.loading import load_proto, save_proto
+from krypton_compile.runtime.approximation import write_settings
+from krypton_compile.runtime.bounds import parse_bound
+from krypton_compile.runtime.files import write_all
+from krypton_compile.runtime.inputs import ASK
+from krypton_compile.runtime.occluders import Canvas, make_occluder
+from krypton_compile.runtime.options import read_preprocessing
+from krypton_compile.runtime.play import Sample
+from krypton_compile.runtime.preprocess import prepare
+from krypton_compile.runtime.quality import Quality
+from krypton_compile.runtime.screening import Candidate
+from krypton_compile.runtime.session import OcclusionSession
+from krypton_compile.runtime.tuner import Tuning, UnreachableError, tune
+from krypton_compile.runtime.tuning_plot import plot_png
+
+__all__ = ["UnreachableError", "lines", "quality_text", "tune_file"]
+
+
+def tune_file(options: argparse.Namespace) -> None:
+    """Tunes the model that the command line names.
+
+    Raises:
+        UnreachableError: no setting keeps the bounds.
+        KryptonError, ValueError, OSError: bad input.
+    """
+    bounds = [parse_bound(text) for text in options.quality]
+    target = _target(options)
+    session = OcclusionSession(options.model, threads=options.threads)
+    samples = _samples(options, session)
+    tuning = tune(
+        session,
+        samples,
+        bounds,
+        patch_size=options.patch_size,
+        stride=options.stride,
+        keep=options.keep,
+        confidence=options.confidence,
+        target_speed_up=options.target_speedup,
+        say=lambda text: print(f"tuning           {text}", flush=True),
+    )
+    print("\n".join(lines(tuning)))
+    plot = target.with_suffix(".tuning.png")
+    picture = plot_png(tuning)
+    save_proto(_annotated(options.model, tuning), target)
+    write_all({plot: picture})
+    print(f"written          {target}, {plot}")
+
+
+def lines(tuning: Tuning) -> list[str]:
+    """What was found, one fact a line, and the table of candidates."""
+    checked, kept = len(tuning.check_images), tuning.kept
+    low, high = tuning.interval
+    bounds, tuned = " and ".join(map(str, tuning.goal.bounds)), len(tuning.tuning_images)
+    interval = (
+        f"between {100 * low:.0f} and {100 * high:.0f} % of such images at {100 * tuning.confidence:g} % confidence"
+    )
+    found = [
+        f"chosen           {tuning.chosen.describe()}",
+        f"speed            {tuning.seconds:.2f} s a map, exact {tuning.exact_seconds:.2f} s: {tuning.speed_up:.1f} x",
+        f"tuning images    {tuned - tuning.broken} of {tuned} keep {bounds}",
+        f"                 the worst: {quality_text(tuning.tuning_quality)}",
+    ]
+    if tuning.check_quality is None:
+        found.append("check images     none were left to check on; give more images to know what the bound is worth")
+    else:
+        found.append(f"check images     {kept} of {checked} keep it: {interval}")
+        found.append(f"                 the worst: {quality_text(tuning.check_quality)}")
+    if tuning.baseline is not None:
+        base = tuning.baseline
+        found.append(f"quadratic fit    {_row(base, tuning.exact_seconds)} (the KRYPTON paper's way, for comparison)")
+    found += ["", "| setting | seconds | speed-up | worst quality | |", "|---|---|---|---|---|"]
+    for one in tuning.curve:
+        kind = "run for real" if one.confirmed else "screened"
+        speed_up = f"{tuning.exact_seconds / one.seconds:.1f} x"
+        measures = quality_text(one.quality)
+        found.append(f"| {one.approximation.describe()} | {one.seconds:.2f} | {speed_up} | {measures} | {kind} |")
+    return found
+
+
+def _row(one: Candidate, exact_seconds: float) -> str:
+    return f"{one.approximation.describe()}: {exact_seconds / one.seconds:.1f} x, {quality_text(one.quality)}"
+
+
+def quality_text(quality: Quality) -> str:
+    """The measures that were taken, in a line."""
+    return ", ".join(f"{name} {value:.3f}" for name, value in _measured(quality).items())
+
+
+def _measured(quality: Quality) -> dict[str, float]:
+    """Without the measures that were not taken."""
+    return {name: value for name, value in asdict(quality).items() if not math.isnan(value)}
+
+
+def _samples(options: argparse.Namespace, session: OcclusionSession) -> list[Sample]:
+    preprocessing = read_preprocessing(options, session.image_size) or session.preprocessing
+    if preprocessing is None:
+        raise ValueError(ASK)
+    channels = session.image_shape[1 if session.layout == "NCHW" else 3]
+    samples: dict[str, Sample] = {}
+    for path in options.images:
+        name = hashlib.sha256(path.read_bytes()).hexdigest()
+        tensor = prepare(path, preprocessing, session.image_size, channels, session.layout).tensor
+        occluder = make_occluder(options.baseline, Canvas(tensor, session.layout, preprocessing))
+        if occluder.rows is not None:
+            raise ValueError(f"--baseline {options.baseline}: krypton-tune takes one that is the same for all windows")
+        samples[name] = Sample(name, tensor, occluder.image)  # the same picture twice counts once
+    return list(samples.values())
+
+
+def _target(options: argparse.Namespace) -> Path:
+    if options.in_place:
+        if options.output is not None:
+            raise ValueError("--in-place and --output: expected one of them")
+        return Path(options.model)
+    model = Path(options.model)
+    return options.output or model.with_name(model.name.removesuffix(".onnx") + ".tuned.onnx")
+
+
+def _annotated(model: Path, tuning: Tuning) -> onnx.ModelProto:
+    proto = load_proto(model)
+    annotation = TuningAnnotation(
+        settings=write_settings(tuning.chosen),
+        bounds=tuple(map(str, tuning.goal.bounds)),
+        keep=tuning.goal.keep,
+        confidence=tuning.confidence,
+        patch_size=tuning.patch_size,
+        stride=tuning.stride,
+        tuning_images=tuning.tuning_images,
+        check_images=tuning.check_images,
+        kept=tuning.kept,
+        interval=tuning.interval,
+        exact_seconds=tuning.exact_seconds,
+        seconds=tuning.seconds,
+        tuning_quality=_measured(tuning.tuning_quality),
+        check_quality=None if tuning.check_quality is None else _measured(tuning.check_quality),
+        curve=tuple(
+            {
+                "settings": write_settings(one.approximation),
+                "seconds": one.seconds,
+                "quality": _measured(one.quality),
+                "confirmed": one.confirmed,
+            }
+            for one in tuning.curve
+        ),
+    )
+    kept = [entry for entry in proto.metadata_props if entry.key != TUNING_KEY]
+    del proto.metadata_props[:]
+    proto.metadata_props.extend(kept)
+    proto.metadata_props.add(key=TUNING_KEY, value=write_tuning(annotation))
+    return proto

@@ -1,0 +1,167 @@
+"""Some windows of an explanation again, on really occluded images, by the model that was compiled.
+
+    largest difference = max over windows and classes of |score of the explanation - score of the original model|
+
+The original runs in onnxruntime as any user would run it, one image at a time; nothing of this package computes there.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+
+from krypton_compile.errors import ModelError, OcclusionError
+from krypton_compile.runtime.activation import activate
+from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.question import Question
+from krypton_compile.runtime.self_check import occlude
+
+if TYPE_CHECKING:
+    from krypton_compile.runtime.scoring import Scorer
+
+Array = npt.NDArray[np.float32]
+
+SAME = 1e-3
+"""Base scores that differ by more than this share of the largest one are those of another model."""
+_AFTER_SOFTMAX = ("Reshape", "Flatten", "Squeeze", "Identity")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """``largest`` difference of any class's score over ``windows`` of them; below ``resolution`` it is rounding.
+
+    ``model`` names what they were compared with.
+    """
+
+    windows: int
+    largest: float
+    resolution: float
+    model: str
+
+    def describe(self) -> str:
+        """In a line."""
+        within = "within" if self.largest <= self.resolution else "ABOVE"
+        return (
+            f"{self.windows} random windows on {self.model} differ by {self.largest:.1e} at most, "
+            f"{within} the numerical resolution of {self.resolution:.1e}"
+        )
+
+
+class OriginalModel:
+    """The model before compilation, in plain onnxruntime: scores and logits of one image at a time."""
+
+    def __init__(self, path: str | os.PathLike[str], threads: int) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        source, self._logits = _with_logits(Path(path))
+        try:
+            self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises exceptions of its own making, without a common base
+            raise ModelError(f"{path}: onnxruntime cannot run the original model: {error}") from error
+        self.name = Path(path).name
+
+    def run(self, image_name: str, image: Array) -> list[Array]:
+        """All outputs, each as one row."""
+        names = [value.name for value in self._session.get_inputs()]
+        if image_name not in names:
+            raise OcclusionError(f"{self.name}: expected an image input '{image_name}', found {', '.join(names)}")
+        return [np.asarray(found).ravel() for found in self._session.run(None, {image_name: image})]
+
+    def choose(self, outputs: list[Array], like: Array, logits: bool) -> int:
+        """Which output a row of base scores is; with ``logits``, that before the Softmax.
+
+        Raises:
+            OcclusionError: none of them.
+        """
+        scale = float(np.abs(like).max()) or 1.0
+        own = len(outputs) - 1 if self._logits else None
+        for at, found in enumerate(outputs):
+            if (at == own) != logits or found.shape != like.shape:
+                continue
+            if np.abs(found - like).max() <= SAME * scale:
+                return at
+        raise OcclusionError(f"{self.name} answers otherwise than the compiled model: it is not the one it was made of")
+
+
+def verify(
+    session: Scorer, explanation: Explanation, question: Question, original: str | os.PathLike[str] | None, count: int
+) -> Verification:
+    """Compares ``count`` windows drawn at random; without the original, the compiled file's own base graph runs them.
+
+    Raises:
+        OcclusionError: fewer than one window, or another model than the one that was compiled.
+        ModelError: the original cannot be run.
+    """
+    if count < 1:
+        raise OcclusionError(f"verify {count}: expected at least 1 window")
+    windows, prepared = explanation.windows, question.prepared
+    total = len(windows.boxes)
+    at = np.sort(np.random.default_rng().permutation(total)[: min(count, total)])
+    if original is None:
+        name = "the compiled file's base graph"
+
+        def run(image: Array) -> Array:
+            found = session.prepare(image, prepared.baseline)
+            return activate(explanation.activation, found.base_scores, found.base_logits)
+    else:
+        model = OriginalModel(original, session.threads)
+        name = model.name
+        before = explanation.activation == "pre"
+        like = prepared.base_logits if before else prepared.base_scores
+        assert like is not None
+        which = model.choose(model.run(session.image_name, prepared.image), like, before)
+
+        def run(image: Array) -> Array:
+            row = model.run(session.image_name, image)[which]
+            return activate(explanation.activation, row, row)
+
+    largest = 0.0
+    found = explanation.scores.reshape(total, -1)
+    for index in at.tolist():
+        images = _occluded(session, question, explanation, index)
+        expected = np.mean([run(image)[explanation.classes] for image in images], axis=0, dtype=np.float64)
+        largest = max(largest, float(np.abs(found[index] - expected).max()))
+    return Verification(len(at), largest, explanation.resolution, name)
+
+
+def _occluded(session: Scorer, question: Question, explanation: Explanation, index: int) -> list[Array]:
+    """The image with one window hidden, once for each sample of the occluder."""
+    at, image = np.array([index]), question.prepared.image
+    box, mask, occluder = explanation.boxes[index], explanation.windows.mask(at), question.occluder
+    if occluder.rows is None:
+        return [occlude(image, box, occluder.image, mask, session.layout)]
+    rows = [occluder.rows(box[None], mask, number) for number in range(occluder.samples)]
+    return [occlude(image, box, own, mask, session.layout) for own in rows]
+
+
+def _with_logits(path: Path) -> tuple[str | bytes, bool]:
+    """The model with the tensor before a final Softmax or Sigmoid as one more output, and whether it has one."""
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:  # of many types: no file, no protobuf, no weights
+        raise ModelError(f"{path}: the original model cannot be read ({error})") from error
+    name = logits_name(model)
+    if name is None or model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF:
+        return str(path), False
+    model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    return model.SerializeToString(), True
+
+
+def logits_name(model: onnx.ModelProto) -> str | None:
+    """What the Softmax or Sigmoid that makes the first output is given, or None where there is none."""
+    producers = {name: node for node in model.graph.node for name in node.output}
+    scores = model.graph.output[0].name
+    node = producers.get(scores)
+    while node is not None and node.op_type in _AFTER_SOFTMAX:
+        node = producers.get(node.input[0])
+    if node is None or node.op_type not in ("Softmax", "Sigmoid"):
+        return None
+    return str(node.input[0])
