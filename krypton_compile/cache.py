@@ -1,7 +1,7 @@
 """Models that were compiled on the fly, kept for the next time.
 
 A compiled file is named by what it depends on: the model's bytes and those of the weights beside it, the compiler's
-options and its version. So a changed model is another name, and an entry never goes stale; what was not used for longest
+options and its version. So a changed model is another name, and no entry goes stale; what was not used for longest
 is deleted when the folder grows beyond its limit.
 """
 
