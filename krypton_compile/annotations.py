@@ -15,9 +15,9 @@ FORMAT_VERSION = 2
 
 MODEL_KEY = "krypton"
 TUNING_KEY = "krypton.tuning"
-PREPROCESSING_KEY = "krypton.preprocessing"  # how pictures become the model's input (runtime/preprocess.py)
-LABELS_KEY = "krypton.labels"  # the classes' names, a JSON list
-SOURCE_KEY = "krypton.source_sha256"  # of the file that was compiled
+PREPROCESSING_KEY = "krypton.preprocessing"  # runtime's Preprocessing, which writes and reads itself
+LABELS_KEY = "krypton.labels"  # names of the classes
+SOURCE_KEY = "krypton.source_sha256"  # of the model that was compiled
 TAU, EPS = "krypton_tau", "krypton_eps"  # graph inputs with defaults: the thresholds of approximate inference
 SCAN_NODE = "krypton.positions"  # the Scan over chunks: where a runtime splits the file
 
@@ -95,13 +95,20 @@ def read_tuning(text: str) -> TuningAnnotation:
 
 
 def write_labels(labels: Sequence[str]) -> str:
-    """The labels as the JSON text stored under :data:`LABELS_KEY`."""
+    """The names of the classes as the JSON list stored under :data:`LABELS_KEY`."""
     return json.dumps(list(labels), ensure_ascii=False)
 
 
 def read_labels(text: str) -> tuple[str, ...]:
-    """The labels from their JSON text."""
-    return tuple(map(str, json.loads(text)))
+    """The names from their JSON list.
+
+    Raises:
+        ValueError: not such a list.
+    """
+    labels = json.loads(text)
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ValueError(f"stored labels: expected a list of names, found {text[:80]}; compile the model again")
+    return tuple(labels)
 
 
 def write_model_annotation(annotation: ModelAnnotation) -> str:

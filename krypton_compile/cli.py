@@ -23,8 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compile(options: argparse.Namespace, output: Path) -> None:
-    from krypton_compile.pipeline import compile  # imports onnx: not for --help
-    from krypton_compile.runtime.labels import read_lines
+    # These import onnx: not for --help.
+    from krypton_compile.pipeline import compile
+    from krypton_compile.runtime.labels import read_labels
 
     if output.resolve() == options.model.resolve():
         raise ValueError(f"the output {output} would overwrite the model; choose another with -o")
@@ -40,7 +41,7 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
         stride=(options.stride, options.stride),
         verify=options.verify,
         preprocessing=options.preprocess,
-        labels=options.labels and read_lines(options.labels),
+        labels=read_labels(options.labels) if options.labels else None,
     )
     if options.report:
         report.save(options.report)
@@ -70,10 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output-name", help="the class scores, of several outputs")
     parser.add_argument(
         "--preprocess",
-        metavar="PRESET|FILE",
-        help="of pictures: imagenet, unit, tf, caffe, none or Hugging Face's preprocessor_config.json; stored",
+        metavar="PRESET|FILE.json",
+        help="how it wants its pictures: imagenet, unit, tf, caffe, none or a preprocessor_config.json; stored",
     )
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="the classes' names, one a line, or JSON; stored")
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="its classes, one a line or JSON; stored in the compiled file"
+    )
     parser.add_argument("--patch-size", type=int, default=16, help="patch of the report (default %(default)s)")
     parser.add_argument("--stride", type=int, default=4, help="stride of the report (default %(default)s)")
     parser.add_argument("--chunk", type=int, help="positions of a Scan iteration; chosen by memory when not given")

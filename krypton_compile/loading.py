@@ -34,18 +34,27 @@ def load_proto(source: Source) -> onnx.ModelProto:
     return proto
 
 
+def sha256(source: Source) -> str:
+    """Of the file's bytes, without its external data; of the serialised proto where there is no file.
+
+    Raises:
+        ModelError: no such file.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        try:
+            with Path(source).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelError(f"{describe(source)}: {error.strerror}: {error.filename}") from error
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    proto = ir.to_proto(source) if isinstance(source, ir.Model) else source
+    return hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
+
+
 def describe(source: Source) -> str:
     """How messages call the source."""
     return str(source) if isinstance(source, (str, os.PathLike)) else f"<{type(source).__name__}>"
-
-
-def hash_source(source: Source, proto: onnx.ModelProto) -> str:
-    """SHA-256 of the model as it was given: of the file or the bytes, else of ``proto`` serialised."""
-    if isinstance(source, (str, os.PathLike)):
-        with Path(source).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    data = source if isinstance(source, bytes) else proto.SerializeToString(deterministic=True)
-    return hashlib.sha256(data).hexdigest()
 
 
 def save_proto(proto: onnx.ModelProto, path: str | os.PathLike[str]) -> None:

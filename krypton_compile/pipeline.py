@@ -13,18 +13,10 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from krypton_compile import geometry, schemas
-from krypton_compile.annotations import (
-    LABELS_KEY,
-    MODEL_KEY,
-    PREPROCESSING_KEY,
-    SOURCE_KEY,
-    ModelAnnotation,
-    write_labels,
-    write_model_annotation,
-)
+from krypton_compile.annotations import MODEL_KEY, ModelAnnotation, write_model_annotation
 from krypton_compile.errors import ModelError
 from krypton_compile.interface import Interface, find_image, find_layout, find_logits, find_scores, static_shape
-from krypton_compile.loading import Source, describe, hash_source, load_proto, save_proto
+from krypton_compile.loading import Source, describe, load_proto, save_proto
 from krypton_compile.passes.add_thresholds import add_thresholds
 from krypton_compile.passes.batch_positions import batch_positions, make_contract, make_occlusion_inputs
 from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
@@ -34,6 +26,7 @@ from krypton_compile.passes.lower import INCREMENTAL, Outcome, lower, occluded
 from krypton_compile.passes.lowering import Delta, LoweringContext
 from krypton_compile.passes.propagate_boxes import LayerCost, propagate_boxes
 from krypton_compile.passes.verify import verify as verify_model
+from krypton_compile.provenance import provenance
 from krypton_compile.report import LayerReport, Report
 
 if TYPE_CHECKING:
@@ -94,6 +87,7 @@ def compile(
     commute_mean(graph)
     scores = find_scores(graph, output_name)
     interface = Interface(image, find_layout(image, layout), scores, find_logits(scores))
+    about = provenance(model, interface, preprocessing, labels)
     grid = _reference_grid(interface, patch_size, stride)
 
     contract = make_contract(graph, interface)
@@ -134,7 +128,7 @@ def compile(
             layer_groups=tuple(groups),
         )
     )
-    graph_model.metadata_props.update(_description(model, original, interface, preprocessing, labels))
+    graph_model.metadata_props.update(about)
     compiled = _to_proto(graph_model)
     if verify:
         report.verification = verify_model(original, compiled, _as_named(interface, context), grid)
@@ -167,27 +161,6 @@ def _image_shape(image: ir.Value, image_size: tuple[int, int] | None, layout: st
             "Give the size with --image-size H W."
         )
     return tuple(int(dim) for dim in dims if dim is not None)
-
-
-def _description(
-    model: Source,
-    original: onnx.ModelProto,
-    interface: Interface,
-    preprocessing: Preprocessing | str | None,
-    labels: Sequence[str] | None,
-) -> dict[str, str]:
-    """What a compiled file knows beside how it is run: where it comes from, its pictures and its classes."""
-    found = {SOURCE_KEY: hash_source(model, original)}
-    if preprocessing is not None:
-        from krypton_compile.runtime.huggingface import find_preprocessing
-
-        found[PREPROCESSING_KEY] = find_preprocessing(preprocessing, interface.image_shape).to_json()
-    if labels is not None:
-        classes = math.prod(static_shape(interface.scores))
-        if len(labels) != classes:
-            raise ModelError(f"{len(labels)} labels for a model of {classes} classes; expected one a class")
-        found[LABELS_KEY] = write_labels(labels)
-    return found
 
 
 def _as_named(interface: Interface, context: LoweringContext) -> Interface:

@@ -24,8 +24,8 @@ from krypton_compile.geometry import Boxes
 from krypton_compile.library import get_library_path, multiplies_bfloat16, multiplies_bfloat16x3
 from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.approximation import REDUCED, read_settings
-from krypton_compile.runtime.huggingface import find_preprocessing
 from krypton_compile.runtime.preprocess import Preprocessing
+from krypton_compile.runtime.recipes import read_recipe
 from krypton_compile.runtime.split import split, with_precision
 from krypton_compile.schemas import PRECISIONS
 
@@ -89,7 +89,8 @@ class Engine:
         self.tuning = parts.tuning
         self.preprocessing = parts.preprocessing
         if preprocessing is not None:
-            self.preprocessing = find_preprocessing(preprocessing, parts.annotation.image_shape)
+            self.preprocessing = read_recipe(preprocessing) if isinstance(preprocessing, str) else preprocessing
+            self.preprocessing.check_fits(parts.annotation.image_shape, parts.annotation.channels)
         self.labels = parts.labels if labels is None else tuple(labels)
         self.source_sha256 = parts.source_sha256
         self.tuned = None if parts.tuning is None else read_settings(parts.tuning.settings)

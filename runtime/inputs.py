@@ -15,12 +15,9 @@ from PIL import Image
 
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime import checks
+from krypton_compile.runtime.options import UNKNOWN_PREPROCESSING
+from krypton_compile.runtime.pictures import ArrayLayout
 from krypton_compile.runtime.preprocess import Prepared, Preprocessing, prepare
-
-ASK = (
-    "the model does not say how pictures become its input; give --preprocess imagenet|unit|tf|caffe|none or a "
-    "preprocessor_config.json (or --mean, --std, --scale; Python: preprocessing='imagenet')"
-)
 
 
 def is_picture(image: object) -> bool:
@@ -33,7 +30,7 @@ def read_input(
     shape: tuple[int, ...],
     layout: str,
     preprocessing: Preprocessing | None,
-    picture_layout: str | None = None,
+    picture_layout: ArrayLayout | None = None,
 ) -> Prepared:
     """The model's input of ``shape``, and what to draw the map over.
 
@@ -54,7 +51,7 @@ def read_input(
         return image
     if is_picture(image):
         if preprocessing is None:
-            raise OcclusionError(ASK)
+            raise OcclusionError(f"{UNKNOWN_PREPROCESSING}; in Python, preprocessing='imagenet' and the like")
         return prepare(image, preprocessing, size, channels, layout, picture_layout)  # type: ignore[arg-type]
     tensor = checks.check_image(image, "image", shape)
     return Prepared(tensor, show_input(tensor, layout, preprocessing))

@@ -1,76 +1,79 @@
-"""The classes' names: read from a file, and found by a person's spelling."""
+"""The names of a model's classes: read from the files that models come with, and looked up by what people type."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-
-def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
-    """One label a class, see :func:`read_lines`.
-
-    Raises:
-        OSError, ValueError: as there, or another number of labels than ``classes``.
-    """
-    labels = read_lines(path)
-    if len(labels) != classes:
-        raise ValueError(f"{path}: {len(labels)} labels for a model of {classes} classes; expected one a class")
-    return labels
+_LISTED = 8
+"""Candidates that a message names; more do not help."""
 
 
-def read_lines(path: str | Path) -> tuple[str, ...]:
-    """Labels of a text file, one a line; or of JSON, a list or an object by index ({"0": "tench", ...}).
+def read_labels(path: str | Path, classes: int | None = None) -> tuple[str, ...]:
+    """The labels in the order of the classes, ``classes`` of them where it is given.
 
-    Of Keras' {"0": ["n01440764", "tench"], ...} the last of each.
+    A .json file holds a list, ``{"0": "tench", ...}`` or Keras' ``{"0": ["n01440764", "tench"], ...}``; any other
+    file one label a line.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: JSON of another form.
+        OSError: there is no such file.
+        ValueError: another form, an empty label, or another number of labels than classes.
     """
-    text = Path(path).read_text(encoding="utf-8")
-    labels = _from_json(path, text) if text.lstrip()[:1] in ("[", "{") else tuple(text.strip("\n").splitlines())
-    return tuple(label.strip() for label in labels)
+    path = Path(path)
+    try:
+        text = path.read_text("utf-8-sig")
+        labels = _from_json(json.loads(text)) if path.suffix == ".json" else text.rstrip().splitlines()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    labels = [label.strip() for label in labels]
+    if "" in labels or not labels:
+        raise ValueError(f"{path}: no label for class {labels.index('') if labels else 0}; expected one a class")
+    if classes is not None and len(labels) != classes:
+        raise ValueError(f"{path}: {len(labels)} labels; the model has {classes} classes")
+    return tuple(labels)
 
 
 def find_label(labels: Sequence[str], name: str) -> int:
-    """The class that ``name`` means: exactly, or but for case, or as one of a label's synonyms, or as its beginning.
+    """The class that ``name`` means.
 
-    "tabby" finds "tabby, tabby cat".
+    The first of these that fits any label decides: the very label; the label in other case; one of its synonyms,
+    which commas part ("tabby" of "tabby, tabby cat"); the start of a synonym; a piece of one.
 
     Raises:
-        ValueError: none, with the nearest names; or several, which are listed.
+        ValueError: it fits no label, or several equally well; the message lists what there is.
     """
-    wanted = name.strip().lower()
-    lower = [label.lower() for label in labels]
-    ways = (
-        [index for index, label in enumerate(labels) if label == name],
-        [index for index, label in enumerate(lower) if label == wanted],
-        [index for index, label in enumerate(lower) if wanted in (part.strip() for part in label.split(","))],
-        [index for index, label in enumerate(lower) if label.startswith(wanted)],
+    wanted = name.strip().casefold()
+    synonyms = [[part.strip().casefold() for part in label.split(",")] for label in labels]
+    fits: tuple[Callable[[int], bool], ...] = (
+        lambda row: labels[row] == name,
+        lambda row: labels[row].strip().casefold() == wanted,
+        lambda row: wanted in synonyms[row],
+        lambda row: any(part.startswith(wanted) for part in synonyms[row]),
+        lambda row: any(wanted in part for part in synonyms[row]),
     )
-    for found in ways:
+    for fit in fits if wanted else ():
+        found = [row for row in range(len(labels)) if fit(row)]
         if len(found) == 1:
             return found[0]
         if found:
-            raise ValueError(
-                f"{name!r} may be {'; '.join(f'{labels[index]} ({index})' for index in found[:5])}; say which"
-            )
-    near = difflib.get_close_matches(wanted, lower, n=3, cutoff=0.5)
-    nearest = [labels[lower.index(one)] for one in near] or list(labels[:3])
-    raise ValueError(f"{name!r} is none of the {len(labels)} labels; near ones: {'; '.join(nearest)}")
+            listed = "; ".join(f"{row} {labels[row]}" for row in found[:_LISTED])
+            more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+            raise ValueError(f"class {name!r} may be {listed}{more}; give more of the label, or the number")
+    known = {part: labels[row] for row, parts in enumerate(synonyms) for part in parts}
+    close = dict.fromkeys(known[part] for part in difflib.get_close_matches(wanted, known, n=3, cutoff=0.5))
+    hint = f"the closest are {'; '.join(close)}" if close else f"expected one such as {labels[0]!r}"
+    raise ValueError(f"class {name!r}: no label of the model; {hint}")
 
 
-def _from_json(path: str | Path, text: str) -> tuple[str, ...]:
-    expected = f'{path}: expected a JSON list of labels, or an object such as {{"0": "tench", "1": "goldfish"}}'
-    try:
-        found = json.loads(text)
-        if isinstance(found, dict):
-            found = [found[str(index)] for index in range(len(found))]
-    except (ValueError, KeyError) as error:
-        raise ValueError(expected) from error
-    labels = [one[-1] if isinstance(one, list) and one else one for one in found]
-    if not all(isinstance(label, str) for label in labels):
-        raise ValueError(expected)
-    return tuple(labels)
+def _from_json(content: object) -> list[str]:
+    if isinstance(content, dict):
+        numbers = [str(number) for number in range(len(content))]
+        if set(content) != set(numbers):
+            raise ValueError(f'expected the keys "0" to "{len(content) - 1}", each class once')
+        content = [content[number] for number in numbers]
+        content = [pair[1] if isinstance(pair, list) and len(pair) == 2 else pair for pair in content]
+    if not isinstance(content, list) or not all(isinstance(label, str) for label in content):
+        raise ValueError('expected a list of labels, {"0": label, ...} or {"0": [id, label], ...}')
+    return content

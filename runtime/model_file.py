@@ -26,8 +26,11 @@ from krypton_compile.errors import ModelError
 
 LARGE_BYTES = 1 << 16
 
+LENGTH = 2
+"""The wire type of a field that says its length first: a message, a string, bytes."""
+
 _GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_VARINT, _FIXED64, _FIXED32 = 0, 1, 5
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,6 @@ def read_model_file(path: Path) -> ModelFile:
             large[tensor.name] = numpy_helper.to_array(tensor)
             tensor.ClearField("raw_data")
     return ModelFile(model, large)
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """The model's metadata, none of its weights read.
-
-    Raises:
-        ModelError: no such file, or not an ONNX model.
-    """
-    with _opened(path) as file:
-        model, _ = _read_light(file)
-    return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def external_files(path: Path) -> list[Path]:
@@ -106,12 +98,12 @@ def _copy_message(file: BinaryIO, end: int, route: tuple[int, ...], skipped: lis
     """The message up to ``end``, without the large fields at the end of ``route``: their (offset, size) are noted."""
     parts = []
     while file.tell() < end:
-        key = _read_varint(file)
+        key = read_varint(file)
         field, kind = key >> 3, key & 7
-        if kind != _LENGTH:
-            parts.append(_varint(key) + _read_scalar(file, kind))
+        if kind != LENGTH:
+            parts.append(_varint(key) + read_scalar(file, kind))
             continue
-        size = _read_varint(file)
+        size = read_varint(file)
         if size > end - file.tell():
             raise EOFError("a field runs past the end of the file")
         if field != route[0]:
@@ -149,15 +141,17 @@ def _read_large(
     return large
 
 
-def _read_scalar(file: BinaryIO, kind: int) -> bytes:
+def read_scalar(file: BinaryIO, kind: int) -> bytes:
+    """The encoded value of a field of a wire type other than :data:`LENGTH`."""
     if kind == _VARINT:
-        return _varint(_read_varint(file))
+        return _varint(read_varint(file))
     if kind in (_FIXED64, _FIXED32):
         return file.read(8 if kind == _FIXED64 else 4)
     raise ValueError(f"unknown wire type {kind}")
 
 
-def _read_varint(file: BinaryIO) -> int:
+def read_varint(file: BinaryIO) -> int:
+    """The number that begins here: seven bits a byte, the lowest first."""
     value = shift = 0
     while True:
         byte = file.read(1)

@@ -14,14 +14,11 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from krypton_compile.annotations import LABELS_KEY, PREPROCESSING_KEY, write_labels
 from krypton_compile.cache import compile_cached
 from krypton_compile.errors import NotCompiledError
-from krypton_compile.runtime.inputs import ASK
 from krypton_compile.runtime.labels import read_labels
-from krypton_compile.runtime.options import read_preprocessing
+from krypton_compile.runtime.options import UNKNOWN_PREPROCESSING, read_preprocessing
 from krypton_compile.runtime.session import OcclusionSession
 from krypton_compile.runtime.stored import store
 
@@ -58,18 +55,16 @@ def _open(path: Path, options: argparse.Namespace) -> OcclusionSession:
 
 def _describe(session: OcclusionSession, path: Path, options: argparse.Namespace, say: Say) -> None:
     """Gives the session what the options say of pictures and classes; stores what the file does not know."""
-    given, known = read_preprocessing(options, session.image_size), session.preprocessing
-    entries: dict[str, str] = {}
-    if given is not None:
-        session.preprocessing = given
-        if known is None:
-            entries[PREPROCESSING_KEY] = given.to_json()
-        elif known != given:
-            say("note             the file's own preprocessing is another one; this run uses what was given")
+    known = session.preprocessing
+    session.preprocessing = read_preprocessing(options, known)
     if session.preprocessing is None:
-        raise ValueError(ASK)
-    # Numbers for another number of channels are no picture's fault: refused before the first one.
-    session.preprocessing.normalise(np.zeros((1, 1, session.annotation.channels), np.float32))
+        raise ValueError(UNKNOWN_PREPROCESSING)
+    session.preprocessing.check_fits(session.image_size, session.annotation.channels)
+    entries: dict[str, str] = {}
+    if known is None:
+        entries[PREPROCESSING_KEY] = session.preprocessing.to_json()
+    elif known != session.preprocessing:
+        say("note             the file's own preprocessing is another one; this run uses what was given")
     if options.labels is not None:
         labels = read_labels(options.labels, session.classes)
         if session.labels is None:

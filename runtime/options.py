@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+import dataclasses
+from typing import Any, NoReturn
 
 from krypton_compile.runtime.approximation import DrillDown
+from krypton_compile.runtime.preprocess import FILTERS, RESIZE_MODES, Preprocessing
+from krypton_compile.runtime.recipes import read_recipe
 
-if TYPE_CHECKING:
-    from krypton_compile.runtime.preprocess import Preprocessing
+UNKNOWN_PREPROCESSING = (
+    "the model does not say how pictures become its input; give --preprocess imagenet|unit|tf|caffe|none "
+    "or a preprocessor_config.json (or --mean, --std, --scale)"
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,39 +36,42 @@ def add_window_options(parser: argparse.ArgumentParser) -> None:
 def add_preprocessing_options(parser: argparse.ArgumentParser) -> None:
     """From a picture's pixels to the model's input."""
     pixels = parser.add_argument_group(
-        "preprocessing", "(pixel / scale - mean) / std; a compiled model remembers it; single options win"
+        "preprocessing", "(pixel / scale - mean) / std; single options win over --preprocess, and this over the model's"
     )
     pixels.add_argument(
-        "--preprocess",
-        metavar="PRESET|FILE",
-        help="imagenet, unit (0..1), tf (-1..1), caffe, none (0..255), or Hugging Face's preprocessor_config.json",
+        "--preprocess", metavar="PRESET|FILE.json", help="imagenet, unit, tf, caffe, none or a preprocessor_config.json"
     )
     pixels.add_argument("--scale", type=float, metavar="X", help="divide pixels 0..255 by this")
     pixels.add_argument("--mean", type=numbers, metavar="A[,B,C]", help="after scaling, in the model's channel order")
     pixels.add_argument("--std", type=numbers, metavar="A[,B,C]", help="after scaling, in the model's channel order")
-    pixels.add_argument("--color", choices=("rgb", "bgr"), help="the model's channel order (rgb)")
-    pixels.add_argument(
-        "--resize", choices=("squeeze", "crop", "none"), help="whole picture, its centre, or not at all"
-    )
+    pixels.add_argument("--color", choices=("rgb", "bgr"), help="the model's channel order")
+    pixels.add_argument("--resize", choices=RESIZE_MODES, help="whole picture, its centre, or refuse other sizes")
     pixels.add_argument("--short-side", type=int, metavar="N", help="with crop: scale the short side to N first")
-    pixels.add_argument("--interpolation", choices=("nearest", "bilinear", "bicubic", "lanczos"), help="(bicubic)")
+    pixels.add_argument("--interpolation", choices=FILTERS, help="of resizing")
 
 
-def read_preprocessing(options: argparse.Namespace, image_size: tuple[int, int]) -> Preprocessing | None:
-    """What the options of :func:`add_preprocessing_options` say for a model of (H, W); None where they say nothing.
+def read_preprocessing(options: argparse.Namespace, stored: Preprocessing | None = None) -> Preprocessing | None:
+    """What the options of :func:`add_preprocessing_options` say; what they leave open is ``stored``'s, the model's.
+
+    None where nothing at all was given and nothing is stored.
 
     Raises:
-        ValueError, OSError: as :func:`~krypton_compile.runtime.huggingface.find_preprocessing`.
+        OSError, ValueError: values that give no input; or sizes alone, of which no numbers follow.
     """
-    from krypton_compile.runtime.huggingface import find_preprocessing
-
     given = {name: getattr(options, name) for name in ("scale", "mean", "std", "resize", "short_side", "interpolation")}
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if options.color is not None:
         changes["channel_order"] = options.color.upper()
-    if options.preprocess is None and not changes:
-        return None
-    return replace(find_preprocessing(options.preprocess or "none", image_size), **changes)
+    base = stored if options.preprocess is None else read_recipe(options.preprocess)
+    if base is None:
+        if not changes:
+            return None
+        if not changes.keys() & {"scale", "mean", "std"}:
+            raise ValueError(UNKNOWN_PREPROCESSING)
+        base = Preprocessing()
+    if changes.get("resize", "crop") != "crop":
+        changes.setdefault("short_side", None)
+    return dataclasses.replace(base, **changes)
 
 
 def size(text: str) -> int | tuple[int, int]:

@@ -1,83 +1,111 @@
-"""Reading pictures: whatever a caller has, as 8-bit pixels upright, or a refusal that says what to decide first.
+"""From a file, a PIL image or an array to one upright 8-bit picture, or a refusal that says what to do first.
 
-Colour becomes RGB, grey stays grey. What no reader can decide is refused: which of 65,536 grey values are black and
-white, what lies behind transparent pixels, which frame of an animation is meant.
+Nothing is guessed: which axis holds the channels, what lies behind transparent pixels, which frame is meant, and how
+16 bits become 8 are the user's to say.
 """
 
 from __future__ import annotations
 
+import os
 import warnings
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-Source = str | Path | Image.Image | npt.NDArray[np.uint8]
+PictureSource = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
+ArrayLayout = Literal["HWC", "CHW"]
 
-_GREY, _COLOUR = ("1", "L", "LA", "La"), ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
-_LAYOUTS = ("HWC", "CHW")
 _CHANNELS = (1, 3, 4)
+_GREY_MODES = ("1", "L", "LA", "La")
+_COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
+_PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 
 
-def load_picture(source: Source, layout: str | None = None) -> Image.Image:
-    """The picture, upright as its EXIF data say, of mode "RGB", or "L" where it is grey.
+def load_picture(source: PictureSource, layout: ArrayLayout | None = None) -> Image.Image:
+    """The picture in mode "L" where it is grey and "RGB" where it has colours, upright as its EXIF data say.
 
     Args:
-        source: a path, a PIL image, or a uint8 array [H, W], [H, W, C] or, with ``layout`` "CHW", [C, H, W].
-        layout: "HWC" or "CHW", of an array that could be either.
+        source: a path, a PIL image, or a uint8 array [H, W], [H, W, C] or [C, H, W] of C = 1, 3 or 4 channels.
+        layout: "HWC" or "CHW", of an array with three axes; "HWC" need not be given where only that is possible.
 
     Raises:
         OSError: there is no such file.
-        ValueError: it is no picture, is damaged, or needs a decision first (see above).
+        ValueError: it is no picture, is damaged, animated, transparent or deeper than 8 bits a channel.
     """
-    if isinstance(source, np.ndarray):
-        return _flat(Image.fromarray(_channels_last(source, layout)), "picture")
     if isinstance(source, Image.Image):
-        return _flat(ImageOps.exif_transpose(source), "picture")
+        name = str(getattr(source, "filename", "")) or "picture"
+        return _flat(_upright(source, name), name)
+    if isinstance(source, np.ndarray):
+        name = f"array of {source.dtype} {list(source.shape)}"
+        return _flat(Image.fromarray(_rows_first(source, layout, name)), name)
+    if not isinstance(source, (str, os.PathLike)):
+        raise ValueError(f"picture of type {type(source).__name__}; expected a path, a PIL image or a uint8 array")
+    name = os.fspath(source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            file = Image.open(source)
+        except (FileNotFoundError, IsADirectoryError, PermissionError):
+            raise
+        except Exception as error:  # Pillow's plug-ins raise many types on damaged files
+            raise ValueError(f"{name}: cannot be read as an image ({error})") from error
+        with file:
+            return _flat(_upright(file, name), name)
+
+
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    """Decoded, and turned as the camera was."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(source) as file:
-                frames = getattr(file, "n_frames", 1)
-                image: Image.Image = ImageOps.exif_transpose(file)
-                image.load()
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    except Exception as error:  # Pillow's decoders raise many types on damaged files
-        raise ValueError(f"{source}: cannot be read as an image ({error})") from error
-    if frames > 1:
-        raise ValueError(f"{source}: an animation or stack of {frames} frames; extract the one that is meant")
-    return _flat(image, str(source))
+        frames = getattr(image, "n_frames", 1)
+        upright = ImageOps.exif_transpose(image)
+        upright.load()
+    except Exception as error:  # so do its decoders
+        raise ValueError(f"{name}: cannot be read as an image ({error})") from error
+    # A camera's MPO is a JPEG with previews behind it, and every viewer shows the first picture.
+    if frames > 1 and image.format != "MPO":
+        raise ValueError(f"{name}: {frames} frames; extract one")
+    return upright
 
 
 def _flat(image: Image.Image, name: str) -> Image.Image:
-    if image.mode not in (*_GREY, *_COLOUR):
-        # Pillow's conversion to RGB would clip the deeper ones to white instead of scaling them.
+    """The picture as "L" or "RGB": 8 bits a channel, and no transparency that would show a background."""
+    if image.mode not in (*_GREY_MODES, *_COLOUR_MODES):
         raise ValueError(
-            f"{name}: pixels of mode {image.mode}; expected 8 bits a channel. Choose what is black and what is white "
-            "(for a medical image its window and level), scale to 0..255 and save that"
+            f"{name}: pixels of mode {image.mode}; expected 8 bits a channel. Choose the window (level and width) that "
+            "the model was trained with, map it to 0..255, round, and save that as 8-bit grey or RGB"
         )
-    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-        raise ValueError(
-            f"{name}: has transparent pixels; flatten it on the background that the model was trained with"
-        )
-    return image.convert("L" if image.mode in _GREY else "RGB")
+    target = "L" if image.mode in _GREY_MODES else "RGB"
+    if image.has_transparency_data:
+        plain = image.convert(_PREMULTIPLIED.get(image.mode, image.mode)).convert("RGBA")
+        least = plain.getchannel("A").getextrema()[0]
+        if least != 255:
+            raise ValueError(
+                f"{name}: has transparent pixels (alpha down to {least:g}); "
+                "flatten it on the background the model was trained with"
+            )
+        # The transparency of palette and grey pictures stays behind with the mode that it was written for.
+        image = plain
+    return image.convert(target)
 
 
-def _channels_last(array: npt.NDArray[np.uint8], layout: str | None) -> npt.NDArray[np.uint8]:
-    """[H, W] or [H, W, C]."""
-    if layout not in (None, *_LAYOUTS):
-        raise ValueError(f"layout {layout!r}; expected one of {', '.join(_LAYOUTS)}")
-    if array.dtype != np.uint8 or array.ndim not in (2, 3):
-        raise ValueError(f"picture {array.dtype} {list(array.shape)}; expected uint8 [H, W, C] or [H, W]")
+def _rows_first(array: npt.NDArray[np.uint8], layout: str | None, name: str) -> npt.NDArray[np.uint8]:
+    """The array as [H, W] or [H, W, 3 or 4]."""
+    if array.dtype != np.uint8:
+        raise ValueError(f"{name}; expected uint8 pixels 0..255, of which preprocessing makes the model's numbers")
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise ValueError(f"{name}; expected one picture: [H, W], [H, W, C] or, with layout='CHW', [C, H, W]")
+    if layout not in (None, "HWC", "CHW"):
+        raise ValueError(f"layout {layout!r}; expected 'HWC' or 'CHW'")
     if array.ndim == 2:
-        return array
-    first, last = array.shape[0] in _CHANNELS, array.shape[2] in _CHANNELS
+        return np.ascontiguousarray(array)
+    first, last = (array.shape[axis] in _CHANNELS for axis in (0, 2))
+    if layout is None and first and last:
+        raise ValueError(f"{name} may be [H, W, C] or [C, H, W]; pass layout='HWC' or layout='CHW'")
     if layout is None and first:
-        either = "could be [H, W, C] or [C, H, W]" if last else "looks like [C, H, W]"
-        raise ValueError(f"picture {list(array.shape)} {either}; give layout='HWC' or layout='CHW'")
-    arranged = np.moveaxis(array, 0, 2) if layout == "CHW" else array
-    if arranged.shape[2] not in _CHANNELS:
-        raise ValueError(f"picture {list(array.shape)}: {arranged.shape[2]} channels; expected 1, 3 or 4")
-    return np.ascontiguousarray(arranged[..., 0] if arranged.shape[2] == 1 else arranged)
+        raise ValueError(f"{name} looks like [C, H, W]; pass layout='CHW'")
+    if not (first if layout == "CHW" else last):
+        raise ValueError(f"{name} as {layout or 'HWC'}; expected 1, 3 or 4 channels")
+    rows = array.transpose(1, 2, 0) if layout == "CHW" else array
+    return np.ascontiguousarray(rows[..., 0] if rows.shape[2] == 1 else rows)

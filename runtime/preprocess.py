@@ -1,4 +1,4 @@
-"""From an image file to a model's input: the one place where pixels become numbers.
+"""From a picture to a model's input: the one place where pixels become numbers.
 
 With a pixel p in 0..255 of channel c (in the model's channel order)
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,12 +20,18 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from krypton_compile.runtime.pictures import Source, load_picture
+from krypton_compile.runtime.pictures import ArrayLayout, PictureSource, load_picture
 
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+RESIZE_MODES = ("squeeze", "crop", "none")
+FILTERS: dict[str, Image.Resampling] = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 COLOURS = {"black": 0.0, "white": 255.0, "gray": 128.0, "grey": 128.0}
-RESIZES = ("squeeze", "crop", "none")
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
-_FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 _AXES = {"NCHW": (2, 0, 1), "NHWC": (0, 1, 2)}
 
 
@@ -34,6 +41,7 @@ class Preprocessing:
 
     ``resize`` "squeeze" scales the whole picture to the model's size; "crop" scales its short side to
     ``short_side`` (None: just large enough) and cuts the centre; "none" takes pictures of the model's size only.
+    ``size`` is the (H, W) that the recipe was written for, where it says so: the model's must be the same.
     """
 
     scale: float = 1.0
@@ -42,7 +50,8 @@ class Preprocessing:
     channel_order: Literal["RGB", "BGR"] = "RGB"
     resize: Literal["squeeze", "crop", "none"] = "squeeze"
     short_side: int | None = None
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    interpolation: Interpolation = "bicubic"
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that give no usable input."""
@@ -53,33 +62,52 @@ class Preprocessing:
             raise ValueError("scale and std divide the pixels; expected numbers other than 0")
         if self.short_side is not None and (self.short_side < 1 or self.resize != "crop"):
             raise ValueError(f"short side {self.short_side}; expected at least 1, together with resize 'crop'")
+        extents: Sequence[int] = self.size or (1, 1)
+        if len(extents) != 2 or min(extents) < 1:
+            raise ValueError(f"size {self.size}; expected (height, width), at least 1")
         for name, value, known in (
             ("channel order", self.channel_order, ("RGB", "BGR")),
-            ("resize mode", self.resize, RESIZES),
-            ("interpolation", self.interpolation, INTERPOLATIONS),
+            ("resize mode", self.resize, RESIZE_MODES),
+            ("interpolation", self.interpolation, tuple(FILTERS)),
         ):
             if value not in known:
                 raise ValueError(f"{name} {value!r}; expected one of {', '.join(known)}")
 
+    def check_fits(self, size: tuple[int, int], channels: int) -> None:
+        """Refuse a model of another (H, W) or number of channels than this is for.
+
+        Raises:
+            ValueError: it does not fit.
+        """
+        if self.size is not None and self.size != size:
+            raise ValueError(
+                f"the preprocessing is for pictures of {_extent(self.size)} pixels (H x W); the model takes "
+                f"{_extent(size)}. Export the model for that size, or give the preprocessing that goes with this one"
+            )
+        for name in ("mean", "std"):
+            self._per_channel(name, channels)
+
     def to_json(self) -> str:
-        """The form that compiled files store."""
+        """All fields as JSON text."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Preprocessing:
-        """The inverse.
+        """What :meth:`to_json` wrote.
 
         Raises:
-            ValueError: not such a text, or numbers that give no usable input.
+            ValueError: another text, a field too many or too few, or values that are refused anyway.
         """
-        fields: Any = json.loads(text)
-        names = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(fields, dict) or set(fields) != names:
-            raise ValueError(f"stored preprocessing {text}: expected the fields {', '.join(sorted(names))}")
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-        }
-        return cls(**values)
+        fields = json.loads(text)
+        known = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(fields, dict) or set(fields) != known:
+            found = ", ".join(sorted(fields)) if isinstance(fields, dict) else type(fields).__name__
+            raise ValueError(f"preprocessing: expected the fields {', '.join(sorted(known))}; found {found}")
+        values: dict[str, Any] = {name: tuple(n) if isinstance(n, list) else n for name, n in fields.items()}
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"preprocessing: {error} among {text}") from error
 
     def normalise(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The equation above on [..., C] in the model's channel order."""
@@ -100,7 +128,7 @@ PRESETS: dict[str, Preprocessing] = {
     "caffe": Preprocessing(mean=(103.939, 116.779, 123.68), channel_order="BGR"),
     "imagenet": Preprocessing(scale=255.0, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
 }
-"""Raw pixels; [0, 1]; [-1, 1]; blue first and less Caffe's means; torchvision's ImageNet statistics."""
+"""Raw pixels; [0, 1]; [-1, 1]; Caffe's ImageNet means of blue, green, red; torchvision's ImageNet statistics."""
 
 
 @dataclass(frozen=True)
@@ -112,23 +140,25 @@ class Prepared:
 
 
 def prepare(
-    source: Source,
+    source: PictureSource,
     options: Preprocessing,
     size: tuple[int, int],
     channels: int = 3,
     layout: str = "NCHW",
-    picture_layout: str | None = None,
+    picture_layout: ArrayLayout | None = None,
 ) -> Prepared:
-    """A picture as input of a model that takes ``size`` (H, W) and ``channels`` 3 or 1 (grey).
+    """The picture as input of a model that takes ``size`` (H, W) and ``channels`` 3 or 1 (grey).
 
-    ``picture_layout`` is that of an array, see :func:`load_picture`.
+    ``picture_layout`` is that of an array that could be read two ways, see :func:`load_picture`.
 
     Raises:
         OSError, ValueError: as ``load_picture``, or options that do not fit the model or the picture.
     """
     if channels not in (1, 3):
         raise ValueError(f"the model's input has {channels} channels; pictures have 3 (colour) or 1 (grey)")
-    image = resized(load_picture(source, picture_layout).convert("RGB" if channels == 3 else "L"), options, size)
+    options.check_fits(size, channels)
+    picture = load_picture(source, picture_layout).convert("RGB" if channels == 3 else "L")
+    image = resized(picture, options, size)
     shown = np.asarray(image.convert("RGB"))
     return Prepared(to_input(np.asarray(image, np.float32).reshape(*size, channels), options, layout), shown)
 
@@ -148,7 +178,7 @@ def to_input(pixels: npt.NDArray[np.float32], options: Preprocessing, layout: st
 def baseline_input(
     baseline: str | float, options: Preprocessing, size: tuple[int, int], channels: int = 3, layout: str = "NCHW"
 ) -> npt.NDArray[np.float32]:
-    """One colour - a name of ``COLOURS`` or a pixel value in 0..255 - as a whole model input.
+    """An occluder of one pixel value - a name of ``COLOURS`` or a number in 0..255 - as a whole model input.
 
     Raises:
         ValueError: a name or number that is no pixel.
@@ -174,35 +204,41 @@ def preset(name: str, **changes: object) -> Preprocessing:
 
 
 def resized(
-    image: Image.Image, options: Preprocessing, size: tuple[int, int], interpolation: str | None = None
+    image: Image.Image, options: Preprocessing, size: tuple[int, int], interpolation: Interpolation | None = None
 ) -> Image.Image:
-    """The picture at the model's ``size`` (H, W), by the options' geometry; in its mode.
+    """The picture at the model's ``size`` (H, W), by another interpolation than the options' where one is given.
 
-    ``interpolation`` wins over the options': a picture of labels is resized by "nearest".
+    With "crop", the short side s and the long side l become n and floor(n l / s), as in torchvision.
 
     Raises:
-        ValueError: a picture of another size where it is not to be resized, or too small a short side.
+        ValueError: resize "none" and another size, or a short side less than the model's.
     """
     height, width = size
-    how = _FILTERS[interpolation or options.interpolation]
+    how = FILTERS[interpolation or options.interpolation]
     if options.resize == "none":
-        if (image.height, image.width) != size:
+        if image.size != (width, height):
             raise ValueError(
-                f"a picture of {image.height} x {image.width} pixels (H x W), the model takes {height} x {width} and "
-                "its preprocessing does not resize; resize the picture, or choose --resize squeeze or crop"
+                f"the picture has {_extent((image.height, image.width))} pixels (H x W), the model takes "
+                f"{_extent(size)}; resize it first, or choose the resize mode 'squeeze' or 'crop'"
             )
         return image
     if options.resize == "squeeze":
         return image.resize((width, height), how)
-    if options.short_side is None:
-        factor = max(height / image.height, width / image.width)
+    if options.short_side is not None:
+        new, old = options.short_side, min(image.size)
+    elif height * image.width >= width * image.height:
+        new, old = height, image.height
     else:
-        factor = options.short_side / min(image.width, image.height)
-    scaled = image.resize((round(image.width * factor), round(image.height * factor)), how)
+        new, old = width, image.width
+    scaled = image.resize((image.width * new // old, image.height * new // old), how)
     if scaled.width < width or scaled.height < height:
         raise ValueError(
-            f"short side {options.short_side} leaves {scaled.height} x {scaled.width} pixels (H x W); "
-            f"the model takes {height} x {width}"
+            f"short side {options.short_side} leaves {_extent((scaled.height, scaled.width))} pixels (H x W); "
+            f"the model takes {_extent(size)}"
         )
     left, top = (scaled.width - width) // 2, (scaled.height - height) // 2
     return scaled.crop((left, top, left + width, top + height))
+
+
+def _extent(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"

@@ -18,6 +18,7 @@ from krypton_compile.runtime import checks
 from krypton_compile.runtime.activation import activate, check_activation
 from krypton_compile.runtime.inputs import is_picture, read_input
 from krypton_compile.runtime.occluders import SAMPLES, Canvas, Occluder, make_occluder
+from krypton_compile.runtime.pictures import ArrayLayout
 from krypton_compile.runtime.targets import Target, resolve_target
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def ask(
     value: str = "difference",
     activation: str = "none",
     batch_size: int | str = "auto",
-    layout: str | None = None,
+    layout: ArrayLayout | None = None,
 ) -> Question:
     """The question that these arguments put; see :meth:`OcclusionSession.explain` for them and the errors."""
     started = time.perf_counter()

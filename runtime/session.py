@@ -22,6 +22,7 @@ from krypton_compile.runtime.estimate import Estimate, estimate
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.occluders import SAMPLES
 from krypton_compile.runtime.occlusion import sweep_once, sweep_progressively
+from krypton_compile.runtime.pictures import ArrayLayout
 from krypton_compile.runtime.progress import reporter
 from krypton_compile.runtime.question import Question, ask
 from krypton_compile.runtime.scoring import Scorer
@@ -45,7 +46,7 @@ class Further(TypedDict, total=False):
     roi: Sequence[int] | None
     segments: object
     batch_size: int | str
-    layout: str | None
+    layout: ArrayLayout | None
 
 
 class Asked(Further, total=False):
@@ -154,7 +155,7 @@ class OcclusionSession(Scorer):
         roi: Sequence[int] | None = None,
         segments: object = None,
         batch_size: int | str = "auto",
-        layout: str | None = None,
+        layout: ArrayLayout | None = None,
     ) -> Explanation | SizesExplanation:
         """Occludes the whole image window by window.
 
@@ -299,7 +300,7 @@ class OcclusionSession(Scorer):
         value: str = "difference",
         activation: str = "none",
         batch_size: int | str = "auto",
-        layout: str | None = None,
+        layout: ArrayLayout | None = None,
     ) -> tuple[Question, list[Windows]]:
         """The question and its windows, one grid a patch size."""
         # Windows first where they do not depend on the picture: a bad size is told before the base pass.

@@ -1,7 +1,11 @@
-"""Adds metadata to a compiled file in place, without rewriting its weights.
+"""Adds metadata to a compiled file without writing its weights again.
 
-A protobuf message may be continued: what is appended to the file is read as more of the same message, and
-``metadata_props`` (field 14 of ModelProto) is a list. So 550 MB stay where they are.
+In protobuf's encoding a message may be extended at its end: each entry of a repeated field carries the field's number,
+and readers gather them from wherever they lie. So
+
+    file + (tag of ModelProto.metadata_props, length, StringStringEntryProto { key = 1, value = 2 }) ...
+
+is the same model with more metadata, for onnx, onnxruntime and model_file.py alike.
 """
 
 from __future__ import annotations
@@ -11,31 +15,70 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import DecodeError
 
-from krypton_compile.runtime.model_file import read_metadata
+from krypton_compile.annotations import MODEL_KEY
+from krypton_compile.errors import ModelError
+from krypton_compile.runtime.model_file import LENGTH, read_scalar, read_varint
+
+_METADATA = 14
 
 
-def store(path: Path, entries: Mapping[str, str]) -> None:
-    """Appends the entries; on an error the file is as it was.
+def store(path: str | Path, entries: Mapping[str, str]) -> None:
+    """Appends ``entries``; on any error the file stays as it was.
 
     Raises:
-        ValueError: the file has one of the keys already.
-        OSError: it cannot be written.
-        ModelError: it is no ONNX model.
+        OSError: the file cannot be read or written.
+        ModelError: it is no whole compiled model.
+        ValueError: one of the keys is there already.
     """
-    known = set(read_metadata(path)) & set(entries)
-    if known:
-        raise ValueError(f"{path}: already has {', '.join(sorted(known))}")
-    addition = onnx.ModelProto()
+    there = read_metadata(path)
+    if MODEL_KEY not in there:
+        raise ModelError(f"{path}: this is no compiled model. Run krypton-compile on it first.")
+    for key in entries:
+        if key in there:
+            raise ValueError(f"{path}: holds '{key}' already; compile the model again to store another")
+    added = onnx.ModelProto()
     for key, value in entries.items():
-        addition.metadata_props.add(key=key, value=value)
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        file.seek(0, os.SEEK_END)
+        added.metadata_props.add(key=key, value=value)
+    # Unbuffered: a buffer that could not be written would be tried again when the file is closed.
+    with Path(path).open("r+b", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
         try:
-            file.write(addition.SerializeToString())
-            file.flush()
+            left = memoryview(added.SerializeToString())
+            while left:
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
         except BaseException:
-            os.truncate(path, size)
+            file.truncate(size)
             raise
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The model's metadata; all else is skipped.
+
+    Raises:
+        OSError: the file cannot be read.
+        ModelError: it is no whole ONNX model.
+    """
+    found = {}
+    path = Path(path)
+    with path.open("rb") as file:
+        end = path.stat().st_size
+        try:
+            while file.tell() < end:
+                key = read_varint(file)
+                if key & 7 != LENGTH:
+                    read_scalar(file, key & 7)
+                    continue
+                size = read_varint(file)
+                if size > end - file.tell():
+                    raise EOFError("a field runs past the end of the file")
+                if key >> 3 == _METADATA:
+                    entry = onnx.StringStringEntryProto.FromString(file.read(size))
+                    found[entry.key] = entry.value
+                else:
+                    file.seek(size, os.SEEK_CUR)
+        except (DecodeError, ValueError, EOFError) as error:
+            raise ModelError(f"{path}: expected a whole ONNX model, but {error}. Is it complete?") from error
+    return found

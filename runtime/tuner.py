@@ -177,7 +177,9 @@ class _Search:
         closest: list[Quality] = []
         while len(failed) < _CONFIRMED:
             found = [one for one in self.screening.candidates() if one.approximation not in failed]
-            closest = [max(found, key=lambda one: one.slack).quality] if found else closest
+            # Of those that fall short: what keeps the bound and is passed over is no faster than exact maps.
+            short = [one for one in found if one.slack < 0] or found
+            closest = [max(short, key=lambda one: one.slack).quality] if short else closest
             one = self._fastest(found)
             if one is None:
                 break

@@ -15,9 +15,8 @@ from krypton_compile.loading import load_proto, save_proto
 from krypton_compile.runtime.approximation import write_settings
 from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.files import write_all
-from krypton_compile.runtime.inputs import ASK
 from krypton_compile.runtime.occluders import Canvas, make_occluder
-from krypton_compile.runtime.options import read_preprocessing
+from krypton_compile.runtime.options import UNKNOWN_PREPROCESSING, read_preprocessing
 from krypton_compile.runtime.play import Sample
 from krypton_compile.runtime.preprocess import prepare
 from krypton_compile.runtime.quality import Quality
@@ -105,9 +104,9 @@ def _measured(quality: Quality) -> dict[str, float]:
 
 
 def _samples(options: argparse.Namespace, session: OcclusionSession) -> list[Sample]:
-    preprocessing = read_preprocessing(options, session.image_size) or session.preprocessing
+    preprocessing = read_preprocessing(options, session.preprocessing)
     if preprocessing is None:
-        raise ValueError(ASK)
+        raise ValueError(UNKNOWN_PREPROCESSING)
     channels = session.image_shape[1 if session.layout == "NCHW" else 3]
     samples: dict[str, Sample] = {}
     for path in options.images:

@@ -1,0 +1,47 @@
+"""What a compiled file knows beyond its graph: its source, how it wants its pictures, what its classes are called."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from krypton_compile.annotations import LABELS_KEY, PREPROCESSING_KEY, SOURCE_KEY, write_labels
+from krypton_compile.errors import ModelError
+from krypton_compile.interface import Interface, static_shape
+from krypton_compile.loading import Source, sha256
+
+if TYPE_CHECKING:
+    from krypton_compile.runtime.preprocess import Preprocessing
+
+
+def provenance(
+    source: Source, interface: Interface, preprocessing: str | Preprocessing | None, labels: Sequence[str] | None
+) -> dict[str, str]:
+    """The metadata entries for what was given, and the source's SHA-256.
+
+    Raises:
+        ModelError: a preprocessing that is none or is for other pictures, or another number of labels than classes.
+    """
+    entries = {SOURCE_KEY: sha256(source)}
+    if preprocessing is not None:
+        entries[PREPROCESSING_KEY] = _fitting(preprocessing, interface).to_json()
+    if labels is not None:
+        classes = math.prod(static_shape(interface.scores))
+        if isinstance(labels, str) or len(labels) != classes:
+            found = "one text" if isinstance(labels, str) else str(len(labels))
+            raise ModelError(f"labels: {found}; the model has {classes} classes, expected a label for each")
+        entries[LABELS_KEY] = write_labels(labels)
+    return entries
+
+
+def _fitting(preprocessing: str | Preprocessing, interface: Interface) -> Preprocessing:
+    # The runtime builds on the compiler, not the other way round: only who asks for this loads it.
+    from krypton_compile.runtime.recipes import read_recipe
+
+    try:
+        recipe = read_recipe(preprocessing) if isinstance(preprocessing, str) else preprocessing
+        recipe.check_fits(interface.image_shape, interface.channels)
+    except (ValueError, OSError) as error:
+        raise ModelError(str(error)) from error
+    return recipe

@@ -1,0 +1,22 @@
+"""The preprocessing that a word on a command line names: a preset, or a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from krypton_compile.runtime.huggingface import read_preprocessor_config
+from krypton_compile.runtime.preprocess import PRESETS, Preprocessing
+
+
+def read_recipe(name: str) -> Preprocessing:
+    """The preset of that name, or what the preprocessor_config.json of that path says.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: neither a preset nor such a file.
+    """
+    if name in PRESETS:
+        return PRESETS[name]
+    if not name.endswith(".json"):
+        raise ValueError(f"preprocessing {name!r}; expected {', '.join(PRESETS)} or a preprocessor_config.json")
+    return read_preprocessor_config(Path(name))
