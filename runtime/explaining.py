@@ -125,6 +125,7 @@ def _asked(options: argparse.Namespace) -> Asked:
         "baseline_space": options.baseline_space or "picture",
         "samples": options.samples,
         "target": options.target,
+        "classes": "target",
         "value": options.value,
         "activation": options.activation,
         "edge": options.edge,

@@ -23,7 +23,10 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 DIVERGING = "RdBu_r"
 SEQUENTIAL = "viridis"
+ROOM = 30
+"""Letters that a panel is wide."""
 ALPHA = 0.7
+"""Opacity of the strongest colours; of signed values, all from the share ``FULL`` of the strongest on are as strong."""
 FULL = 0.5
 COLUMNS = 3
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -115,7 +118,7 @@ def figure_png(
     axes[0].imshow(image_rgb)
     for axis, (name, heatmap) in zip(axes[1:], panels, strict=False):
         axis.imshow(overlay(image_rgb, heatmap, alpha, cmap, signed=signed))
-        axis.set_title(_shortened(name, 30), fontsize=_SMALL, parse_math=False)
+        axis.set_title(_shortened(name, ROOM), fontsize=_SMALL, parse_math=False)
         colours = ScalarMappable(Normalize(*colour_range(heatmap, signed)), _colours(cmap, signed))
         bar = figure.colorbar(colours, ax=axis, location="bottom", shrink=0.95, aspect=25, pad=0.02)
         bar.ax.tick_params(labelsize=_SMALL - 1)
@@ -127,9 +130,9 @@ def figure_png(
     if len(panels) > 1:
         figure.supxlabel(label, fontsize=_SMALL)
     if title:
-        room = int(16 * columns + 8)
+        lines = "\n".join(_shortened(line, ROOM * columns) for line in title)
         figure.suptitle(
-            "\n".join(_shortened(line, room) for line in title),
+            lines,
             fontsize=_LARGE if columns > 2 else _SMALL,
             parse_math=False,
         )

@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import RectBivariateSpline
 
 from krypton_compile.runtime.windows import Windows
 
@@ -140,6 +139,8 @@ def _spline(
     pixels: list[npt.NDArray[np.float64]],
     degree: int,
 ) -> npt.NDArray[np.float64]:
+    from scipy.interpolate import RectBivariateSpline  # a quarter of a second to import
+
     # A single row or column is a constant along that axis: the spline wants two.
     for axis in (0, 1):
         if len(centres[axis]) == 1:

@@ -17,13 +17,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import ndimage
 
 from krypton_compile import geometry
 from krypton_compile.errors import OcclusionError
 from krypton_compile.geometry import Boxes
 from krypton_compile.runtime import checks
-from krypton_compile.runtime.pda import ConditionalSampler
 from krypton_compile.runtime.preprocess import COLOURS, Preprocessing, prepare, to_input
 
 NAMED = (*COLOURS, "mean", "patch-mean", "blur", "noise", "pda")
@@ -107,6 +105,8 @@ def _named(name: str, canvas: Canvas, space: str, samples: int) -> Occluder:
         sigma = float(argument or BLUR)
         if not sigma > 0:
             raise OcclusionError(f"baseline {name!r}: expected a blur of more than 0 pixels")
+        from scipy import ndimage  # 0.1 s to import
+
         blurred = ndimage.gaussian_filter(canvas.pixels.astype(np.float64), (sigma, sigma, 0), mode="nearest")
         return Occluder(f"blur:{sigma:g}", canvas.like_input(blurred))
     if kind == "noise" and (not argument or argument.isdigit()):
@@ -173,6 +173,8 @@ def _noise(pixels: Array, seed: int) -> npt.NDArray[np.float64]:
 
 
 def _pda(canvas: Canvas, samples: int) -> Occluder:
+    from krypton_compile.runtime.pda import ConditionalSampler  # scipy.signal takes 0.2 s to import
+
     pixels = canvas.pixels.astype(np.float64)
     if canvas.preprocessing is None:
         low, high = pixels.min(axis=(0, 1)), pixels.max(axis=(0, 1))

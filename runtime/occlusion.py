@@ -24,7 +24,6 @@ from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDow
 from krypton_compile.runtime.bounds import Bound
 from krypton_compile.runtime.explanation import Check, Explanation
 from krypton_compile.runtime.heatmap import make_map
-from krypton_compile.runtime.quality import compare
 from krypton_compile.runtime.sampling import Sampling
 from krypton_compile.runtime.sweep import Array, Progress, Sweep, explanation, progress_within, score, score_windows
 
@@ -120,6 +119,8 @@ def _sample(
 
 def _change(sweep: Sweep, count: int, bounds: Sequence[Bound]) -> list[float]:
     """Loss, in each bound's measure, of the map of half the groups against that of all ``count``; the worst class's."""
+    from krypton_compile.runtime.quality import compare  # scikit-image: not for exact maps
+
     measures = {bound.measure for bound in bounds}
     now, before = (_maps(sweep, groups) for groups in (count, count // 2))
     found = [compare(one, other, measures) for one, other in zip(now, before, strict=True)]

@@ -79,10 +79,10 @@ class Pictured:
         """A PNG file: the image beside its maps, with colour bars, the class, its score and the settings."""
         from krypton_compile.runtime.figure import figure_png
 
-        name = f"{title}: {self.class_name()}" if title else self.class_name()
-        score = f"{self.base_scores[self.target]:.4g}"
+        score = f"{SPACES[self.activation]} {self.base_scores[self.target]:.4g}"
         lines = [
-            f"{name}, {SPACES[self.activation]} {score}",
+            *([title] if title else []),
+            f"{self.class_name()}, {score}",
             f"{self.setting()}, {self.occluder}, {'exact' if self.exact else 'approximate'}",
         ]
         label = f"{SPACES[self.activation]} {'drop ' if self.value == 'difference' else ''}when hidden"

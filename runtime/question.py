@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from krypton_compile.runtime.scoring import Scorer
 
 VALUES = ("difference", "score")
+TARGET = "target"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def ask(
     baseline_space: str | None = None,
     samples: int = SAMPLES,
     target: int | str | None = None,
-    classes: Sequence[int] | None = None,
+    classes: Sequence[int] | Literal["target"] | None = None,
     value: str = "difference",
     activation: str = "none",
     batch_size: int | str = "auto",
@@ -76,7 +77,12 @@ def ask(
     prepared = session.prepare(shown.tensor, occluder.image)
     base = activate(activation, prepared.base_scores, prepared.base_logits)
     resolved = resolve_target(target, base, session.labels)
-    kept = checks.check_classes(classes, session.classes)
+    if isinstance(classes, str):
+        if classes != TARGET:
+            raise OcclusionError(f"classes {classes!r}; expected a list of class indices, or {TARGET!r}")
+        kept = np.arange(session.classes) if resolved.every else np.array([resolved.index])
+    else:
+        kept = checks.check_classes(classes, session.classes)
     focus = [resolved.index] if classes is None and not resolved.every else list(range(len(kept)))
     return Question(
         prepared,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict, Unpack, overload
+from typing import Literal, TypedDict, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +54,7 @@ class Asked(Further, total=False):
 
     baseline: object
     target: int | str | None
-    classes: Sequence[int] | None
+    classes: Sequence[int] | Literal["target"] | None
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class OcclusionSession(Scorer):
         stride: Size = 4,
         baseline: object = None,
         target: int | str | None = None,
-        classes: Sequence[int] | None = None,
+        classes: Sequence[int] | Literal["target"] | None = None,
         approximation: Approximation = EXACT,
         check: bool = True,
         progress: Progress | bool | None = None,
@@ -128,7 +128,7 @@ class OcclusionSession(Scorer):
         stride: Size | list[Size] = 4,
         baseline: object = None,
         target: int | str | None = None,
-        classes: Sequence[int] | None = None,
+        classes: Sequence[int] | Literal["target"] | None = None,
         approximation: Approximation = EXACT,
         check: bool = True,
         progress: Progress | bool | None = None,
@@ -142,7 +142,7 @@ class OcclusionSession(Scorer):
         stride: Size | list[Size] = 4,
         baseline: object = None,
         target: int | str | None = None,
-        classes: Sequence[int] | None = None,
+        classes: Sequence[int] | Literal["target"] | None = None,
         approximation: Approximation = EXACT,
         check: bool = True,
         progress: Progress | bool | None = None,
@@ -168,7 +168,8 @@ class OcclusionSession(Scorer):
                 "patch-mean", "blur", "noise", "pda", a picture, or an array like the model's input (occluders.py). By
                 default black for a picture, and 0 where the image is given as the model's input.
             target: the class to explain: an index, a label, "all", or the predicted one: "argmax" or None.
-            classes: those whose scores to keep, which saves memory on large grids; all when None.
+            classes: those whose scores to keep, which saves memory and time on large grids; "target" the explained one
+                alone; all when None.
             approximation: what to leave out; nothing by default, :meth:`settings_for` a bound on the quality.
             check: score a few windows of an approximate map again, exactly, and say how far off it is.
             progress: called with (done, total) windows; True draws a bar.
@@ -294,7 +295,7 @@ class OcclusionSession(Scorer):
         segments: object = None,
         baseline: object = None,
         target: int | str | None = None,
-        classes: Sequence[int] | None = None,
+        classes: Sequence[int] | Literal["target"] | None = None,
         baseline_space: str | None = None,
         samples: int = SAMPLES,
         value: str = "difference",

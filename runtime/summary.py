@@ -77,10 +77,12 @@ def _estimates(explanation: Explanation) -> str:
 def _approximate_lines(explanation: Explanation) -> list[str]:
     if explanation.approximation.exact:
         return []
-    scored, total = int(explanation.scored.sum()), explanation.scored.size
+    total = explanation.scored.size
+    changing = round(explanation.changed * total)
+    scored = int(explanation.scored.sum()) - (total - changing)
     lines = [
         f"APPROXIMATE      {explanation.approximation.describe()}",
-        f"scored           {scored} windows, {100 * (1 - scored / total):.0f} % avoided; the others are interpolated",
+        f"scored           {scored} of the {changing} windows that change something; the others are interpolated",
     ]
     if explanation.estimated_quality:
         lines.append(f"estimated        {_estimates(explanation)} to the exact map, by what the last windows changed")

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from krypton_compile import geometry
 from krypton_compile.errors import OcclusionError
@@ -130,6 +129,8 @@ def segment_windows(labels: npt.ArrayLike, image_shape: Pair, roi: Sequence[int]
             f"segments: expected integer labels of shape {image_shape}, the model's image size; "
             f"found {array.dtype} {array.shape}"
         )
+    from scipy import ndimage  # 0.1 s to import
+
     found, dense = np.unique(array, return_inverse=True)
     index = dense.reshape(image_shape)
     slices = ndimage.find_objects(index + 1)

@@ -259,6 +259,16 @@ def test_all_classes_at_once(linear, tmp_path):
     np.testing.assert_array_equal(np.load(paths[1]), np.stack([found.heatmap(index) for index in range(3)]))
 
 
+def test_the_target_alone_may_be_kept(linear):
+    whole = linear.explain(IMAGE, 2, 2, target=1)
+    found = linear.explain(IMAGE, 2, 2, target=1, classes="target")
+    np.testing.assert_array_equal(found.scores, whole.scores[..., 1:2])
+    np.testing.assert_array_equal(found.heatmap(), whole.heatmap())
+    assert linear.explain(IMAGE, 2, 2, target="all", classes="target").scores.shape[2] == 3
+    with pytest.raises(OcclusionError, match="or 'target'"):
+        linear.explain(IMAGE, 2, 2, classes="best")
+
+
 @pytest.mark.parametrize("name", ["sum", 0, "0", "Sum"])
 def test_a_class_by_index_or_name(linear, name):
     found = linear.explain(IMAGE, 2, 2, target=name)
