@@ -7,6 +7,7 @@ is deleted when the folder grows beyond its limit.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -39,11 +40,12 @@ def compile_cached(model: str | os.PathLike[str] | bytes, **options: Any) -> tup
     Raises:
         ModelError: no such file, no model, or one that cannot be compiled; nothing is kept then.
         OSError: the cache folder cannot be written to; the message names KRYPTON_CACHE.
+        TypeError: an option that JSON cannot hold and that has no ``to_json``.
+        ValueError: KRYPTON_CACHE_BYTES is no number of bytes.
     """
-    folder = cache_folder()
+    folder, limit = cache_folder(), _limit()
     path = folder / f"{_key(model, options)}{_ENDING}"
-    if path.is_file():
-        os.utime(path)
+    if _touch(path):
         return path, False
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +56,7 @@ def compile_cached(model: str | os.PathLike[str] | bytes, **options: Any) -> tup
     from krypton_compile.pipeline import compile
 
     compile(model, path, **options)
-    _forget(folder, keep=path)
+    _forget(folder, limit, keep=path)
     return path, True
 
 
@@ -62,7 +64,7 @@ def _key(model: str | os.PathLike[str] | bytes, options: dict[str, Any]) -> str:
     import krypton_compile
 
     digest = hashlib.sha256()
-    said = json.dumps(options, sort_keys=True, default=lambda one: one.to_json())
+    said = json.dumps(options, sort_keys=True, default=_to_json)
     digest.update(f"{krypton_compile.__version__} {FORMAT_VERSION} {said}".encode())
     if isinstance(model, bytes):
         digest.update(hashlib.sha256(model).digest())
@@ -79,14 +81,51 @@ def _key(model: str | os.PathLike[str] | bytes, options: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _forget(folder: Path, keep: Path) -> None:
+def _to_json(option: object) -> object:
+    if not hasattr(option, "to_json"):
+        raise TypeError(f"expected options that JSON can hold or that have to_json(), found {option!r}")
+    return option.to_json()
+
+
+def _limit() -> int:
+    given = os.environ.get("KRYPTON_CACHE_BYTES") or str(LIMIT_BYTES)
+    if not given.isdecimal():
+        raise ValueError(f"KRYPTON_CACHE_BYTES: expected a number of bytes such as {LIMIT_BYTES}, found '{given}'")
+    return int(given)
+
+
+def _touch(path: Path) -> bool:
+    """Whether the file is there; if so, it is now the one that was used last."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:  # a folder that may only be read still serves
+        return path.is_file()
+    return True
+
+
+def _forget(folder: Path, limit: int, keep: Path) -> None:
     """Deletes what was not used for longest, down to the limit; another process may be doing the same."""
-    limit = int(os.environ.get("KRYPTON_CACHE_BYTES") or LIMIT_BYTES)
-    files = [(file.stat(), file) for file in folder.glob(f"*{_ENDING}") if file != keep and file.is_file()]
-    held = keep.stat().st_size + sum(status.st_size for status, _ in files)
-    for status, file in sorted(files, key=lambda one: one[0].st_mtime):
+    files = []
+    for file in folder.glob(f"*{_ENDING}"):
+        with contextlib.suppress(FileNotFoundError):
+            status = file.stat()
+            files.append((status.st_mtime_ns, status.st_size + _size(_weights(file)), file))
+    held = sum(size for _, size, _ in files)
+    for _, size, file in sorted(files):
         if held <= limit:
             return
-        file.unlink(missing_ok=True)
-        Path(f"{file}.data").unlink(missing_ok=True)
-        held -= status.st_size
+        if file != keep:
+            file.unlink(missing_ok=True)
+            _weights(file).unlink(missing_ok=True)
+            held -= size
+
+
+def _weights(file: Path) -> Path:
+    """Where loading.py puts those beyond protobuf's 2 GB."""
+    return Path(f"{file}.data")
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from krypton_compile.cache import cache_folder, compile_cached
+from krypton_compile.cache import _forget, cache_folder, compile_cached
 from krypton_compile.errors import ModelError
 from krypton_compile.runtime import OcclusionSession, Preprocessing
 from tests.runtime.small import small_model
@@ -89,6 +89,49 @@ def test_the_oldest_go_first_and_the_newest_never(model, monkeypatch):
     monkeypatch.setenv("KRYPTON_CACHE_BYTES", "1")
     alone, _ = compile_cached(model, chunk=5)
     assert entries() == [alone.name]
+
+
+def test_weights_in_a_file_of_their_own_count_and_go_too(model, monkeypatch):
+    first, _ = compile_cached(model, chunk=1)
+    weights = Path(f"{first}.data")
+    weights.write_bytes(bytes(1 << 20))  # as loading.py does beyond 2 GB
+    os.utime(first, (1_000_000, 1_000_000))
+    monkeypatch.setenv("KRYPTON_CACHE_BYTES", str(1 << 20))
+    last, _ = compile_cached(model, chunk=2)
+    assert entries() == [last.name]
+    assert not weights.exists()
+
+
+def test_a_file_that_another_process_deletes_meanwhile_is_no_error(model):
+    path, _ = compile_cached(model)
+    gone = path.with_name(f"gone{path.name}")
+
+    class Folder:
+        """Lists one file more than there is."""
+
+        def glob(self, pattern):
+            return [path, gone]
+
+    _forget(Folder(), 1, keep=path)
+    assert entries() == [path.name]
+
+
+def test_a_folder_that_may_only_be_read_serves(model, monkeypatch):
+    path, _ = compile_cached(model)
+    monkeypatch.setattr("krypton_compile.cache.os.utime", refuse)
+    assert compile_cached(model) == (path, False)
+
+
+def refuse(path, *times):
+    raise PermissionError(f"{path} may only be read")
+
+
+def test_what_is_no_option_and_no_size(model, monkeypatch):
+    with pytest.raises(TypeError, match=r"expected options that JSON can hold.*found <object"):
+        compile_cached(model, layout=object())
+    monkeypatch.setenv("KRYPTON_CACHE_BYTES", "8G")
+    with pytest.raises(ValueError, match="expected a number of bytes such as 8589934592, found '8G'"):
+        compile_cached(model)
 
 
 def test_an_unusable_folder_names_the_variable(model, tmp_path, monkeypatch):
