@@ -12,13 +12,16 @@ from pathlib import Path
 
 
 def write_all(contents: Mapping[Path, bytes]) -> None:
-    """Write each path's bytes; on an error nothing temporary is left behind and the error goes on."""
+    """Write each path's bytes; on an error nothing temporary is left behind and the error goes on, naming the path."""
     waiting: dict[Path, Path] = {}
     try:
         for path, data in contents.items():
             waiting[path] = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-            with waiting[path].open("xb") as file:
-                file.write(data)
+            try:
+                with waiting[path].open("xb") as file:
+                    file.write(data)
+            except OSError as error:  # that of a full disk does not say where
+                raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         for path, temporary in waiting.items():
             temporary.replace(path)
     finally:

@@ -328,13 +328,15 @@ def test_a_full_disk_is_said_and_leaves_nothing(folder, monkeypatch, capsys):
 
     def full(self, mode="r", *arguments, **options):
         if "x" in mode:
-            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+            raise OSError(errno.ENOSPC, "No space left on device")
         return opened(self, mode, *arguments, **options)
 
     before = sorted(path.name for path in folder.iterdir())
     monkeypatch.setattr(Path, "open", full)
     assert run() == 2
-    assert "No space left on device" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "No space left on device" in err
+    assert "scan_overlay.png" in err
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
