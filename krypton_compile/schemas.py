@@ -26,10 +26,12 @@ Window attributes are ONNX's: ``kernel_shape`` [2], ``strides`` [2], ``pads`` [y
 | IncrementalPad | X, x_boxes, y_boxes | values | the rows of y_boxes, shifted back by the pads |
 | IncrementalConv | X, x_boxes, y_boxes, W [, Z0, limit] | values | Conv of the delta, no bias; with Z0 [H,W,M] the clip rule follows |
 | IncrementalClip | X, boxes, Z0 [, limit] | values | clip(Z0 + D) - clip(Z0), by branch |
+| IncrementalActivation | X, boxes, Z0 [, limit] | values | f(Z0 + D) - f(Z0); f one of ``FUNCTIONS`` |
 | IncrementalMaxPool | X, x_boxes, y_boxes, X0, Y0 [, limit] | values | max over taps of (X0 - Y0) + D |
 | IncrementalAveragePool | X, x_boxes, y_boxes [, limit] | values | sum over taps / count of the absolute window |
 | IncrementalScale | X, scale [C] [, limit] | values | D * scale |
 | IncrementalAdd | A, a_boxes, B, b_boxes, y_boxes [, limit] | values | A + beta * B |
+| IncrementalMultiply | A, a_boxes, A0, B, b_boxes, B0, y_boxes [, limit] | values | A0 * DB + B0 * DA + DA * DB |
 | IncrementalConcat | y_boxes, X1, boxes1, X2, boxes2, ... | values | channels side by side |
 | IncrementalLRN | X, boxes, Z0 [, limit] | values | lrn(Z0 + D) - lrn(Z0) |
 | IncrementalGemm | X, boxes, W [H*W*C, N] | [B, N] | D flattened (y, x, c), times W |
@@ -48,6 +50,13 @@ PRECISIONS = ("float32", "bfloat16x3", "bfloat16")
 """Of IncrementalConv's ``precision``: the lowest that a kernel may multiply in. bfloat16x3 makes a float32 product of
 three bfloat16 ones (relative error about 5e-6) where the processor multiplies bfloat16 matrices, else it is float32;
 bfloat16 takes one where it multiplies matrices or vectors of them."""
+
+FUNCTIONS = (
+    "Abs Celu Elu Erf Exp Gelu GeluTanh HardSigmoid HardSwish LeakyRelu Log Mish Reciprocal Selu Sigmoid Softplus "
+    "Softsign Sqrt Swish Tanh"
+).split()
+"""Of IncrementalActivation's ``function``: ONNX's names and parameters (Selu's gamma is ``beta``); GeluTanh is Gelu's
+approximation by tanh, Swish x sigmoid(alpha x)."""
 
 _WINDOW = ("kernel_shape", "strides", "pads", "dilations", "input_shape", "output_shape")
 
@@ -89,6 +98,12 @@ SCHEMAS: tuple[OpSchema, ...] = (
     ),
     OpSchema("IncrementalClip", ("X:float", "boxes:int32", "Z0:float", "limit:float?"), ("Y:float",), ("min", "max")),
     OpSchema(
+        "IncrementalActivation",
+        ("X:float", "boxes:int32", "Z0:float", "limit:float?"),
+        ("Y:float",),
+        ("function", "alpha", "beta"),
+    ),
+    OpSchema(
         "IncrementalMaxPool",
         ("X:float", "x_boxes:int32", "y_boxes:int32", "X0:float", "Y0:float", "limit:float?"),
         ("Y:float",),
@@ -106,6 +121,20 @@ SCHEMAS: tuple[OpSchema, ...] = (
         ("A:float", "a_boxes:int32", "B:float", "b_boxes:int32", "y_boxes:int32", "limit:float?"),
         ("Y:float",),
         ("beta",),
+    ),
+    OpSchema(
+        "IncrementalMultiply",
+        (
+            "A:float",
+            "a_boxes:int32",
+            "A0:float",
+            "B:float",
+            "b_boxes:int32",
+            "B0:float",
+            "y_boxes:int32",
+            "limit:float?",
+        ),
+        ("Y:float",),
     ),
     OpSchema("IncrementalConcat", ("y_boxes:int32", "rest:any*"), ("Y:float",)),
     OpSchema(

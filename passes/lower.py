@@ -18,6 +18,7 @@ from krypton_compile.passes import (
     lower_concat,
     lower_conv,
     lower_elementwise,
+    lower_function,
     lower_gemm,
     lower_layout,
     lower_lrn,
@@ -26,7 +27,7 @@ from krypton_compile.passes import (
 )
 from krypton_compile.passes.densify import densify, lower_dense
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext
-from krypton_compile.schemas import DOMAIN
+from krypton_compile.schemas import DOMAIN, FUNCTIONS
 
 INCREMENTAL, DENSE, BASE_ONLY = "incremental", "dense", "base only"
 
@@ -45,6 +46,7 @@ _POOL = Rule(lower_pool.check, lower_pool.lower)
 _PRODUCT = Rule(lower_gemm.check, lower_gemm.lower)
 _REDUCE = Rule(lower_reduce.check, lower_reduce.lower)
 _ACTIVATION = Rule(lower_activation.check, lower_activation.lower)
+_FUNCTION = Rule(lower_function.check, lower_function.lower)
 
 RULES: dict[str, Rule] = {
     "Add": _ELEMENTWISE,
@@ -69,6 +71,7 @@ RULES: dict[str, Rule] = {
     "Reshape": _LAYOUT,
     "Sub": _ELEMENTWISE,
     "Transpose": _LAYOUT,
+    **dict.fromkeys((*FUNCTIONS, "PRelu"), _FUNCTION),
 }
 
 

@@ -1,6 +1,7 @@
 """Add, Sub, Mul, Div and BatchNormalization.
 
 Y = A + B, A - B     ->   DY = DA + DB, DA - DB on the hull of both boxes
+Y = A * B            ->   DY = A0 * DB + B0 * DA + DA * DB, likewise; A * Sigmoid(A) is one function of A
 Y = A + k, A - k     ->   DY = DA                 (k constant: no op at all)
 Y = A * k, A / k     ->   DY = DA * k, DA / k     (k a number or one a channel)
 Y = BN(A)            ->   DY = DA * gamma / sqrt(var + epsilon)
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
+from krypton_compile.passes.lower_function import emit_function
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext, make_delta
 
 
@@ -25,7 +27,7 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     if any(isinstance(form, Dense) for form in forms):
         return "one of its inputs is dense"
     if len(deltas) == 2:
-        if node.op_type not in ("Add", "Sub"):
+        if node.op_type not in ("Add", "Sub", "Mul"):
             return f"{node.op_type} of two image-dependent maps has no rule yet"
         a, b = deltas
         if (a.layout, a.channels, a.map_shape) != (b.layout, b.channels, b.map_shape):
@@ -54,6 +56,8 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
         x = context.delta(node.inputs[0])
         return _scaled(node, context, x, _batch_normalization_scale(node, context))
     if all(value in context.forms for value in node.inputs):
+        if node.op_type == "Mul":
+            return _multiplied(node, context)
         a, b = context.delta(node.inputs[0]), context.delta(node.inputs[1])
         boxes = context.emit("UnionBoxes", [a.live, b.live], {}, f"{name}.boxes")
         beta = 1.0 if node.op_type == "Add" else -1.0
@@ -68,6 +72,20 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     scale = _per_channel(context.constant(constant), x)
     assert scale is not None
     return _scaled(node, context, x, 1.0 / scale if node.op_type == "Div" else scale)
+
+
+def _multiplied(node: ir.Node, context: LoweringContext) -> Delta:
+    for gated, gate in (node.inputs, node.inputs[::-1]):
+        producer = gate.producer() if gate is not None else None
+        if producer is not None and producer.op_type == "Sigmoid" and producer.inputs[0] is gated:
+            return emit_function(node, context, gated, {"function": "Swish"})
+    name = str(node.outputs[0].name)
+    a, b = context.delta(node.inputs[0]), context.delta(node.inputs[1])
+    boxes = context.emit("UnionBoxes", [a.live, b.live], {}, f"{name}.boxes")
+    bases = [context.base_map(value, a.layout) for value in node.inputs if value is not None]
+    inputs = [a.values, a.boxes, bases[0], b.values, b.boxes, bases[1], boxes]
+    values = context.emit("IncrementalMultiply", inputs, {}, f"{name}.delta")
+    return make_delta(node, values, boxes, a.layout)
 
 
 def _scaled(node: ir.Node, context: LoweringContext, x: Delta, scale: npt.NDArray[np.float64]) -> Delta:

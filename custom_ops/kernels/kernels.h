@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "kernels/activation.h"
+
 namespace krypton {
 
 // Rows of one register tile, for every instruction set.
@@ -92,6 +94,10 @@ struct Kernels {
   void (*add_scaled_row)(float* y, const float* x, float scale, int64_t n);  // y += scale * x
   void (*flush_row)(float* y, int64_t n, float limit);                       // y = 0 where |y| <= limit
   bool (*any_nonzero)(const float* x, int64_t n);                            // NaN counts
+  // y = f(z + d) - f(z), exactly 0 where d is.
+  void (*activation_row)(float* y, const float* d, const float* z, int64_t n, const Activation& activation);
+  // y = a0 * db + b0 * da + da * db.
+  void (*product_row)(float* y, const float* a0, const float* da, const float* b0, const float* db, int64_t n);
   const SplitKernels* split;  // convolution in split precision (split.h), or null
 };
 

@@ -1,5 +1,7 @@
 #include <immintrin.h>
 
+#include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "kernels/kernels.h"
@@ -9,7 +11,8 @@ namespace {
 
 #include "kernels/avx512.inl.h"
 #include "kernels/rows.inl.h"
-// The tiles use the clip rule of the rows.
+// The tiles and the activations use the clip rule of the rows.
+#include "kernels/activation.inl.h"
 #include "kernels/conv_tile.inl.h"
 #include "kernels/depthwise.inl.h"
 
@@ -31,10 +34,21 @@ int32_t ListBits512(const uint64_t* words, int64_t n, uint16_t* indices) {
 }  // namespace
 
 const Kernels* Avx512Kernels() {
-  static constexpr Kernels kKernels = {
-      "avx512",    Vector::kLanes,  4 * Vector::kLanes, AnyColumns<Vector, 4>, Depthwise<Vector>, NonzeroBits<Vector>,
-      ListBits512, ClipRow<Vector>, MaxRow<Vector>,     AddScaledRow<Vector>,  FlushRow<Vector>,  AnyNonzero,
-      nullptr};
+  static constexpr Kernels kKernels = {"avx512",
+                                       Vector::kLanes,
+                                       4 * Vector::kLanes,
+                                       AnyColumns<Vector, 4>,
+                                       Depthwise<Vector>,
+                                       NonzeroBits<Vector>,
+                                       ListBits512,
+                                       ClipRow<Vector>,
+                                       MaxRow<Vector>,
+                                       AddScaledRow<Vector>,
+                                       FlushRow<Vector>,
+                                       AnyNonzero,
+                                       ActivationRow,
+                                       ProductRow,
+                                       nullptr};
   return &kKernels;
 }
 

@@ -1,3 +1,5 @@
+#include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "kernels/kernels.h"
@@ -31,17 +33,29 @@ struct Vector {
 };
 
 #include "kernels/rows.inl.h"
-// The tiles use the clip rule of the rows.
+// The tiles and the activations use the clip rule of the rows.
+#include "kernels/activation.inl.h"
 #include "kernels/conv_tile.inl.h"
 #include "kernels/depthwise.inl.h"
 
 }  // namespace
 
 const Kernels* PortableKernels() {
-  static constexpr Kernels kKernels = {
-      "portable", Vector::kLanes,  2 * Vector::kLanes, AnyColumns<Vector, 2>, Depthwise<Vector>, NonzeroBits<Vector>,
-      ListBits,   ClipRow<Vector>, MaxRow<Vector>,     AddScaledRow<Vector>,  FlushRow<Vector>,  AnyNonzero,
-      nullptr};
+  static constexpr Kernels kKernels = {"portable",
+                                       Vector::kLanes,
+                                       2 * Vector::kLanes,
+                                       AnyColumns<Vector, 2>,
+                                       Depthwise<Vector>,
+                                       NonzeroBits<Vector>,
+                                       ListBits,
+                                       ClipRow<Vector>,
+                                       MaxRow<Vector>,
+                                       AddScaledRow<Vector>,
+                                       FlushRow<Vector>,
+                                       AnyNonzero,
+                                       ActivationRow,
+                                       ProductRow,
+                                       nullptr};
   return &kKernels;
 }
 

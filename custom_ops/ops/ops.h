@@ -8,6 +8,7 @@ namespace krypton {
 const OrtCustomOp* BaseMapOp();
 const OrtCustomOp* DeltaLimitOp();
 const OrtCustomOp* DensifyOp();
+const OrtCustomOp* IncrementalActivationOp();
 const OrtCustomOp* IncrementalAddOp();
 const OrtCustomOp* IncrementalAveragePoolOp();
 const OrtCustomOp* IncrementalClipOp();
@@ -17,6 +18,7 @@ const OrtCustomOp* IncrementalGemmOp();
 const OrtCustomOp* IncrementalGlobalAveragePoolOp();
 const OrtCustomOp* IncrementalLRNOp();
 const OrtCustomOp* IncrementalMaxPoolOp();
+const OrtCustomOp* IncrementalMultiplyOp();
 const OrtCustomOp* IncrementalPadOp();
 const OrtCustomOp* IncrementalScaleOp();
 const OrtCustomOp* OcclusionChunksOp();

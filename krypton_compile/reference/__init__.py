@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from onnx.reference.op_run import OpRun
 
-from krypton_compile.reference.activation import IncrementalClip
+from krypton_compile.reference.activation import IncrementalActivation, IncrementalClip
 from krypton_compile.reference.boxes import ShrinkBoxes, TranslateBoxes, UnionBoxes, WindowBoxes
 from krypton_compile.reference.conv import IncrementalConv
 from krypton_compile.reference.densify import BaseMap, Densify
@@ -17,6 +17,7 @@ from krypton_compile.reference.elementwise import (
     IncrementalAdd,
     IncrementalConcat,
     IncrementalLRN,
+    IncrementalMultiply,
     IncrementalPad,
     IncrementalScale,
 )
@@ -37,10 +38,12 @@ REFERENCE_OPS: tuple[type[OpRun], ...] = (
     IncrementalPad,
     IncrementalConv,
     IncrementalClip,
+    IncrementalActivation,
     IncrementalMaxPool,
     IncrementalAveragePool,
     IncrementalScale,
     IncrementalAdd,
+    IncrementalMultiply,
     IncrementalConcat,
     IncrementalLRN,
     IncrementalGemm,

@@ -12,7 +12,7 @@ from onnx import helper
 
 from krypton_compile import geometry
 from krypton_compile.geometry import Window
-from krypton_compile.schemas import DOMAIN, PRECISIONS, SCHEMAS, VERSION
+from krypton_compile.schemas import DOMAIN, FUNCTIONS, PRECISIONS, SCHEMAS, VERSION
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def box_cases(rng: np.random.Generator) -> Iterator[Case]:
 
 
 def pointwise_cases(rng: np.random.Generator) -> Iterator[Case]:
-    """Clip, LRN, scale, pad, add, concat."""
+    """Clip, all functions, LRN, scale, pad, add, multiply, concat."""
     shape = (9, 8)
     for channels in (1, 5, 16, 33):
         boxes = make_boxes(rng, shape)
@@ -233,6 +233,14 @@ def pointwise_cases(rng: np.random.Generator) -> Iterator[Case]:
         z0 = rng.standard_normal((*shape, channels)).astype(np.float32)
         yield Case(f"relu {channels}", "IncrementalClip", [x, boxes, z0])
         yield Case(f"clip {channels}", "IncrementalClip", [x, boxes, z0], {"min": -0.25, "max": 0.5})
+        for function in FUNCTIONS:
+            parameters = {"alpha": 0.7, "beta": 0.4, "function": function}
+            # Logarithms, roots and quotients live on positive numbers; others are tried far out as well.
+            near = function in ("Log", "Sqrt", "Reciprocal")
+            base = np.abs(z0) + 4 if near else z0 * (1 + 9 * (rng.random(z0.shape) < 0.2))
+            moved = np.clip(x, -3, 3) if near else x
+            inputs = [moved, boxes, base.astype(np.float32)]
+            yield Case(f"{function} {channels}", "IncrementalActivation", inputs, parameters)
         lrn = {"size": 5, "alpha": 0.1, "beta": 0.6, "bias": 1.5}
         yield Case(f"lrn {channels}", "IncrementalLRN", [x, boxes, z0], lrn)
         yield Case(f"lrn even {channels}", "IncrementalLRN", [x, boxes, z0], {**lrn, "size": 4})
@@ -252,6 +260,9 @@ def pointwise_cases(rng: np.random.Generator) -> Iterator[Case]:
         for beta in (1.0, -1.0):
             inputs = [x, boxes, other, others, hull]
             yield Case(f"add {beta} {channels}", "IncrementalAdd", inputs, {"beta": beta})
+        first, second = rng.standard_normal((2, *shape, channels)).astype(np.float32)
+        inputs = [x, boxes, first, other, others, second, hull]
+        yield Case(f"multiply {channels}", "IncrementalMultiply", inputs)
         thin = make_values(rng, others, 2)
         yield Case(f"concat {channels}", "IncrementalConcat", [hull, x, boxes, thin, others, other, others])
         yield Case(f"concat one {channels}", "IncrementalConcat", [boxes, x, boxes])

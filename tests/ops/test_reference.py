@@ -23,6 +23,23 @@ TOLERANCE = 5e-6
 about 6e-8 of the sum's size; the reference itself adds in float64."""
 
 SEEDS = range(20)
+FUNCTIONS = {
+    "Abs": {},
+    "Celu": {"alpha": 0.7},
+    "Elu": {"alpha": 1.3},
+    "Erf": {},
+    "Exp": {},
+    "HardSigmoid": {"alpha": 0.3, "beta": 0.4},
+    "HardSwish": {},
+    "LeakyRelu": {"alpha": 0.2},
+    "Mish": {},
+    "Selu": {"alpha": 1.5, "gamma": 1.2},
+    "Sigmoid": {},
+    "Softplus": {},
+    "Softsign": {},
+    "Tanh": {},
+}
+"""Those that onnxruntime has in the tests' opset, for every input."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +151,10 @@ def test_ops_that_keep_each_pixel_in_its_place(seed: int) -> None:
     low, high = np.array(-0.5, np.float32), np.array(1.25, np.float32)
     clip = Case("clip", "IncrementalClip", inputs, {"min": float(low), "max": float(high)})
     assert_same(clip, boxes, run_dense("Clip", [change.batch, low, high]))
+    for op, attributes in FUNCTIONS.items():
+        own = {"beta" if name == "gamma" else name: value for name, value in attributes.items()}
+        case = Case(op, "IncrementalActivation", inputs, {"function": op, **own})
+        assert_same(case, boxes, run_dense(op, [change.batch], **attributes))
     lrn = {"size": 5, "alpha": 0.3, "beta": 0.6, "bias": 1.5}
     assert_same(Case("lrn", "IncrementalLRN", inputs, lrn), boxes, run_dense("LRN", [change.batch], **lrn))
 

@@ -21,14 +21,15 @@ MIDDLES = {
     "Resize": ('h = Resize<mode="nearest">(r, , k)', {"k": np.array([1, 1, 2, 2], np.float32)}),
     "GlobalMaxPool": ("h = GlobalMaxPool(r)", {}),
     "ReduceMax": ("h = ReduceMax<axes=[2,3]>(r)", {}),
-    "HardSwish": ("h = HardSwish(c)", {}),
-    "LeakyRelu": ("h = LeakyRelu<alpha=0.1>(c)", {}),
+    "Sin": ("h = Sin(c)", {}),
+    "ThresholdedRelu": ("h = ThresholdedRelu<alpha=0.1>(c)", {}),
     "Split": ("a, b = Split<axis=1>(r) h = Concat<axis=1>(b, a)", {}),
     "Gather": ("h = Gather<axis=1>(r, i)", {"i": ints(3, 1, 2, 0, 7, 6, 5, 4)}),
     "Softmax": ("h = Softmax<axis=1>(r)", {}),
     "Slice": ("h = Slice(r, s, e, a)", {"s": ints(1), "e": ints(7), "a": ints(2)}),
     "Pad": ('h = Pad<mode="reflect">(r, p)', {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}),
-    "Mul": ("h = Mul(r, r)", {}),
+    "Max": ("h = Max(r, c)", {}),
+    "Mul": ("g0 = GlobalAveragePool(r) h = Mul(r, g0)", {}),
     # Attention over pixels: reshapes that spell the batch out as 1.
     "Reshape": (ATTENTION, {"to": ints(1, 8, 90), "back": ints(1, 8, 9, 10)}),
     # Nothing of this treats axis 0 as a batch: a Scan, once a position.

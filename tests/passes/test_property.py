@@ -70,7 +70,11 @@ def add_pool(draw: st.DrawFn, net: Network) -> None:
 
 
 def add_pointwise(draw: st.DrawFn, net: Network) -> None:
-    kind = draw(st.sampled_from(["Relu", "Clip", "norm", "LRN", "scale", "shift", "LeakyRelu"]))
+    kind = draw(
+        st.sampled_from(
+            ["Relu", "Clip", "norm", "LRN", "scale", "shift", "LeakyRelu", "SiLU", "Tanh", "HardSwish", "PRelu"]
+        )
+    )
     if kind == "Clip":
         low, high = net.weight(np.float32(-0.3)), net.weight(np.float32(0.8))
         net.add("Clip", f"{net.last}, {low}, {high}")
@@ -78,6 +82,12 @@ def add_pointwise(draw: st.DrawFn, net: Network) -> None:
         positive = net.weight(np.linspace(0.5, 2, net.channels, dtype=np.float32))
         parts = [positive, net.weight((net.channels,)), net.weight((net.channels,)), positive]
         net.add("BatchNormalization", ", ".join([net.last, *parts]))
+    elif kind == "SiLU":
+        start = net.last
+        net.add("Sigmoid")
+        net.add("Mul", f"{start}, {net.last}")
+    elif kind == "PRelu":
+        net.add("PRelu", f"{net.last}, {net.weight((net.channels, 1, 1))}")
     elif kind == "LRN":
         net.add("LRN<size=3, alpha=0.2>")
     elif kind in ("scale", "shift"):

@@ -94,6 +94,11 @@ NORM = {
     "v": np.linspace(0.1, 3, 8, dtype=np.float32),
 }
 
+FUNCTIONS = (
+    "Abs,Celu<alpha=0.7>,Elu<alpha=1.3>,Erf,Exp,HardSigmoid<alpha=-0.3>,HardSwish,LeakyRelu<alpha=0.2>,Selu,"
+    "Sigmoid,Softplus,Softsign,Tanh"
+).split(",")
+
 MIDDLES = {
     "relu twice": ("h = Relu(c)", {}),
     "clip": ("h = Clip(c, lo, hi)", {"lo": np.float32(0), "hi": np.float32(0.6)}),
@@ -118,6 +123,21 @@ MIDDLES = {
         "d = Conv(r, w1) e = MaxPool<kernel_shape=[3,3], pads=[1,1,1,1]>(r) h = Concat<axis=-3>(d, e)",
         {"w1": (8, 8, 1, 1)},
     ),
+    **{call: (f"h = {call}(c)", {}) for call in FUNCTIONS},
+    "silu": ("s = Sigmoid(c) h = Mul(c, s)", {}),
+    "silu the other way round": ("s = Sigmoid(c) h = Mul(s, c)", {}),
+    "silu whose gate is used too": ("s = Sigmoid(c) u = Mul(c, s) h = Add(u, s)", {}),
+    "a map by a map": ("d = Conv<pads=[2,2,2,2]>(r, w1) s = Sigmoid(d) h = Mul(r, s)", {"w1": (8, 8, 5, 5)}),
+    "a square": ("h = Mul(c, c)", {}),
+    "gelu": (
+        "a = Div(c, k) e = Erf(a) u = Add(e, j) v = Mul(c, u) h = Mul(v, i)",
+        {"k": floats(1.4142135), "j": floats(1), "i": floats(0.5)},
+    ),
+    "prelu": ("h = PRelu(c, k)", {"k": (8, 1, 1)}),
+    "prelu of one slope": ("h = PRelu(c, k)", {"k": np.float32(0.3)}),
+    "logarithm": ("a = Abs(c) b = Add(a, k) h = Log(b)", {"k": floats(2)}),
+    "root": ("a = Abs(c) b = Add(a, k) h = Sqrt(b)", {"k": floats(2)}),
+    "reciprocal": ("a = Abs(c) b = Add(a, k) h = Reciprocal(b)", {"k": floats(2)}),
     "lrn": ("h = LRN<size=5, alpha=0.3, beta=0.75, bias=2.0>(r)", {}),
     "pad": ("p = Pad(r, pads) h = Conv(p, w1)", {"pads": ints(0, 0, 1, 2, 0, 0, 1, 0), "w1": (8, 8, 3, 3)}),
     "pad with a value": (

@@ -1,0 +1,55 @@
+// IncrementalActivation: DY = f(Z0 + DZ) - f(Z0) for the functions of kernels/activation.h (DESIGN section 2).
+#include <string>
+
+#include "common/pixels.h"
+#include "common/thresholds.h"
+#include "kernels/kernels.h"
+#include "ops/ops.h"
+
+namespace krypton {
+namespace {
+
+Activation ReadActivation(const Ort::ConstKernelInfo& info) {
+  const std::string name = info.GetAttribute<std::string>("function");
+  const int32_t function = FindFunction(name.c_str());
+  if (function < 0) Fail("attribute function: '" + name + "' is none of the activations");
+  const Activation found{static_cast<Function>(function), AttributeOr<float>(info, "alpha", 1.0f),
+                         AttributeOr<float>(info, "beta", 1.0f)};
+  const bool divides = found.function == Function::kCelu || found.function == Function::kHardSigmoid;
+  if (divides && found.alpha == 0.0f) Fail("attribute alpha: expected another number than 0");
+  return found;
+}
+
+struct IncrementalActivation : KernelBase<IncrementalActivation> {
+  static constexpr const char* kName = "IncrementalActivation";
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+
+  explicit IncrementalActivation(const Ort::ConstKernelInfo& info)
+      : KernelBase(info), activation_(ReadActivation(info)) {}
+
+  void Compute(Ort::KernelContext context) const {
+    const BaseMap z = ReadBaseMap(context, 2, "Z0");
+    const BoxList boxes = ReadBoxes(context, 1, "boxes", {z.h, z.w});
+    const Values d = ReadValues(context, 0, "X", boxes);
+    CheckMap(z, "Z0", {z.h, z.w}, d.channels);
+    const DeltaLimit limit(context, 3);
+    float* out = WriteValues(context, 0, d.rows, d.channels);
+    ForEachPixel(context, boxes, [&](int64_t, int64_t y, int64_t x, int64_t row) {
+      float* to = out + row * d.channels;
+      ActiveKernels().activation_row(to, d.row(row), z.pixel(y, x), d.channels, activation_);
+      limit.Flush(to, d.channels);
+    });
+  }
+
+ private:
+  Activation activation_;
+};
+
+}  // namespace
+
+const OrtCustomOp* IncrementalActivationOp() {
+  static const Op<IncrementalActivation> op;
+  return &op;
+}
+
+}  // namespace krypton
