@@ -64,7 +64,8 @@ def _key(model: str | os.PathLike[str] | bytes, options: dict[str, Any]) -> str:
     import krypton_compile
 
     digest = hashlib.sha256()
-    said = json.dumps(options, sort_keys=True, default=_to_json)
+    given = {name: option for name, option in options.items() if option is not None}
+    said = json.dumps(given, sort_keys=True, default=_to_json)
     digest.update(f"{krypton_compile.__version__} {FORMAT_VERSION} {said}".encode())
     if isinstance(model, bytes):
         digest.update(hashlib.sha256(model).digest())

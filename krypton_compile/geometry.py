@@ -148,7 +148,7 @@ def occlusion_grid(image_shape: Pair, patch: Pair, stride: Pair, edge: str = "tr
 
     - "truncate": ``ceil((size - patch) / stride) + 1`` positions, the last one cut at the edge (Captum);
     - "valid": full windows only, ``floor((size - patch) / stride) + 1`` of them (Xplique's count);
-    - "shift": as many as "truncate", the last one moved inside (MONAI).
+    - "shift": the last one moved inside instead (MONAI).
 
     The first and the last cover every pixel as long as the stride is at most the patch. With a larger stride, positions
     that would start off the image are left out.

@@ -21,11 +21,12 @@ OF_ALL_CLASSES = ("softmax",)
 Array = npt.NDArray[np.float32]
 
 
-def check_activation(name: str, has_logits: bool) -> None:
+def check_activation(name: str, has_logits: bool, classes: int) -> None:
     """Refuses an activation that the model cannot have; warns of one that would be applied twice.
 
     Raises:
-        OcclusionError: no such activation, or "pre" for a model that ends in neither Softmax nor Sigmoid.
+        OcclusionError: no such activation, "pre" for a model that ends in neither Softmax nor Sigmoid, or "softmax" of
+            a single output.
     """
     if name not in ACTIVATIONS:
         raise OcclusionError(f"activation {name!r}; expected one of {', '.join(ACTIVATIONS)}")
@@ -34,6 +35,8 @@ def check_activation(name: str, has_logits: bool) -> None:
             "activation 'pre': the model does not end in Softmax or Sigmoid, so its outputs are all there is; "
             "use activation 'none'"
         )
+    if name == "softmax" and classes == 1:
+        raise OcclusionError("activation 'softmax': of the model's one output it is always 1; use 'sigmoid'")
     if name in ("softmax", "sigmoid") and has_logits:
         warnings.warn(
             f"activation {name!r}: the model already ends in a Softmax or Sigmoid, which would be applied twice; "

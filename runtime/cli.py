@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.showwarning = _note
-            skipped = explain_all(options, _say)
+            skipped = explain_all(options, _say, _complain)
     except (KryptonError, ValueError, OSError) as error:
         _complain(f"error: {' '.join(str(error).split())}")
         return BAD
@@ -34,8 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kept = "the last map stays" if options.mode == "progressive" else "what was not finished is not written"
         _complain(f"interrupted; {kept}")
         return INTERRUPTED
-    for path, reason in skipped.items():
-        _complain(f"skipped {path}: {reason}")
     return SKIPPED if skipped else 0
 
 

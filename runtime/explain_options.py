@@ -82,7 +82,7 @@ def _add_windows(parser: argparse.ArgumentParser) -> None:
     windows.add_argument(
         "--baseline-space", choices=("picture", "input"), help="numbers are 0..255, or the model's own (picture)"
     )
-    windows.add_argument("--samples", type=int, default=10, metavar="N", help="of --baseline pda (10)")
+    windows.add_argument("--samples", type=int, metavar="N", help="of --baseline pda (10)")
 
 
 def _add_map(parser: argparse.ArgumentParser) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import krypton_compile
 from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation, settings_for
 from krypton_compile.runtime.bounds import parse_bound
-from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.explanation import Explanation, extent
 from krypton_compile.runtime.files import write_all
 from krypton_compile.runtime.inputs import read_input
+from krypton_compile.runtime.occluders import SAMPLES
 from krypton_compile.runtime.opening import find_original, open_model
 from krypton_compile.runtime.outputs import find_pictures, find_prefixes
 from krypton_compile.runtime.preprocess import Prepared
@@ -23,6 +25,7 @@ from krypton_compile.runtime.sampling import Sampling
 from krypton_compile.runtime.session import Asked, OcclusionSession
 from krypton_compile.runtime.several_sizes import SizesExplanation
 from krypton_compile.runtime.summary import progress_line, short, summary
+from krypton_compile.runtime.verification import Verification
 from krypton_compile.runtime.windows import as_pair
 
 DRAWN_EVERY = 1.0
@@ -32,8 +35,8 @@ Say = Callable[[str], None]
 Found = Explanation | SizesExplanation
 
 
-def explain_all(options: argparse.Namespace, say: Say) -> dict[Path, str]:
-    """Explains every picture; returns those that could not be read, and why.
+def explain_all(options: argparse.Namespace, say: Say, complain: Say) -> int:
+    """Explains every picture; returns how many could not be read, each of which ``complain`` hears of.
 
     Raises:
         KryptonError, ValueError, OSError: what no other picture could mend.
@@ -41,65 +44,100 @@ def explain_all(options: argparse.Namespace, say: Say) -> dict[Path, str]:
     pictures = find_pictures(options.images)
     prefixes = find_prefixes(pictures, options.model, options.output, options.output_dir)
     check_mode(options)
-    session = open_model(options, say)
-    approximation = choose_approximation(options, session, say)
-    asked = _asked(options)
-    skipped: dict[Path, str] = {}
+    opened = open_model(options, say)
+    session, skipped = opened.session, 0
+    run = _Run(options, session, choose_approximation(options, session, say), len(pictures), say)
     for path in pictures:
         try:
             shown = read_input(path, session.image_shape, session.layout, session.preprocessing)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            skipped[path] = " ".join(reason.split()).removeprefix(f"{path}: ")
+            complain(f"skipped {path}: {' '.join(reason.split()).removeprefix(f'{path}: ')}")
+            skipped += 1
             continue
         if options.plan:
-            found = session.estimate(shown, options.patch_size, options.stride, **asked)
-            each = f", each of {len(pictures)} pictures" if len(pictures) > 1 else ""
-            less = "" if approximation.exact else "; approximate maps take less"
-            say(f"plan             {found.describe()}{each}{less}")
+            run.plan(shown)
             break
-        _explain(options, session, approximation, asked, path, shown, prefixes[path], len(pictures) > 1, say)
+        run.explain(path, shown, prefixes[path])
+        opened.remember(say)
     return skipped
 
 
-def _explain(
-    options: argparse.Namespace,
-    session: OcclusionSession,
-    approximation: Approximation,
-    asked: Asked,
-    path: Path,
-    shown: Prepared,
-    prefix: Path,
-    many: bool,
-    say: Say,
-) -> None:
-    """One picture: its map, its files, and what is said of them."""
-    sizes = options.patch_size, options.stride
-    if options.mode == "progressive":
-        for found in _drawn(session.explain_progressively(shown, *sizes, **asked), say):
-            files = _write(options, found, path, prefix, {})
-    else:
-        with progress_bar(path.name if many else "windows") as progress:
-            found = session.explain(shown, *sizes, approximation=approximation, progress=progress, **asked)
-        facts, lines = {}, []
-        if options.verify is not None:
-            original = options.original or find_original(options.model, session)
-            checked = session.verify(found, shown, original, options.verify, **asked)
-            facts["verification"] = {"windows": checked.windows, "largest": checked.largest, "model": checked.model}
-            lines.append(f"verified         {checked.describe()}")
-        files = _write(options, found, path, prefix, facts)
-    heatmap = found.heatmap(reduce=options.reduce, upsample=options.upsample)
-    if many:
-        say(f"{path}: {short(found, heatmap)}")
-    else:
-        say(summary(found, heatmap))
-        low, high = shown.tensor.min(), shown.tensor.max()
-        say(f"input range      {low:.4g} to {high:.4g} after preprocessing")
-    if options.mode != "progressive":
+@dataclass(frozen=True)
+class _Run:
+    """What all ``count`` pictures of a command line share."""
+
+    options: argparse.Namespace
+    session: OcclusionSession
+    approximation: Approximation
+    count: int
+    say: Say
+
+    def plan(self, shown: Prepared) -> None:
+        """Says what a picture would take."""
+        options = self.options
+        found = self.session.estimate(shown, options.patch_size, options.stride, **_asked(options))
+        each = f", each of {self.count} pictures" if self.count > 1 else ""
+        less = "" if self.approximation.exact else "; approximate maps take less"
+        self.say(f"plan             {found.describe()}{each}{less}")
+
+    def explain(self, path: Path, shown: Prepared, prefix: Path) -> None:
+        """One picture: its map, its files, and what is said of them."""
+        options, asked, lines = self.options, _asked(self.options), []
+        sizes = options.patch_size, options.stride
+        if options.mode == "progressive":
+            for found in _drawn(self.session.explain_progressively(shown, *sizes, **asked), self.say):
+                files = self.write(found, path, prefix)
+        else:
+            with progress_bar("windows" if self.count == 1 else path.name) as progress:
+                found = self.session.explain(
+                    shown, *sizes, approximation=self.approximation, progress=progress, **asked
+                )
+            files = self.write(found, path, prefix)
+            if options.verify is not None:
+                checked = self.verify(found, shown)
+                lines.append(f"verified         {checked.describe()}")
+                files = self.write(found, path, prefix, {"verification": asdict(checked)})
+        heatmap = found.heatmap(reduce=options.reduce, upsample=upsampling(options))
+        if self.count > 1:
+            self.say(f"{path}: {short(found, heatmap)}")
+        else:
+            self.say(summary(found, heatmap))
+            low, high = shown.tensor.min(), shown.tensor.max()
+            self.say(f"input range      {low:.4g} to {high:.4g} after preprocessing")
+            lines.append("written          " + ", ".join(map(str, files)))
         for line in lines:
-            say(line)
-    if not many:
-        say("written          " + ", ".join(map(str, files)))
+            self.say(line)
+
+    def verify(self, found: Found, shown: Prepared) -> Verification:
+        """Some windows on the original model."""
+        options, asked = self.options, _asked(self.options)
+        original = options.original or find_original(options.model, self.session)
+        return self.session.verify(
+            found,
+            shown,
+            original,
+            options.verify,
+            baseline=asked["baseline"],
+            baseline_space=asked["baseline_space"],
+            samples=asked["samples"],
+        )
+
+    def write(self, found: Found, path: Path, prefix: Path, more: Mapping[str, Any] | None = None) -> list[Path]:
+        """The picture's files."""
+        options = self.options
+        facts = {"image": str(path), "model": str(options.model), "krypton_compile": krypton_compile.__version__}
+        files = found.files(
+            prefix, path.name, reduce=options.reduce, upsample=upsampling(options), facts={**facts, **(more or {})}
+        )
+        write_all(files)
+        return list(files)
+
+
+def upsampling(options: argparse.Namespace) -> str | None:
+    """Of a grid that is not reduced, nearest unless another was given."""
+    chosen: str | None = options.upsample or ("nearest" if options.reduce == "none" else None)
+    return chosen
 
 
 def _drawn(maps: Iterator[Explanation], say: Say) -> Iterator[Explanation]:
@@ -112,18 +150,11 @@ def _drawn(maps: Iterator[Explanation], say: Say) -> Iterator[Explanation]:
         say(progress_line(found))
 
 
-def _write(options: argparse.Namespace, found: Found, path: Path, prefix: Path, facts: dict[str, Any]) -> list[Path]:
-    given = {"image": str(path), "model": str(options.model), "krypton_compile": krypton_compile.__version__}
-    files = found.files(prefix, path.name, reduce=options.reduce, upsample=options.upsample, facts={**given, **facts})
-    write_all(files)
-    return list(files)
-
-
 def _asked(options: argparse.Namespace) -> Asked:
     return {
         "baseline": "black" if options.baseline is None else options.baseline,
         "baseline_space": options.baseline_space or "picture",
-        "samples": options.samples,
+        "samples": SAMPLES if options.samples is None else options.samples,
         "target": options.target,
         "classes": "target",
         "value": options.value,
@@ -149,6 +180,14 @@ def check_mode(options: argparse.Namespace) -> None:
         raise ValueError("--quality chooses the settings; drop --tau, --eps, --drilldown and --sample")
     if options.mode == "progressive" and (isinstance(options.patch_size, list) or options.segments or options.verify):
         raise ValueError("--mode progressive takes one patch size, no --segments and no --verify")
+    if options.segments and isinstance(options.patch_size, list):
+        raise ValueError("--segments and several --patch-size: expected regions or windows, one of them")
+    if options.roi and options.reduce == "none" and not options.segments:
+        raise ValueError("--roi and --reduce none: the upsampled grid depends on windows beyond; take mean or sum")
+    if options.verify is not None and options.verify < 1:
+        raise ValueError(f"--verify {options.verify}: expected at least 1 window")
+    if options.original is not None and not options.original.is_file():
+        raise ValueError(f"--original {options.original}: no such file")
     if options.upsample is not None and options.reduce != "none":
         raise ValueError(f"--upsample {options.upsample} is for the grid of --reduce none")
 
@@ -174,7 +213,7 @@ def choose_approximation(options: argparse.Namespace, session: OcclusionSession,
         say(f"approximate      {tuned}; uses {chosen.describe()}. krypton-tune finds what suits your images")
         return chosen
     if not _as_tuned(options, tuning.patch_size, tuning.stride):
-        tuned_for = f"patch {_extent(tuning.patch_size)}, stride {_extent(tuning.stride)}"
+        tuned_for = f"patch {extent(tuning.patch_size)}, stride {extent(tuning.stride)}"
         say(f"approximate      note: tuned for {tuned_for}; its bound says nothing about other ones")
     return chosen
 
@@ -189,7 +228,3 @@ def _as_tuned(options: argparse.Namespace, patch: Sequence[int], stride: Sequenc
         return False
     given = as_pair(options.patch_size, "--patch-size"), as_pair(options.stride, "--stride")
     return given == (tuple(patch), tuple(stride))
-
-
-def _extent(size: Sequence[int]) -> str:
-    return f"{size[0]} x {size[1]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from krypton_compile.geometry import Boxes, Pair
 from krypton_compile.runtime.approximation import Approximation, write_settings
 from krypton_compile.runtime.heatmap import count_windows, make_map
 from krypton_compile.runtime.pictured import Pictured
+from krypton_compile.runtime.preprocess import Preprocessing
 from krypton_compile.runtime.windows import Windows
 
 Array = npt.NDArray[np.float32]
@@ -53,6 +54,7 @@ class Explanation(Pictured):
         occluder: what showed in the windows.
         picture: uint8 RGB [H, W, 3], the image to draw maps over.
         labels: names of the classes, or None.
+        preprocessing: how pictures became the input, or None where that is not known.
         model_sha256: of the file that was compiled, or None.
         changed: share of the windows that change a pixel; the others keep the base scores.
         precision: what convolutions might multiply in; "bfloat16" is of reduced precision, the others exact.
@@ -78,6 +80,7 @@ class Explanation(Pictured):
     occluder: str
     picture: npt.NDArray[np.uint8]
     labels: tuple[str, ...] | None
+    preprocessing: Preprocessing | None
     model_sha256: str | None
     changed: float
     precision: str
@@ -197,9 +200,11 @@ class Explanation(Pictured):
         windows = self.windows
         if windows.patch is None or windows.stride is None:
             return f"{len(windows.boxes)} regions"
-        return f"patch {extent(windows.patch)}, stride {extent(windows.stride)}"
+        edge = "" if windows.edge == "truncate" else f", {windows.edge}"
+        part = "" if windows.roi is None else f", part {','.join(map(str, windows.roi))}"
+        return f"patch {extent(windows.patch)}, stride {extent(windows.stride)}{edge}{part}"
 
 
-def extent(pair: Pair) -> str:
+def extent(pair: Sequence[int]) -> str:
     """HEIGHTxWIDTH, or one number of a square."""
     return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"

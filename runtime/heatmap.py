@@ -39,6 +39,11 @@ def make_map(values: Array, windows: Windows, reduce: str = "mean", upsample: st
         raise ValueError(f"upsample {upsample!r}; expected one of {', '.join(UPSAMPLINGS)}")
     if upsample is not None and reduce != "none":
         raise ValueError(f"upsample {upsample!r} with reduce {reduce!r}; only the grid of reduce='none' is upsampled")
+    if upsample is not None and windows.roi is not None and windows.regions is None:
+        raise ValueError(
+            f"upsample {upsample!r} of a region of interest: it depends on windows beyond it; "
+            "take reduce 'mean' or 'sum', or no roi"
+        )
     if reduce == "none" and upsample is None:
         return values.astype(np.float32)
     if windows.regions is not None:

@@ -7,7 +7,7 @@ Prepared (preprocess.py)                                   a picture that has be
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from krypton_compile.runtime.preprocess import Prepared, Preprocessing, prepare
 
 def is_picture(image: object) -> bool:
     """Whether this is a picture rather than a model's input."""
-    return isinstance(image, (str, Path, Image.Image, Prepared)) or getattr(image, "dtype", None) == np.uint8
+    return isinstance(image, (str, os.PathLike, Image.Image, Prepared)) or getattr(image, "dtype", None) == np.uint8
 
 
 def read_input(

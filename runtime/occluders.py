@@ -10,6 +10,7 @@ Colours are a picture's (0..255, through the model's preprocessing) or, in ``spa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from krypton_compile import geometry
 from krypton_compile.errors import OcclusionError
 from krypton_compile.geometry import Boxes
 from krypton_compile.runtime import checks
+from krypton_compile.runtime.pictures import ArrayLayout
 from krypton_compile.runtime.preprocess import COLOURS, Preprocessing, prepare, to_input
 
 NAMED = (*COLOURS, "mean", "patch-mean", "blur", "noise", "pda")
@@ -50,11 +52,15 @@ class Occluder:
 
 @dataclass(frozen=True)
 class Canvas:
-    """The image that is hidden, and how pictures become such: what an occluder depends on."""
+    """The image that is hidden, and how pictures become such: what an occluder depends on.
+
+    ``picture_layout`` is that of arrays that could be read two ways (pictures.py).
+    """
 
     image: Array
     layout: str
     preprocessing: Preprocessing | None
+    picture_layout: ArrayLayout | None = None
 
     @property
     def pixels(self) -> Array:
@@ -77,8 +83,8 @@ def make_occluder(baseline: object, canvas: Canvas, space: str = "picture", samp
     """
     if space not in SPACES:
         raise OcclusionError(f"baseline_space {space!r}; expected one of {', '.join(SPACES)}")
-    if samples < 1:
-        raise OcclusionError(f"samples {samples}; expected at least 1")
+    if int(samples) != samples or samples < 1:
+        raise OcclusionError(f"samples {samples!r}; expected a whole number, at least 1")
     if isinstance(baseline, str):
         return _named(baseline, canvas, space, samples)
     if isinstance(baseline, (Path, Image.Image)):
@@ -89,7 +95,7 @@ def make_occluder(baseline: object, canvas: Canvas, space: str = "picture", samp
     if array.dtype.kind not in "iuf":
         raise OcclusionError(f"baseline {baseline!r}; expected {', '.join(NAMED)}, a colour, a picture or an array")
     if array.ndim < 2:
-        return Occluder(_numbers(array), _colour(np.atleast_1d(array).astype(np.float32), canvas, space))
+        return Occluder(_said(_numbers(array), space), _colour(np.atleast_1d(array).astype(np.float32), canvas, space))
     return Occluder("array", checks.check_image(array, "baseline", canvas.image.shape))
 
 
@@ -103,8 +109,10 @@ def _named(name: str, canvas: Canvas, space: str, samples: int) -> Occluder:
         return Occluder(name, canvas.image, lambda boxes, mask, _: _patch_means(canvas.pixels, boxes, mask))
     if kind == "blur" and (not argument or _is_number(argument)):
         sigma = float(argument or BLUR)
-        if not sigma > 0:
-            raise OcclusionError(f"baseline {name!r}: expected a blur of more than 0 pixels")
+        if not 0 < sigma < math.inf:
+            raise OcclusionError(
+                f"baseline {name!r}: expected a blur of more than 0 pixels, and not of infinitely many"
+            )
         from scipy import ndimage  # 0.1 s to import
 
         blurred = ndimage.gaussian_filter(canvas.pixels.astype(np.float64), (sigma, sigma, 0), mode="nearest")
@@ -120,7 +128,11 @@ def _named(name: str, canvas: Canvas, space: str, samples: int) -> Occluder:
             return _picture(Path(name), canvas)
         known = ", ".join(NAMED)
         raise OcclusionError(f"baseline {name!r}; expected {known}, a value, R,G,B or a picture's file") from None
-    return Occluder(name, _colour(colour, canvas, space))
+    return Occluder(_said(name, space), _colour(colour, canvas, space))
+
+
+def _said(colour: str, space: str) -> str:
+    return colour if space == "picture" else f"input {colour}"
 
 
 def _colour(colour: Array, canvas: Canvas, space: str) -> Array:
@@ -150,7 +162,7 @@ def _picture(source: Path | Image.Image | npt.NDArray[np.uint8], canvas: Canvas)
             "baseline: a picture, but the model does not say how pictures become its input; give the preprocessing"
         )
     height, width, channels = canvas.pixels.shape
-    shown = prepare(source, canvas.preprocessing, (height, width), channels, canvas.layout)
+    shown = prepare(source, canvas.preprocessing, (height, width), channels, canvas.layout, canvas.picture_layout)
     return Occluder(Path(source).name if isinstance(source, Path) else "picture", shown.tensor)
 
 

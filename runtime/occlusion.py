@@ -62,7 +62,8 @@ def sweep_once(
     if approximation.exact or not check:
         return found
     measured = _check(session, sweep, approximation)
-    return replace(found, check=measured, seconds=time.perf_counter() - sweep.started)
+    seconds = sweep.question.seconds + time.perf_counter() - sweep.started
+    return replace(found, check=measured, seconds=seconds)
 
 
 def sweep_progressively(session: Scorer, sweep: Sweep) -> Iterator[Explanation]:

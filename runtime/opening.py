@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from krypton_compile.annotations import LABELS_KEY, PREPROCESSING_KEY, write_labels
@@ -25,59 +26,81 @@ from krypton_compile.runtime.stored import store
 Say = Callable[[str], None]
 
 
-def open_model(options: argparse.Namespace, say: Say) -> OcclusionSession:
-    """The session that the command line asks for; says what was compiled and what was stored.
+@dataclass
+class Opened:
+    """The session; what the user said that its file at ``path`` does not know yet, ``news``."""
+
+    session: OcclusionSession
+    path: Path
+    news: dict[str, str]
+
+    def remember(self, say: Say) -> None:
+        """Stores the news, once: after the first picture that went well."""
+        if not self.news:
+            return
+        try:
+            store(self.path, self.news)
+        except OSError as error:
+            say(f"note             not stored in {self.path.name}: {error.strerror}")
+        else:
+            stored = " and ".join(key.partition(".")[2] for key in self.news)
+            say(f"stored           {stored} in {self.path.name}; from now on it knows")
+        self.news = {}
+
+
+def open_model(options: argparse.Namespace, say: Say) -> Opened:
+    """The session that the command line asks for; says what was compiled.
 
     Raises:
         KryptonError: no model, or one that cannot be compiled.
-        ValueError: a preprocessing or labels that do not fit, or none where pictures need it.
+        ValueError: a preprocessing or labels that do not fit, none where pictures need it, or a model whose input is
+            no picture.
     """
     path = options.model
     try:
         session = _open(path, options)
     except NotCompiledError:
         size = tuple(options.image_size) if options.image_size else None
-        compiled, new = compile_cached(path, layout=options.layout, image_size=size)
-        say(f"model            {'compiled into' if new else 'found compiled in'} the cache, {compiled}")
-        path = compiled
+        path, new = compile_cached(path, layout=options.layout, image_size=size)
+        say(f"model            {'compiled into' if new else 'found compiled in'} the cache, {path}")
         session = _open(path, options)
     if options.layout not in (None, session.layout):
         raise ValueError(
             f"--layout {options.layout}: {options.model} was compiled as {session.layout}; compile it again"
         )
-    _describe(session, path, options, say)
-    return session
+    if session.annotation.channels not in (1, 3):
+        raise ValueError(
+            f"{options.model}: its input has {session.annotation.channels} channels; pictures have 3 (colour) or 1 "
+            "(grey). In Python, explain() takes the input as an array"
+        )
+    return Opened(session, path, _describe(session, path, options, say))
 
 
 def _open(path: Path, options: argparse.Namespace) -> OcclusionSession:
     return OcclusionSession(path, threads=options.threads, precision=options.precision)
 
 
-def _describe(session: OcclusionSession, path: Path, options: argparse.Namespace, say: Say) -> None:
-    """Gives the session what the options say of pictures and classes; stores what the file does not know."""
+def _describe(session: OcclusionSession, path: Path, options: argparse.Namespace, say: Say) -> dict[str, str]:
+    """Gives the session what the options say of pictures and classes; returns what the file does not know."""
+    other = f"is another one; this run uses what was given. To change the file's, compile it again (or delete {path})"
     known = session.preprocessing
     session.preprocessing = read_preprocessing(options, known)
     if session.preprocessing is None:
         raise ValueError(UNKNOWN_PREPROCESSING)
     session.preprocessing.check_fits(session.image_size, session.annotation.channels)
-    entries: dict[str, str] = {}
+    news: dict[str, str] = {}
     if known is None:
-        entries[PREPROCESSING_KEY] = session.preprocessing.to_json()
+        news[PREPROCESSING_KEY] = session.preprocessing.to_json()
     elif known != session.preprocessing:
-        say("note             the file's own preprocessing is another one; this run uses what was given")
+        say(f"note             the file's own preprocessing {other}")
     if options.labels is not None:
         labels = read_labels(options.labels, session.classes)
         if session.labels is None:
-            entries[LABELS_KEY] = write_labels(labels)
+            news[LABELS_KEY] = write_labels(labels)
+        elif session.labels != labels:
+            say(f"note             the file's own list of labels {other}")
         session.labels = labels
-    if entries:
-        try:
-            store(path, entries)
-        except OSError as error:
-            say(f"note             not stored in {path.name}: {error.strerror}")
-        else:
-            stored = " and ".join(key.partition(".")[2] for key in entries)
-            say(f"stored           {stored} in {path.name}; from now on it knows")
+    return news
 
 
 def find_original(model: Path, session: OcclusionSession) -> Path | None:

@@ -6,14 +6,13 @@ S the covariance of their pixels and m the channel's mean,
 
     x_w | x_r  ~  N(m + S_wr S_rr^-1 (x_r - m),  S_ww - S_wr S_rr^-1 S_rw),   clipped to the range of pixels
 
-Scores are averaged over samples of x_w. The image is mirrored at its edges. A sample depends on the seed, its number
-and the window's place alone.
+Scores are averaged over samples of x_w. Beyond the image's edges there is no ring. A sample depends on the seed, its
+number and the window's place alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +25,13 @@ from krypton_compile.geometry import Boxes, Pair
 
 RING = 2
 """Pixels of surroundings on each side, as in the paper (windows of 10 in patches of 14)."""
-LARGEST = 4096
+LARGEST = 1024
 """Pixels of a window: the covariance is a matrix of that size squared."""
 _NUGGET = 1e-6
 """Of the variance, added to every pixel: smooth pictures have covariances that are singular in float64."""
 
 Array = npt.NDArray[np.float64]
+Margins = tuple[int, int, int, int]
 
 
 @dataclass
@@ -42,7 +42,7 @@ class ConditionalSampler:
     low: Array
     high: Array
     seed: int = 0
-    _fields: dict[Pair, list[tuple[Array, Array]]] = field(default_factory=dict)
+    _fields: dict[tuple[Pair, Margins], list[tuple[Array, Array]]] = field(default_factory=dict)
 
     def sample(self, boxes: Boxes, number: int) -> npt.NDArray[np.float32]:
         """float32 [sum of h*w, C]: the pixels of each box in sample ``number``, box after box.
@@ -50,46 +50,53 @@ class ConditionalSampler:
         Raises:
             OcclusionError: a window of too many pixels.
         """
+        largest = boxes[int(geometry.areas(boxes).argmax()), 2:]
+        if largest.prod() > LARGEST:
+            raise OcclusionError(
+                f"baseline 'pda': windows of {largest[0]} x {largest[1]} pixels; expected at most {LARGEST} pixels. "
+                "Use smaller windows or another baseline."
+            )
         starts = geometry.row_offsets(boxes)
         found = np.empty((int(starts[-1]), self.image.shape[2]), np.float32)
-        for extent in np.unique(boxes[:, 2:], axis=0):
-            at = np.flatnonzero((boxes[:, 2:] == extent).all(axis=1))
-            rows = starts[at, None] + np.arange(int(extent.prod()))
-            found[rows] = self._sample(boxes[at], number, (int(extent[0]), int(extent[1])))
+        kinds = np.concatenate([boxes[:, 2:], self._margins(boxes)], axis=1)
+        for kind in np.unique(kinds, axis=0):
+            h, w, top, left, bottom, right = kind.tolist()
+            at = np.flatnonzero((kinds == kind).all(axis=1))
+            rows = starts[at, None] + np.arange(h * w)
+            found[rows] = self._sample(boxes[at], number, (h, w), (top, left, bottom, right))
         return found
 
-    def _sample(self, boxes: Boxes, number: int, patch: Pair) -> Array:
-        """[P, h*w, C] of boxes of one size."""
-        if patch not in self._fields:
-            self._fields[patch] = [self._condition(self.image[..., c], patch) for c in range(self.image.shape[2])]
-        ring, inner = _places(patch)
-        around = self._mirrored[
-            boxes[:, 0, None] + RING + ring[:, 0], boxes[:, 1, None] + RING + ring[:, 1]
-        ]  # [P, ring, C]
+    def _margins(self, boxes: Boxes) -> npt.NDArray[np.int64]:
+        """[P, 4]: how many rows and columns of the ring lie in the image, above, left, below and right of each box."""
+        wide = boxes.astype(np.int64)
+        height, width = self.image.shape[:2]
+        room = np.stack(
+            [wide[:, 0], wide[:, 1], height - wide[:, 0] - wide[:, 2], width - wide[:, 1] - wide[:, 3]], axis=1
+        )
+        return np.asarray(np.minimum(room, RING))
+
+    def _sample(self, boxes: Boxes, number: int, patch: Pair, margins: Margins) -> Array:
+        """[P, h*w, C] of boxes of one size, with surroundings of one form."""
+        ring, inner = _places(patch, margins)
+        key = patch, margins
+        if key not in self._fields:
+            channels = range(self.image.shape[2])
+            self._fields[key] = [self._condition(self.image[..., c], ring, inner) for c in channels]
+        around = self.image[boxes[:, 0, None] + ring[:, 0], boxes[:, 1, None] + ring[:, 1]]  # [P, ring, C]
         noise = np.stack([self._noise(box, number, len(inner)) for box in boxes])
         mean = self.image.mean(axis=(0, 1))
         found = np.empty((len(boxes), len(inner), self.image.shape[2]))
-        for c, (weights, root) in enumerate(self._fields[patch]):
+        for c, (weights, root) in enumerate(self._fields[key]):
             found[..., c] = mean[c] + (around[..., c] - mean[c]) @ weights.T + noise[..., c] @ root.T
         return np.clip(found, self.low, self.high)
-
-    @cached_property
-    def _mirrored(self) -> Array:
-        return np.pad(self.image, [(RING, RING), (RING, RING), (0, 0)], "symmetric")
 
     def _noise(self, box: Boxes, number: int, pixels: int) -> Array:
         generator = np.random.default_rng([self.seed, number, *box[:2].tolist()])
         return generator.standard_normal((pixels, self.image.shape[2]))
 
     @staticmethod
-    def _condition(channel: Array, patch: Pair) -> tuple[Array, Array]:
+    def _condition(channel: Array, ring: npt.NDArray[np.int64], inner: npt.NDArray[np.int64]) -> tuple[Array, Array]:
         """(S_wr S_rr^-1, root of the conditional covariance) of one channel [H, W]."""
-        if patch[0] * patch[1] > LARGEST:
-            raise OcclusionError(
-                f"baseline 'pda': windows of {patch[0]} x {patch[1]} pixels; expected at most {LARGEST} pixels. "
-                "Use smaller windows or another baseline."
-            )
-        ring, inner = _places(patch)
         centred = channel - channel.mean()
         by_distance = fftconvolve(centred, centred[::-1, ::-1]) / channel.size
         middle = np.array(channel.shape) - 1
@@ -109,9 +116,10 @@ class ConditionalSampler:
         return weights, vectors * np.sqrt(np.maximum(values, 0))
 
 
-def _places(patch: Pair) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _places(patch: Pair, margins: Margins) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """(y, x) of the ring's pixels and of the window's, from the window's corner."""
-    rows, columns = np.mgrid[-RING : patch[0] + RING, -RING : patch[1] + RING]
+    top, left, bottom, right = margins
+    rows, columns = np.mgrid[-top : patch[0] + bottom, -left : patch[1] + right]
     whole = np.stack([rows.ravel(), columns.ravel()], axis=1).astype(np.int64)
     inner = ((whole >= 0) & (whole < patch)).all(axis=1)
     return whole[~inner], whole[inner]

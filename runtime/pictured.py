@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.files import write_all
-from krypton_compile.runtime.targets import resolve_target
+from krypton_compile.runtime.preprocess import Preprocessing
+from krypton_compile.runtime.targets import ALL, resolve_target
 
 SHOWN = 5
 """Classes drawn where all were asked for: those with the largest scores."""
@@ -33,6 +36,7 @@ class Pictured:
     occluder: str
     picture: npt.NDArray[np.uint8]
     labels: tuple[str, ...] | None
+    preprocessing: Preprocessing | None
     model_sha256: str | None
 
     @property
@@ -59,7 +63,11 @@ class Pictured:
         Raises:
             OcclusionError: none.
         """
-        return self.target if target is None else resolve_target(target, self.base_scores, self.labels).index
+        if target is None:
+            return self.target
+        if target == ALL:
+            raise OcclusionError("target 'all': a map is of one class; take them one by one, of .classes")
+        return resolve_target(target, self.base_scores, self.labels).index
 
     def class_name(self, index: int | None = None) -> str:
         """The class's label, or "class 7" where the model's classes have no names; the explained one when None."""
@@ -81,11 +89,12 @@ class Pictured:
 
         score = f"{SPACES[self.activation]} {self.base_scores[self.target]:.4g}"
         lines = [
-            *([title] if title else []),
+            *([title.encode("utf-8", "replace").decode()] if title else []),
             f"{self.class_name()}, {score}",
             f"{self.setting()}, {self.occluder}, {'exact' if self.exact else 'approximate'}",
         ]
         label = f"{SPACES[self.activation]} {'drop ' if self.value == 'difference' else ''}when hidden"
+        label += ", summed over windows" if reduce == "sum" else ""
         panels = self._panels(reduce, upsample)
         return figure_png(self.picture, panels, lines, label=label, signed=self.value == "difference")
 
@@ -150,6 +159,7 @@ class Pictured:
             "value": self.value,
             "activation": self.activation,
             "baseline": self.occluder,
+            "preprocessing": None if self.preprocessing is None else asdict(self.preprocessing),
         }
 
     def _repr_png_(self) -> bytes:

@@ -7,7 +7,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from krypton_compile.errors import OcclusionError
+
+
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.0f}/s", style="progress.data.speed")
 
 
 @contextmanager
@@ -16,7 +35,7 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
     clock = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     with Progress(*columns, *clock, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
@@ -29,5 +48,9 @@ def reporter(progress: Callable[[int, int], None] | bool | None) -> Iterator[Cal
     if progress is True:
         with progress_bar("windows") as bar:
             yield bar
+    elif progress is None or progress is False:
+        yield None
+    elif callable(progress):
+        yield progress
     else:
-        yield progress or None
+        raise OcclusionError(f"progress {progress!r}; expected True or a callable (done, total)")

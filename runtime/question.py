@@ -67,9 +67,9 @@ def ask(
     started = time.perf_counter()
     if value not in VALUES:
         raise OcclusionError(f"value {value!r}; expected one of {', '.join(VALUES)}")
-    check_activation(activation, session.annotation.logits is not None)
+    check_activation(activation, session.annotation.logits is not None, session.classes)
     shown = read_input(image, session.image_shape, session.layout, session.preprocessing, layout)
-    canvas = Canvas(shown.tensor, session.layout, session.preprocessing)
+    canvas = Canvas(shown.tensor, session.layout, session.preprocessing, layout)
     # A number goes with what the caller has in hand: a picture's colours, or the model's own numbers.
     space = baseline_space or ("picture" if is_picture(image) else "input")
     blank = ("black" if is_picture(image) else 0.0) if baseline is None else baseline

@@ -16,8 +16,8 @@ SLIC = "slic:"
 
 def read_segments(
     segments: object, picture: npt.NDArray[np.uint8], preprocessing: Preprocessing | None, size: tuple[int, int]
-) -> npt.NDArray[np.int64]:
-    """Labels int64 [H, W] of the model's ``size``.
+) -> npt.NDArray[np.generic]:
+    """Labels [H, W] of the model's ``size``; an array as it is, which windows.py checks.
 
     Args:
         segments: integers [H, W]; the path of a picture of labels, or the picture, of any integer depth or with one
@@ -34,13 +34,7 @@ def read_segments(
         return _superpixels(segments, picture)
     if isinstance(segments, (str, Path, Image.Image)):
         return _read_labels(segments, preprocessing, size)
-    labels = np.asarray(segments)
-    if labels.dtype.kind not in "iu" or labels.shape != size:
-        raise OcclusionError(
-            f"segments: expected integers of shape {size}, the model's image size, a file or 'slic:N'; "
-            f"found {labels.dtype} {labels.shape}"
-        )
-    return labels.astype(np.int64)
+    return np.asarray(segments)
 
 
 def _superpixels(text: str, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
@@ -49,7 +43,13 @@ def _superpixels(text: str, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.in
     count = text.removeprefix(SLIC)
     if not count.isdigit() or int(count) < 1:
         raise OcclusionError(f"segments {text!r}: expected slic:N, N superpixels, at least 1")
-    return np.asarray(slic(picture, n_segments=int(count), start_label=0, channel_axis=-1), np.int64)
+    found = np.asarray(slic(picture, n_segments=int(count), start_label=0, channel_axis=-1), np.int64)
+    if found.max() == 0:
+        raise OcclusionError(
+            f"segments {text!r}: the picture has too little structure, one superpixel is left of it; "
+            "give another number, or labels of your own"
+        )
+    return found
 
 
 def _read_labels(

@@ -15,6 +15,7 @@ from typing import Literal, TypedDict, Unpack, overload
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.errors import OcclusionError
 from krypton_compile.geometry import Boxes
 from krypton_compile.runtime.approximation import EXACT, Approximation, settings_for
 from krypton_compile.runtime.bounds import parse_bound
@@ -224,10 +225,9 @@ class OcclusionSession(Scorer):
 
         For grids whose scores do not fit into memory, or to stop early. Arguments as for :meth:`explain`.
         """
-        question, (windows,) = self._ask(image, patch_size, stride, **asked)
-        at = np.arange(len(windows.boxes))
-        for rows, scores in score_windows(self, question, windows, at):
-            yield Chunk(rows, windows.boxes[rows], scores)
+        question, windows = self._ask_one(image, patch_size, stride, **asked)
+        scored = score_windows(self, question, windows, np.arange(len(windows.boxes)))
+        return (Chunk(rows, windows.boxes[rows], scores) for rows, scores in scored)
 
     def explain_progressively(
         self, image: object, patch_size: Size = 16, stride: Size = 4, **asked: Unpack[Asked]
@@ -237,7 +237,7 @@ class OcclusionSession(Scorer):
         Windows that are not scored yet are interpolated from their neighbours; ``Explanation.estimated_error`` says
         how far off that was for the windows scored last. No window is scored twice. Arguments as for :meth:`explain`.
         """
-        question, (windows,) = self._ask(image, patch_size, stride, **asked)
+        question, windows = self._ask_one(image, patch_size, stride, **asked)
         return sweep_progressively(self, plan(self, question, windows))
 
     def estimate(
@@ -256,16 +256,23 @@ class OcclusionSession(Scorer):
         image: object,
         original: str | os.PathLike[str] | None = None,
         windows: int = 16,
-        **asked: Unpack[Asked],
+        *,
+        baseline: object = None,
+        baseline_space: str | None = None,
+        samples: int = SAMPLES,
+        layout: ArrayLayout | None = None,
     ) -> Verification:
         """Scores some of the explanation's windows again, by the model that was compiled, on really occluded images.
 
         Args:
-            explanation: what :meth:`explain` found for ``image`` and ``asked``.
+            explanation: what :meth:`explain` found for ``image``.
             image: the same.
             original: the model's file; the compiled file's own base graph where it is not at hand.
             windows: how many, drawn at random; of several sizes that many of each.
-            **asked: the same, besides what the explanation knows: baseline, baseline_space, samples, layout.
+            baseline: the same, as are ``baseline_space``, ``samples`` and ``layout``: no explanation holds its image.
+            baseline_space: see :meth:`explain`.
+            samples: see :meth:`explain`.
+            layout: see :meth:`explain`.
 
         Raises:
             OcclusionError: another model than the one that was compiled, or fewer than one window.
@@ -274,15 +281,28 @@ class OcclusionSession(Scorer):
         question = ask(
             self,
             image,
-            baseline=asked.get("baseline"),
-            baseline_space=asked.get("baseline_space"),
-            samples=asked.get("samples", SAMPLES),
+            baseline=baseline,
+            baseline_space=baseline_space,
+            samples=samples,
             activation=explanation.activation,
-            layout=asked.get("layout"),
+            layout=layout,
         )
+        if question.occluder.name != explanation.occluder:
+            raise OcclusionError(
+                f"the explanation hid windows by {explanation.occluder}, now asked for is {question.occluder.name}; "
+                "give the same baseline, baseline_space and samples"
+            )
         parts = explanation.parts if isinstance(explanation, SizesExplanation) else (explanation,)
         found = [verify(self, part, question, original, windows) for part in parts]
         return max(found, key=lambda one: one.largest / one.resolution)
+
+    def _ask_one(
+        self, image: object, patch_size: Size, stride: Size, **asked: Unpack[Asked]
+    ) -> tuple[Question, Windows]:
+        question, several = self._ask(image, patch_size, stride, **asked)
+        if len(several) != 1:
+            raise OcclusionError(f"patch_size {patch_size}: expected one size; explain() takes several")
+        return question, several[0]
 
     def _ask(
         self,
@@ -304,6 +324,8 @@ class OcclusionSession(Scorer):
         layout: ArrayLayout | None = None,
     ) -> tuple[Question, list[Windows]]:
         """The question and its windows, one grid a patch size."""
+        if segments is not None and isinstance(patch_size, list):
+            raise OcclusionError("segments and several patch sizes; expected regions or windows, one of them")
         # Windows first where they do not depend on the picture: a bad size is told before the base pass.
         grids = None if segments is not None else find_windows(self.image_size, patch_size, stride, edge, roi)
         question = ask(
@@ -322,4 +344,6 @@ class OcclusionSession(Scorer):
         if grids is None:
             labels = read_segments(segments, question.picture, self.preprocessing, self.image_size)
             grids = [segment_windows(labels, self.image_size, roi)]
+            if question.occluder.samples > 1 or question.occluder.name.startswith("pda"):
+                raise OcclusionError("baseline 'pda' samples windows, not regions of a label map; use another baseline")
         return question, grids

@@ -25,6 +25,9 @@ class SizesExplanation(Pictured):
         for name in Pictured.__annotations__:
             object.__setattr__(self, name, getattr(first, name))
 
+    def __getattr__(self, name: str) -> object:
+        raise AttributeError(f"explanations of several sizes have no {name!r} in common; take one of .parts")
+
     @property
     def exact(self) -> bool:
         """Whether nothing was left out of any of them."""

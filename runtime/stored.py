@@ -10,6 +10,7 @@ is the same model with more metadata, for onnx, onnxruntime and model_file.py al
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,17 +33,18 @@ def store(path: str | Path, entries: Mapping[str, str]) -> None:
         ModelError: it is no whole compiled model.
         ValueError: one of the keys is there already.
     """
-    there = read_metadata(path)
-    if MODEL_KEY not in there:
-        raise ModelError(f"{path}: this is no compiled model. Run krypton-compile on it first.")
-    for key in entries:
-        if key in there:
-            raise ValueError(f"{path}: holds '{key}' already; compile the model again to store another")
     added = onnx.ModelProto()
     for key, value in entries.items():
         added.metadata_props.add(key=key, value=value)
     # Unbuffered: a buffer that could not be written would be tried again when the file is closed.
     with Path(path).open("r+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # another process may be storing too; closing the file lets it go
+        there = read_metadata(path)
+        if MODEL_KEY not in there:
+            raise ModelError(f"{path}: this is no compiled model. Run krypton-compile on it first.")
+        for key in entries:
+            if key in there:
+                raise ValueError(f"{path}: holds '{key}' already; compile the model again to store another")
         size = file.seek(0, os.SEEK_END)
         try:
             left = memoryview(added.SerializeToString())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,7 +11,7 @@ from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.several_sizes import SizesExplanation
 
 READABLE = 100
-"""A map is readable when its range is this many times the numerical resolution."""
+"""A map is readable when its largest change is this many times the numerical resolution."""
 
 Array = npt.NDArray[np.float32]
 
@@ -30,10 +32,7 @@ def summary(explanation: Explanation | SizesExplanation, heatmap: Array) -> str:
     for part in parts:
         lines += _facts(part)
     lines.append(f"map              {np.nanmin(heatmap):.4g} to {np.nanmax(heatmap):.4g}")
-    if np.nanmax(heatmap) - np.nanmin(heatmap) < READABLE * max(part.resolution for part in parts):
-        saturated = explanation.activation == "none" and parts[0].probabilities
-        advice = "; where scores saturate, --activation pre shows more" if saturated else ""
-        lines.append(f"note             the map's range is below numerical resolution{advice}")
+    lines += _resolution_note(explanation, parts)
     return "\n".join(lines)
 
 
@@ -54,6 +53,24 @@ def short(explanation: Explanation | SizesExplanation, heatmap: Array) -> str:
     return (
         f"{_named(explanation, explanation.target)}, {score}, map {low:.3g} to {high:.3g}, {explanation.seconds:.2f} s"
     )
+
+
+def _resolution_note(explanation: Explanation | SizesExplanation, parts: Sequence[Explanation]) -> list[str]:
+    """Where no window changes the explained score by enough to be far from rounding."""
+    base = explanation.base_scores[explanation.target]
+    largest = 0.0
+    for part in parts:
+        column = np.flatnonzero(part.classes == explanation.target)
+        largest = max(largest, float(np.abs(part.scores[..., column] - base).max()))
+    resolution = max(part.resolution for part in parts)
+    if largest >= READABLE * resolution:
+        return []
+    saturated = explanation.activation == "none" and parts[0].probabilities
+    advice = "; where scores saturate, --activation pre shows more" if saturated else ""
+    if largest < resolution:
+        return [f"note             no window changes the score by more than the numerical resolution{advice}"]
+    times = f"{largest / resolution:.0f} times the numerical resolution"
+    return [f"note             no window changes the score by more than {largest:.2g}, {times}{advice}"]
 
 
 def _facts(part: Explanation) -> list[str]:

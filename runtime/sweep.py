@@ -27,7 +27,7 @@ Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 Fill = Callable[[Array], Array]
 
-BLOCK = 2048
+BLOCK = 256
 """Windows whose own pixels are made at once, where the occluder is another one for each."""
 
 
@@ -187,6 +187,7 @@ def explanation(
         occluder=question.occluder.name,
         picture=question.picture,
         labels=session.labels,
+        preprocessing=session.preprocessing,
         model_sha256=session.source_sha256,
         changed=float((~sweep.unchanged).mean()),
         precision=session.precision if approximation.precision is None else approximation.precision,

@@ -34,7 +34,7 @@ def resolve_target(
     count = len(base_scores)
     if target is None or target in (ARGMAX, ALL):
         return Target(int(base_scores.argmax()), target == ALL)
-    if isinstance(target, str) and not target.lstrip("-").isdigit():
+    if isinstance(target, str) and not target.removeprefix("-").isdecimal():
         if labels is None:
             raise OcclusionError(f"target {target!r}: the model's classes have no names; give labels, or an index")
         try:

@@ -7,6 +7,7 @@ The original runs in onnxruntime as any user would run it, one image at a time; 
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,8 @@ def verify(
     for index in at.tolist():
         images = _occluded(session, question, explanation, index)
         expected = np.mean([run(image)[explanation.classes] for image in images], axis=0, dtype=np.float64)
-        largest = max(largest, float(np.abs(found[index] - expected).max()))
+        off = float(np.abs(found[index] - expected).max())
+        largest = max(largest, off if np.isfinite(off) else math.inf)
     return Verification(len(at), largest, explanation.resolution, name)
 
 

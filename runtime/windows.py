@@ -6,6 +6,7 @@ regions  one a label: the box around its pixels, and which pixels of the box are
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -126,7 +127,7 @@ def segment_windows(labels: npt.ArrayLike, image_shape: Pair, roi: Sequence[int]
     array = np.asarray(labels)
     if array.dtype.kind not in "iu" or array.shape != image_shape:
         raise OcclusionError(
-            f"segments: expected integer labels of shape {image_shape}, the model's image size; "
+            f"segments: expected integer labels of shape {image_shape}, the model's image size, a file or 'slic:N'; "
             f"found {array.dtype} {array.shape}"
         )
     from scipy import ndimage  # 0.1 s to import
@@ -157,7 +158,7 @@ def check_roi(roi: Sequence[int], image_shape: Pair) -> Roi:
         OcclusionError: it is not.
     """
     try:
-        y0, x0, y1, x1 = (int(n) for n in roi)
+        y0, x0, y1, x1 = (operator.index(n) for n in roi)
     except (TypeError, ValueError):
         raise OcclusionError(f"roi: expected four integers y0, x0, y1, x1, found {roi!r}") from None
     height, width = image_shape
@@ -175,7 +176,10 @@ def as_pair(value: int | Sequence[int], name: str) -> Pair:
     Raises:
         OcclusionError: anything else.
     """
-    pair = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
-    if len(pair) != 2 or not all(isinstance(number, (int, np.integer)) for number in pair):
+    try:
+        numbers = [operator.index(value)] * 2 if isinstance(value, (int, np.integer)) else [*map(operator.index, value)]
+    except TypeError:
+        numbers = []
+    if len(numbers) != 2:
         raise OcclusionError(f"{name}: expected an integer or two (h, w), found {value!r}")
-    return int(pair[0]), int(pair[1])
+    return numbers[0], numbers[1]

@@ -43,8 +43,8 @@ def folder(tmp_path, models, monkeypatch):
     monkeypatch.setenv("KRYPTON_CACHE", str(tmp_path / "cache"))
     for path in models.iterdir():
         shutil.copy(path, tmp_path)
-    pixels = np.random.default_rng(0).integers(0, 256, (30, 36, 3), np.uint8)
-    Image.fromarray(pixels).save("scan.png")
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 3), np.uint8)
+    Image.fromarray(pixels).resize((36, 30), Image.Resampling.NEAREST).save("scan.png")
     return tmp_path
 
 
@@ -129,6 +129,12 @@ def test_other_reductions(reduce, upsample):
     assert (facts["reduce"], facts["upsample"]) == (reduce, used)
 
 
+def test_grids_of_several_sizes_are_upsampled_to_have_a_mean():
+    assert run("--patch-size", "6,8", "--reduce", "none") == 0
+    expected = session().explain("scan.png", [6, 8], 3).heatmap(reduce="none", upsample="nearest")
+    np.testing.assert_allclose(written()[0], expected, atol=1e-6)
+
+
 def test_all_classes_are_one_array():
     assert run("--target", "all") == 0
     heatmap, facts = written()
@@ -178,7 +184,10 @@ def test_an_activation_applied_twice_is_warned_of(capsys):
 
 def test_a_map_below_the_resolution_is_said_to_be(capsys):
     assert run("--baseline", "scan.png") == 0
-    assert "the map's range is below numerical resolution; where scores saturate" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "no window changes the score by more than the numerical resolution; where scores saturate" in out
+    assert run() == 0
+    assert "numerical resolution" not in capsys.readouterr().out
 
 
 def test_the_plan_counts_and_stops(folder, capsys):
@@ -227,6 +236,57 @@ def test_many_pictures_share_a_session_and_bad_ones_are_skipped(folder, capsys, 
     assert cli.main(["small.krypton.onnx", "maps"]) == 2
 
 
+def test_a_bad_picture_is_told_at_once(folder, capsys, monkeypatch):
+    (folder / "bad.png").write_bytes(b"no picture")
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(OcclusionSession, "explain", interrupt)
+    assert cli.main(["small.krypton.onnx", "bad.png", "scan.png"]) == 130
+    assert "skipped bad.png" in capsys.readouterr().err
+
+
+def test_a_failed_run_stores_nothing(capsys):
+    before = Path("bare.krypton.onnx").read_bytes()
+    Path("labels.txt").write_text("\n".join(LABELS))
+    assert run("--preprocess", "unit", "--labels", "labels.txt", "--target", "x", model="bare.krypton.onnx") == 2
+    assert Path("bare.krypton.onnx").read_bytes() == before
+
+
+def test_other_labels_are_said_to_be(capsys):
+    Path("labels.txt").write_text("\n".join(reversed(LABELS)))
+    assert run("--labels", "labels.txt") == 0
+    assert "the file's own list of labels is another one" in capsys.readouterr().out
+
+
+def test_a_name_that_is_no_text_is_drawn(folder):
+    odd = folder / "b\udcff.png"
+    shutil.copy("scan.png", odd)
+    assert cli.main(["small.krypton.onnx", str(odd), "--stride", "9", "--output", "odd"]) == 0
+
+
+def test_the_result_says_how_the_picture_became_the_input():
+    assert run("--baseline", "-0.5", "--baseline-space", "input") == 0
+    facts = written()[1]
+    assert facts["preprocessing"]["scale"] == 255
+    assert facts["baseline"] == "input -0.5"
+
+
+def test_a_model_of_four_channels_takes_no_pictures(folder, capsys):
+    model = onnx.parser.parse_model("""
+        <ir_version: 9, opset_import: ["" : 17]>
+        four (float[N, 4, 20, 24] x) => (float[N, 2] y)
+        <float[2, 4, 3, 3] w>
+        { c = Conv (x, w)  m = GlobalAveragePool (c)  y = Flatten (m) }
+    """)
+    weights = np.random.default_rng(0).standard_normal((2, 4, 3, 3)).astype(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+    onnx.save(model, "four.onnx")
+    assert run("--preprocess", "unit", model="four.onnx") == 2
+    assert "its input has 4 channels; pictures have 3" in capsys.readouterr().err
+
+
 def test_pictures_of_one_stem_keep_their_suffix():
     shutil.copy("scan.png", "scan.bmp")
     assert cli.main(["small.krypton.onnx", "scan.png", "scan.bmp", "--stride", "9"]) == 0
@@ -266,7 +326,7 @@ def test_approximate_mode_as_tuned(settings, monkeypatch, capsys):
         assert settings[-1] == tuned
     assert "tuned for patch" not in capsys.readouterr().out
     assert run("--mode", "approximate", "--patch-size", "8") == 0
-    assert "tuned for patch 6 x 6, stride 3 x 3" in capsys.readouterr().out
+    assert "tuned for patch 6, stride 3" in capsys.readouterr().out
     for stricter in ("ssim>=0.95", "error<=0.1", "rank>=0.5"):
         assert run("--quality", stricter) == 0
         assert settings[-1] == Approximation(sampling=Sampling(bounds=(parse_bound(stricter),)))
@@ -361,6 +421,13 @@ def test_a_full_disk_is_said_and_leaves_nothing(folder, monkeypatch, capsys):
         (["--roi", "1,2,3"], "expected four pixels"),
         (["--segments", "slic:many"], "slic:N"),
         (["--segments", "nowhere.png"], "nowhere.png"),
+        (["--segments", "slic:8", "--patch-size", "4,6"], "expected regions or windows"),
+        (["--roi", "0,0,9,9", "--reduce", "none"], "take mean or sum"),
+        (["--original", "nowhere.onnx", "--verify", "3"], "no such file"),
+        (["--baseline", "blur:inf"], "finitely many"),
+        (["--target", "²"], "²"),
+        (["--target=--5"], "--5"),
+        (["--baseline", "pda", "--segments", "slic:8"], "samples windows, not regions"),
         (["--upsample", "bilinear"], "--upsample bilinear is for the grid of --reduce none"),
         (["--std", "0"], "other than 0"),
         (["--mean", "a,b"], "one number, or several with commas"),

@@ -189,6 +189,21 @@ def test_a_sample_depends_on_its_number_and_place_alone():
     assert (whole <= image.max(axis=(0, 1)) + 1e-4).all()
 
 
+@pytest.mark.parametrize("corner", [(0, 0), (0, 20), (30, 0), (55, 55), (30, 30)])
+def test_samples_know_nothing_of_what_is_hidden(corner):
+    """Whatever stands in the window, the rim of the image included: the covariance's tiny part of it aside."""
+    image = field(2)
+    y, x = corner
+    boxes = np.array([[y, x, 9, 9]], np.int32)
+    other = image.copy()
+    other[y : y + 9, x : x + 9] = other[y : y + 9, x : x + 9][::-1, ::-1]  # the same colours elsewhere
+    low, high = image.min(axis=(0, 1)), image.max(axis=(0, 1))
+    samplers = [ConditionalSampler(one, low, high) for one in (image, other)]
+    samplers[1]._fields = samplers[0]._fields
+    first, second = (sampler.sample(boxes, 0) for sampler in samplers)
+    np.testing.assert_allclose(first, second, atol=1e-3)
+
+
 def test_a_flat_image_has_but_one_sample():
     image = np.full((20, 20, 1), 5.0)
     sampler = ConditionalSampler(image, np.zeros(1), np.full(1, 255.0))
@@ -197,5 +212,5 @@ def test_a_flat_image_has_but_one_sample():
 
 def test_windows_too_large_for_their_covariance_are_refused():
     sampler = ConditionalSampler(np.zeros((80, 80, 1)), np.zeros(1), np.ones(1))
-    with pytest.raises(OcclusionError, match="at most 4096 pixels"):
+    with pytest.raises(OcclusionError, match="at most 1024 pixels"):
         sampler.sample(np.array([[0, 0, 65, 65]], np.int32), 0)

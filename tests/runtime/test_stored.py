@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import resource
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -31,6 +32,15 @@ def own(compiled, tmp_path):
     path = tmp_path / "own.krypton.onnx"
     path.write_bytes(compiled.read_bytes())
     return path
+
+
+def test_two_that_store_at_once_lose_nothing(own):
+    entries = [{f"note.{index}": "x" * 100 * index} for index in range(1, 9)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda entry: store(own, entry), entries))
+    found = read_metadata(own)
+    assert all(found[key] == value for entry in entries for key, value in entry.items())
+    onnx.load(own)
 
 
 def test_nothing_is_known_but_the_source_where_nothing_was_said(session):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import numpy as np
 import onnx
@@ -17,6 +18,7 @@ from PIL import Image
 from krypton_compile import compile
 from krypton_compile.errors import ModelError, OcclusionError
 from krypton_compile.runtime import OcclusionSession, Preprocessing
+from krypton_compile.runtime.approximation import EXACT, Approximation
 from tests.runtime.small import SHAPE, small_model
 
 H, W = 5, 7
@@ -145,6 +147,15 @@ def test_the_second_class_depends_on_one_pixel(linear):
     np.testing.assert_array_equal(heatmap, expected)
 
 
+@pytest.mark.parametrize("upsample", ["nearest", "bilinear", "bicubic"])
+def test_a_region_cannot_be_upsampled_from_within(linear, upsample):
+    """The windows beyond it would change its values."""
+    found = linear.explain(IMAGE, 2, 1, roi=(1, 1, 4, 4))
+    with pytest.raises(ValueError, match="depends on windows beyond it"):
+        found.heatmap(reduce="none", upsample=upsample)
+    assert found.heatmap(reduce="none").shape == found.scores.shape[:2]
+
+
 @pytest.mark.parametrize("roi", [(0, 0, 1, 1), (1, 2, 4, 5), (4, 6, 5, 7), (0, 0, H, W)])
 @pytest.mark.parametrize("reduce", ["mean", "sum"])
 @pytest.mark.parametrize("edge", ["truncate", "shift"])
@@ -229,7 +240,7 @@ def test_what_hides_nothing_gives_a_map_of_zeros_and_a_legal_picture(linear, bas
     found = linear.explain(IMAGE if baseline is IMAGE else np.full_like(IMAGE, 3), 2, 1, baseline=baseline)
     assert not found.heatmap().any()
     assert np.isfinite(found.heatmap()).all()
-    np.testing.assert_array_equal(found.flip_map, 0 if found.target == 0 else found.target)
+    assert (found.flip_map == found.base_scores.argmax()).all()
     assert found.overlay().dtype == np.uint8
     assert found.figure().startswith(b"\x89PNG")
 
@@ -293,12 +304,47 @@ def test_a_class_by_index_or_name(linear, name):
         ({"samples": 0}, "samples"),
         ({"baseline_space": "pixel"}, "baseline_space"),
         ({"segments": "slic:0"}, "slic:N"),
+        ({"segments": "slic:1"}, "one superpixel is left"),
+        ({"patch_size": [2, 3], "segments": np.zeros((H, W), int)}, "expected regions or windows"),
+        ({"patch_size": 2.0}, "patch_size"),
+        ({"stride": "3"}, "stride"),
+        ({"samples": 1.5}, "samples"),
+        ({"progress": 5}, "progress"),
+        ({"roi": (0.5, 0, 2, 2)}, "roi"),
+        ({"baseline": "pda", "segments": np.arange(H * W).reshape(H, W) % 3}, "not regions"),
+        ({"activation": "softmaxx"}, "activation"),
         ({"segments": np.zeros((2, 2), int)}, "segments"),
     ],
 )
 def test_bad_questions_are_refused(linear, options, message):
     with pytest.raises(OcclusionError, match=message):
-        linear.explain(IMAGE, 2, 2, **options)
+        linear.explain(IMAGE if "segments" not in options else 0 * IMAGE, **{"patch_size": 2, "stride": 2, **options})
+
+
+def test_what_takes_one_size_refuses_several(linear):
+    for ask in (linear.iter_explain, linear.explain_progressively):
+        with pytest.raises(OcclusionError, match="expected one size"):
+            ask(IMAGE, [2, 3], 1)
+        with pytest.raises(OcclusionError, match="exceeds"):
+            ask(IMAGE, 99)  # before the first window is asked for
+    with pytest.raises(OcclusionError, match="a map is of one class"):
+        linear.explain(IMAGE, 2, 2).heatmap("all")
+    with pytest.raises(AttributeError, match=r"take one of \.parts"):
+        _ = linear.explain(IMAGE, [2, 3], 2).scores
+
+
+def test_the_time_is_that_of_base_pass_windows_and_check(small, image, monkeypatch):
+    prepare = OcclusionSession.prepare
+
+    def slow(self, *arguments):
+        time.sleep(0.2)
+        return prepare(self, *arguments)
+
+    monkeypatch.setattr(OcclusionSession, "prepare", slow)
+    for approximation in (EXACT, Approximation(tau=0.5)):
+        assert small.explain(image, 6, 3, approximation=approximation).seconds > 0.2
+    sizes = small.explain(image, [6, 8], 3)
+    assert 0.2 < sizes.seconds < 0.4
 
 
 def test_a_class_without_names_is_refused(small):
@@ -430,10 +476,19 @@ def test_an_estimate_counts_and_times(small, image):
 
 def test_verification_against_the_original(small, image, tmp_path):
     onnx.save(small_model(), tmp_path / "small.onnx")
-    for options in ({}, {"activation": "pre"}, {"baseline": "pda", "samples": 2}, {"segments": "slic:5"}):
-        found = small.explain(image, 6, 3, **options)
+    labels = np.arange(SHAPE[2] * SHAPE[3]).reshape(SHAPE[2:]) % 7  # of many pieces each
+    cases = (
+        ({}, {}),
+        ({"activation": "pre"}, {}),
+        ({}, {"baseline": "pda", "samples": 2}),
+        ({}, {"baseline": "patch-mean"}),
+        ({"segments": labels}, {"baseline": "mean"}),
+        ({"segments": labels}, {"baseline": "patch-mean"}),
+    )
+    for options, occluder in cases:
+        found = small.explain(image, 6, 3, **options, **occluder)
         for original in (tmp_path / "small.onnx", None):
-            checked = small.verify(found, image, original, 5, **options)
+            checked = small.verify(found, image, original, 5, **occluder)
             assert checked.windows == min(5, len(found.boxes))
             assert 0 <= checked.largest <= checked.resolution, options
             assert "within" in checked.describe()
@@ -446,6 +501,10 @@ def test_verification_finds_a_wrong_score_and_another_model(small, image, tmp_pa
     checked = small.verify(found, image, tmp_path / "small.onnx", 5)
     assert checked.largest > checked.resolution
     assert "ABOVE" in checked.describe()
+    found.scores[...] = np.nan
+    assert "ABOVE" in small.verify(found, image, None, 5).describe()
+    with pytest.raises(OcclusionError, match="give the same baseline"):
+        small.verify(found, image, None, 5, baseline="mean")
     other = small_model()
     other.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(np.ones((8, 3, 3, 3), np.float32), "w1"))
     onnx.save(other, tmp_path / "other.onnx")
