@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict, Unpack, overload
+from typing import Any, Literal, TypedDict, Unpack, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -305,45 +305,18 @@ class OcclusionSession(Scorer):
         return question, several[0]
 
     def _ask(
-        self,
-        image: object,
-        patch_size: Size | list[Size],
-        stride: Size | list[Size],
-        *,
-        edge: str = "truncate",
-        roi: Sequence[int] | None = None,
-        segments: object = None,
-        baseline: object = None,
-        target: int | str | None = None,
-        classes: Sequence[int] | Literal["target"] | None = None,
-        baseline_space: str | None = None,
-        samples: int = SAMPLES,
-        value: str = "difference",
-        activation: str = "none",
-        batch_size: int | str = "auto",
-        layout: ArrayLayout | None = None,
+        self, image: object, patch_size: Size | list[Size], stride: Size | list[Size], **asked: Unpack[Asked]
     ) -> tuple[Question, list[Windows]]:
         """The question and its windows, one grid a patch size."""
+        edge, roi, segments = asked.pop("edge", "truncate"), asked.pop("roi", None), asked.pop("segments", None)
         if segments is not None and isinstance(patch_size, list):
             raise OcclusionError("segments and several patch sizes; expected regions or windows, one of them")
         # Windows first where they do not depend on the picture: a bad size is told before the base pass.
         grids = None if segments is not None else find_windows(self.image_size, patch_size, stride, edge, roi)
-        question = ask(
-            self,
-            image,
-            baseline=baseline,
-            baseline_space=baseline_space,
-            samples=samples,
-            target=target,
-            classes=classes,
-            value=value,
-            activation=activation,
-            batch_size=batch_size,
-            layout=layout,
-        )
+        question = ask(self, image, **cast(Any, asked))  # what is left are the question's own
         if grids is None:
             labels = read_segments(segments, question.picture, self.preprocessing, self.image_size)
             grids = [segment_windows(labels, self.image_size, roi)]
-            if question.occluder.samples > 1 or question.occluder.name.startswith("pda"):
+            if question.occluder.name.startswith("pda"):
                 raise OcclusionError("baseline 'pda' samples windows, not regions of a label map; use another baseline")
         return question, grids
