@@ -17,10 +17,9 @@ import krypton_compile
 from benchmarks.naive import threads_available
 from benchmarks.paired import paired
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.runtime.cli import summary
 from krypton_compile.runtime.preprocess import baseline_input, prepare
-from krypton_compile.runtime.progress import progress_bar
 from krypton_compile.runtime.quality import compare
+from krypton_compile.runtime.summary import summary
 from models.fetch import FetchError, fetch
 from models.preprocess import RECIPES
 
@@ -45,28 +44,24 @@ def main() -> int:
         return 2
     compiled = options.output / f"{MODEL}.krypton.onnx"
     began = time.perf_counter()
-    krypton_compile.compile(original, compiled)
+    krypton_compile.compile(original, compiled, preprocessing=RECIPES[MODEL], labels=MANIFEST[MODEL]["labels"])
     say(f"compiled         {compiled}, {time.perf_counter() - began:.1f} s, checked against the original")
 
     session = OcclusionSession(compiled, threads=options.threads)
-    recipe = RECIPES[MODEL]
-    prepared = prepare(image, recipe, session.image_size, layout=session.layout)
-    baseline = baseline_input("black", recipe, session.image_size, layout=session.layout)
-    with progress_bar("windows") as progress:
-        explanation = session.explain(prepared.tensor, patch_size=16, stride=4, baseline=baseline, progress=progress)
+    explanation = session.explain(image, patch_size=16, stride=4, baseline="black", progress=True)
     heatmap = explanation.heatmap()
-    say(f"answer           {explanation.class_name()}")
     say(summary(explanation, heatmap))
     say("written          " + ", ".join(map(str, explanation.save(options.output / MODEL, title=image.name))))
-    quick = session.explain(prepared.tensor, 16, 4, baseline, approximation=session.settings_for(QUALITY))
+    quick = session.explain(image, 16, 4, "black", approximation=session.settings_for(QUALITY))
     found, share = compare(heatmap, quick.heatmap(), ("ssim",)).ssim, 100 * quick.scored.mean()
     say(f"approximate      {quick.seconds:.2f} s for {QUALITY}: SSIM {found:.3f}, {share:.0f} % of the windows known")
 
+    recipe = RECIPES[MODEL]
     result = paired(
         session,
         original,
-        prepared.tensor,
-        baseline,
+        prepare(image, recipe, session.image_size, layout=session.layout).tensor,
+        baseline_input("black", recipe, session.image_size, layout=session.layout),
         threads=options.threads,
         budget=BUDGET_SECONDS,
         say=lambda text: say(f"measuring        {text}"),

@@ -6,6 +6,7 @@ machines up and are not run. The README's examples find ``model.onnx`` and ``pic
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -60,6 +61,15 @@ def test_the_examples_run(document, tmp_path, monkeypatch):
             run_shell(code)
         elif kind == "python":
             exec(compile(code, document, "exec"), namespace)
+
+
+SCRIPTS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+
+
+@pytest.mark.parametrize("module", ["examples.demo", *(f"benchmarks.{name}" for name in SCRIPTS)])
+def test_scripts_can_be_imported(module):
+    pytest.importorskip("torch")
+    importlib.import_module(module)
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, "docs/coming_from.md", "docs/design.md", "docs/performance.md"])
