@@ -20,7 +20,7 @@ from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.preprocess import baseline_input, prepare
 from krypton_compile.runtime.quality import compare
 from krypton_compile.runtime.summary import summary
-from models.fetch import FetchError, fetch
+from models.fetch import MANIFEST, FetchError, fetch
 from models.preprocess import RECIPES
 
 MODEL, PICTURE = "vgg16_tumour", "mri_sample"
