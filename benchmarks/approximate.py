@@ -32,7 +32,7 @@ from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation, DrillDown, write_settings
 from krypton_compile.runtime.bounds import Bound, parse_bound
 from krypton_compile.runtime.explanation import Explanation
-from krypton_compile.runtime.figure import overlay
+from krypton_compile.runtime.figure import colourise
 from krypton_compile.runtime.play import Sample
 from krypton_compile.runtime.preprocess import baseline_input, prepare, preset
 from krypton_compile.runtime.quality import Quality, compare
@@ -238,7 +238,7 @@ def _side_by_side(
         titles = (f"exact, {whole.seconds:.1f} s", f"approximate, {fast.seconds:.2f} s, SSIM {quality.ssim:.3f}")
         for row, (found, title) in enumerate(zip((whole, fast), titles, strict=True)):
             heatmap = found.heatmap()
-            axes[row][column].imshow(overlay(np.full((*heatmap.shape, 3), 255, np.uint8), heatmap, alpha=1.0))
+            axes[row][column].imshow(colourise(heatmap))
             axes[row][column].set_title(title, fontsize=9)
             axes[row][column].axis("off")
     figure.savefig(path, dpi=90)
