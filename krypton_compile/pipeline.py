@@ -22,6 +22,7 @@ from krypton_compile.passes.batch_positions import batch_positions, make_contrac
 from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
 from krypton_compile.passes.commute_mean import commute_mean
 from krypton_compile.passes.fuse_activation import fuse_activation
+from krypton_compile.passes.gather_shuffles import gather_shuffles
 from krypton_compile.passes.lower import INCREMENTAL, Outcome, lower, occluded
 from krypton_compile.passes.lowering import Delta, LoweringContext
 from krypton_compile.passes.propagate_boxes import LayerCost, propagate_boxes
@@ -84,6 +85,7 @@ def compile(
     image = find_image(graph, input_name)
     fix_shapes(image, _image_shape(image, image_size, layout), graph)
     canonicalize(graph_model)
+    gather_shuffles(graph)
     commute_mean(graph)
     scores = find_scores(graph, output_name)
     interface = Interface(image, find_layout(image, layout), scores, find_logits(scores))

@@ -15,6 +15,7 @@ import onnx_ir as ir
 from krypton_compile.interface import Interface, static_shape
 from krypton_compile.passes import (
     lower_activation,
+    lower_channels,
     lower_concat,
     lower_conv,
     lower_elementwise,
@@ -40,6 +41,7 @@ class Rule:
     lower: Callable[[ir.Node, LoweringContext], Form]
 
 
+_CHANNELS = Rule(lower_channels.check, lower_channels.lower)
 _ELEMENTWISE = Rule(lower_elementwise.check, lower_elementwise.lower)
 _LAYOUT = Rule(lower_layout.check, lower_layout.lower)
 _POOL = Rule(lower_pool.check, lower_pool.lower)
@@ -58,6 +60,7 @@ RULES: dict[str, Rule] = {
     "Div": _ELEMENTWISE,
     "Dropout": _LAYOUT,
     "Flatten": _LAYOUT,
+    "Gather": _CHANNELS,
     "Gemm": _PRODUCT,
     "GlobalAveragePool": _REDUCE,
     "Identity": _LAYOUT,
@@ -69,6 +72,8 @@ RULES: dict[str, Rule] = {
     "ReduceMean": _REDUCE,
     "Relu": _ACTIVATION,
     "Reshape": _LAYOUT,
+    "Slice": _CHANNELS,
+    "Split": _CHANNELS,
     "Sub": _ELEMENTWISE,
     "Transpose": _LAYOUT,
     **dict.fromkeys((*FUNCTIONS, "PRelu"), _FUNCTION),

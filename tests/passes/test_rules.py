@@ -138,6 +138,23 @@ MIDDLES = {
     "logarithm": ("a = Abs(c) b = Add(a, k) h = Log(b)", {"k": floats(2)}),
     "root": ("a = Abs(c) b = Add(a, k) h = Sqrt(b)", {"k": floats(2)}),
     "reciprocal": ("a = Abs(c) b = Add(a, k) h = Reciprocal(b)", {"k": floats(2)}),
+    "split": ("a, b = Split<axis=1>(r) h = Concat<axis=1>(b, a)", {}),
+    "uneven split": ("a, b = Split<axis=1>(r, z) h = Concat<axis=1>(b, a)", {"z": ints(3, 5)}),
+    "gather": ("h = Gather<axis=1>(r, i)", {"i": ints(3, 1, 2, 0, -1, 6, 5, 4)}),
+    "gather of one axis from behind": ("h = Gather<axis=-3>(r, i)", {"i": ints(2, 2, 0, 1, 4, 4, 7, 7)}),
+    "slice": ("a = Slice(r, s, e, k) h = Concat<axis=1>(a, a)", {"s": ints(2), "e": ints(6), "k": ints(1)}),
+    "slice with steps": (
+        "a = Slice(r, s, e, k, t) h = Concat<axis=1>(a, a)",
+        {"s": ints(-1), "e": ints(-99), "k": ints(-3), "t": ints(-2)},
+    ),
+    "slice to the end": (
+        "a = Slice(r, s, e, k) h = Concat<axis=1>(a, a)",
+        {"s": ints(4), "e": ints(2**62), "k": ints(1)},
+    ),
+    "channel shuffle": (
+        "a = Reshape(r, s) b = Transpose<perm=[0,2,1,3,4]>(a) h = Reshape(b, t)",
+        {"s": ints(1, 2, 4, 17, 19), "t": ints(1, 8, 17, 19)},
+    ),
     "lrn": ("h = LRN<size=5, alpha=0.3, beta=0.75, bias=2.0>(r)", {}),
     "pad": ("p = Pad(r, pads) h = Conv(p, w1)", {"pads": ints(0, 0, 1, 2, 0, 0, 1, 0), "w1": (8, 8, 3, 3)}),
     "pad with a value": (

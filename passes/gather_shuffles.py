@@ -1,0 +1,61 @@
+"""Gather shuffles: a channel shuffle becomes a Gather of channels.
+
+    Reshape(X, [1, g, C/g, H, W]) - Transpose(0, 2, 1, 3, 4) - Reshape([1, C, H, W])    ->    Gather(X, k, axis = 1)
+
+with k[i] = (i mod g) C/g + i div g. Of ShuffleNet; the tensors of rank 5 have no delta form. Refused where one of the
+tensors between is read by others or is an output.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from krypton_compile.interface import static_shape
+
+_SWAPPED = (0, 2, 1, 3, 4)
+
+
+def gather_shuffles(graph: ir.Graph) -> int:
+    """Rewrites every shuffle; returns their number. Shapes are static before and after."""
+    found = [(node, ends) for node in graph if (ends := _ends(node, graph)) is not None]
+    for node, (first, last) in found:
+        _replace(graph, first, node, last)
+    return len(found)
+
+
+def _ends(node: ir.Node, graph: ir.Graph) -> tuple[ir.Node, ir.Node] | None:
+    """The two Reshapes around the Transpose of a shuffle."""
+    if node.op_type != "Transpose" or tuple(node.attributes["perm"].as_ints()) != _SWAPPED:
+        return None
+    between = node.inputs[0]
+    first = between.producer() if between is not None else None
+    readers = list(node.outputs[0].consumers())
+    last = readers[0] if len(readers) == 1 else None
+    if between is None or first is None or last is None or {first.op_type, last.op_type} != {"Reshape"}:
+        return None
+    if len(between.uses()) != 1 or between in graph.outputs or node.outputs[0] in graph.outputs:
+        return None
+    source = first.inputs[0]
+    assert source is not None
+    before, inside, after = static_shape(source), static_shape(between), static_shape(last.outputs[0])
+    grouped = len(before) == 4 and inside[:1] + inside[3:] == before[:1] + before[2:]
+    return (first, last) if grouped and before == after and inside[1] * inside[2] == before[1] else None
+
+
+def _replace(graph: ir.Graph, first: ir.Node, swap: ir.Node, last: ir.Node) -> None:
+    groups, each = static_shape(first.outputs[0])[1:3]
+    channels = np.arange(groups * each).reshape(groups, each).T.ravel()
+    output, source = last.outputs[0], first.inputs[0]
+    name = str(output.name)
+    tensor = ir.tensor(channels.astype(np.int64), name=f"{name}.channels")
+    indices = ir.Value(
+        name=tensor.name, shape=ir.Shape(channels.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+    )
+    graph.register_initializer(indices)
+    gather = ir.node("Gather", [source, indices], {"axis": 1}, name=last.name)
+    gather.outputs[0].type, gather.outputs[0].shape = output.type, output.shape
+    graph.insert_before(last, gather)
+    output.replace_all_uses_with(gather.outputs[0], replace_graph_outputs=True)
+    graph.remove([last, swap, first], safe=True)
+    gather.outputs[0].name = name
