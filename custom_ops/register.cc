@@ -21,6 +21,7 @@ constexpr OpFunction kOps[] = {
     krypton::IncrementalGemmOp,
     krypton::IncrementalGlobalAveragePoolOp,
     krypton::IncrementalLRNOp,
+    krypton::IncrementalLayerNormOp,
     krypton::IncrementalMaxPoolOp,
     krypton::IncrementalMultiplyOp,
     krypton::IncrementalPadOp,

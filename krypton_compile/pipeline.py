@@ -203,11 +203,14 @@ def _layers(
 
 
 def _conv_multiply_adds(node: ir.Node) -> int:
-    weight = node.inputs[1] if node.op_type == "Conv" else None
-    if weight is None:
+    """Of a convolution, or of a product on every pixel's channels, which is one of 1x1."""
+    if node.op_type not in ("Conv", "MatMul") or node.inputs[1] is None:
         return 0
-    output = static_shape(node.outputs[0])
-    return math.prod(output) * math.prod(static_shape(weight)[1:])
+    output, weight = static_shape(node.outputs[0]), node.inputs[1].shape
+    if node.op_type == "MatMul":
+        pixels = len(output) == 4 and weight is not None and len(weight) == 2
+        return math.prod(output) * static_shape(node.inputs[1])[0] if pixels else 0
+    return math.prod(output) * math.prod(static_shape(node.inputs[1])[1:])
 
 
 def _choose_chunk(context: LoweringContext) -> int:

@@ -34,6 +34,7 @@ Window attributes are ONNX's: ``kernel_shape`` [2], ``strides`` [2], ``pads`` [y
 | IncrementalMultiply | A, a_boxes, A0, B, b_boxes, B0, y_boxes [, limit] | values | A0 * DB + B0 * DA + DA * DB |
 | IncrementalConcat | y_boxes, X1, boxes1, X2, boxes2, ... | values | channels side by side |
 | IncrementalLRN | X, boxes, Z0 [, limit] | values | lrn(Z0 + D) - lrn(Z0) |
+| IncrementalLayerNorm | X, boxes, Z0, scale [C] [, limit] | values | scale * (n(Z0 + D) - n(Z0)), n of each row: less its mean, by its deviation |
 | IncrementalGemm | X, boxes, W [H*W*C, N] | [B, N] | D flattened (y, x, c), times W |
 | IncrementalGlobalAveragePool | X, boxes | [B, C] | sum over the box / (H*W) |
 | Densify | X, boxes, T0 | [B,C,H,W] or [B,H,W,C] | T0 + D as full maps |
@@ -142,6 +143,12 @@ SCHEMAS: tuple[OpSchema, ...] = (
         ("X:float", "boxes:int32", "Z0:float", "limit:float?"),
         ("Y:float",),
         ("size", "alpha", "beta", "bias"),
+    ),
+    OpSchema(
+        "IncrementalLayerNorm",
+        ("X:float", "boxes:int32", "Z0:float", "scale:float", "limit:float?"),
+        ("Y:float",),
+        ("epsilon",),
     ),
     OpSchema("IncrementalGemm", ("X:float", "boxes:int32", "W:float"), ("Y:float",), ("input_shape",)),
     OpSchema("IncrementalGlobalAveragePool", ("X:float", "boxes:int32"), ("Y:float",), ("input_shape",)),

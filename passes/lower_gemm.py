@@ -1,6 +1,7 @@
-"""Gemm and MatMul after a Flatten: the box's columns only.
+"""Gemm and MatMul after a Flatten: the box's columns only. MatMul of an NHWC map: a 1x1 convolution.
 
     Y = Flatten(X) W + b    ->    Y' = Y0 + IncrementalGemm(DX, boxes, W),  W with rows in (y, x, c) order
+    Y = X W, W [C, M]       ->    DY = IncrementalConv(DX, boxes, boxes, W^T)
 
 The base value is computed by the same op from the whole map, so that W, up to 411 MB in a VGG16, is
 stored once and in one order, and onnxruntime makes no packed copy of its own.
@@ -8,16 +9,22 @@ stored once and in one order, and onnxruntime makes no packed copy of its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 
+from krypton_compile.geometry import Window
 from krypton_compile.passes.lower_reduce import add_base
-from krypton_compile.passes.lowering import Flat, Form, LoweringContext
+from krypton_compile.passes.lowering import Delta, Flat, Form, LoweringContext, make_delta, window_attributes
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:
     """Why this product cannot be incremental, or None."""
-    if not isinstance(context.forms.get(node.inputs[0]) if node.inputs[0] else None, Flat):
+    x = context.forms.get(node.inputs[0]) if node.inputs[0] else None
+    if isinstance(x, Delta):
+        return _check_pixels(node, context, x)
+    if not isinstance(x, Flat):
         return "its input is not a flattened map"
     weight = context.constant(node.inputs[1])
     if weight is None or weight.ndim != 2 or weight.dtype != np.float32:
@@ -34,6 +41,8 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rule above."""
     flat, name = context.forms[_required(node.inputs[0])], str(node.outputs[0].name)
+    if isinstance(flat, Delta):
+        return _lower_pixels(node, context, flat)
     assert isinstance(flat, Flat)
     x = flat.delta
     weight = _pixel_major(node, context, flat)
@@ -41,6 +50,25 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     base = _replace_base(node, context, flat, weight)
     delta = context.emit("IncrementalGemm", [x.values, x.boxes, weight], attributes, f"{name}.delta")
     return add_base(context, delta, base)
+
+
+def _check_pixels(node: ir.Node, context: LoweringContext, x: Delta) -> str | None:
+    weight = context.constant(node.inputs[1])
+    if node.op_type != "MatMul" or x.layout != "NHWC":
+        return "its input is not a flattened map"
+    if weight is None or weight.ndim != 2 or weight.dtype != np.float32:
+        return "its weights are not a constant float matrix"
+    return None
+
+
+def _lower_pixels(node: ir.Node, context: LoweringContext, x: Delta) -> Form:
+    name, matrix = str(node.outputs[0].name), context.constant(node.inputs[1])
+    assert matrix is not None
+    window = Window((1, 1), (1, 1), (0, 0), (1, 1), x.map_shape, x.map_shape)
+    weight = context.initializer(f"{name}.filters", np.ascontiguousarray(matrix.T)[:, :, None, None])
+    attributes: dict[str, int | Sequence[int]] = {**window_attributes(window), "group": 1}
+    values = context.emit("IncrementalConv", [x.values, x.boxes, x.live, weight], attributes, f"{name}.delta")
+    return make_delta(node, values, x.live, "NHWC")
 
 
 def _pixel_major(node: ir.Node, context: LoweringContext, flat: Flat) -> ir.Value:

@@ -17,6 +17,7 @@ const OrtCustomOp* IncrementalConvOp();
 const OrtCustomOp* IncrementalGemmOp();
 const OrtCustomOp* IncrementalGlobalAveragePoolOp();
 const OrtCustomOp* IncrementalLRNOp();
+const OrtCustomOp* IncrementalLayerNormOp();
 const OrtCustomOp* IncrementalMaxPoolOp();
 const OrtCustomOp* IncrementalMultiplyOp();
 const OrtCustomOp* IncrementalPadOp();

@@ -16,6 +16,7 @@ from krypton_compile.reference.densify import BaseMap, Densify
 from krypton_compile.reference.elementwise import (
     IncrementalAdd,
     IncrementalConcat,
+    IncrementalLayerNorm,
     IncrementalLRN,
     IncrementalMultiply,
     IncrementalPad,
@@ -46,6 +47,7 @@ REFERENCE_OPS: tuple[type[OpRun], ...] = (
     IncrementalMultiply,
     IncrementalConcat,
     IncrementalLRN,
+    IncrementalLayerNorm,
     IncrementalGemm,
     IncrementalGlobalAveragePool,
     Densify,

@@ -141,6 +141,28 @@ class IncrementalLRN(OpRun):
         return (flush(change.astype(np.float32), limit),)
 
 
+class IncrementalLayerNorm(OpRun):
+    """LayerNormalization over channels, on the pixel's row; its bias cancels."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self,
+        X: Floats,
+        boxes: Boxes,
+        Z0: Floats,
+        scale: Floats,
+        limit: Floats | None = None,
+        *,
+        epsilon: float = 1e-5,
+    ) -> tuple[Floats]:
+        split("X", X, boxes)
+        check_map("scale", scale, (X.shape[1],))
+        before = base_rows("Z0", Z0, boxes, X.shape[1]).astype(np.float64)
+        change = scale * (standardize(before + X, epsilon) - standardize(before, epsilon))
+        return (flush(change.astype(np.float32), limit),)
+
+
 def check_inside(hull: Boxes, parts: Sequence[Boxes]) -> None:
     """Raise ValueError unless each box of ``hull`` lies inside the hull of its parts."""
     check_boxes("y_boxes", hull)
@@ -164,6 +186,11 @@ def read_hull(name: str, values: Floats, boxes: Boxes, hull: Boxes) -> Floats:
         (read_box(picture, box, target) for picture, box, target in zip(pictures, boxes, hull, strict=True)),
         values.shape[1],
     )
+
+
+def standardize(rows: npt.NDArray[np.float64], epsilon: float) -> npt.NDArray[np.float64]:
+    """Rows [R, C] less their mean, over their deviation."""
+    return np.asarray((rows - rows.mean(axis=1, keepdims=True)) / np.sqrt(rows.var(axis=1, keepdims=True) + epsilon))
 
 
 def normalize(

@@ -225,7 +225,7 @@ def box_cases(rng: np.random.Generator) -> Iterator[Case]:
 
 
 def pointwise_cases(rng: np.random.Generator) -> Iterator[Case]:
-    """Clip, all functions, LRN, scale, pad, add, multiply, concat."""
+    """Clip, all functions, LRN, layer norm, scale, pad, add, multiply, concat."""
     shape = (9, 8)
     for channels in (1, 5, 16, 33):
         boxes = make_boxes(rng, shape)
@@ -245,6 +245,7 @@ def pointwise_cases(rng: np.random.Generator) -> Iterator[Case]:
         yield Case(f"lrn {channels}", "IncrementalLRN", [x, boxes, z0], lrn)
         yield Case(f"lrn even {channels}", "IncrementalLRN", [x, boxes, z0], {**lrn, "size": 4})
         scale = rng.standard_normal(channels).astype(np.float32)
+        yield Case(f"layer norm {channels}", "IncrementalLayerNorm", [x, boxes, z0, scale], {"epsilon": 1e-2})
         yield Case(f"scale {channels}", "IncrementalScale", [x, scale])
         for shift in ((2, 1), (-3, 0)):
             moved = geometry.translate_boxes(boxes, shift, (10, 9))

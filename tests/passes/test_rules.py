@@ -155,6 +155,20 @@ MIDDLES = {
         "a = Reshape(r, s) b = Transpose<perm=[0,2,1,3,4]>(a) h = Reshape(b, t)",
         {"s": ints(1, 2, 4, 17, 19), "t": ints(1, 8, 17, 19)},
     ),
+    "layer norm": (
+        (
+            "t = Transpose<perm=[0,2,3,1]>(r) n = LayerNormalization<epsilon=0.01>(t, k, b) "
+            "h = Transpose<perm=[0,3,1,2]>(n)"
+        ),
+        {"k": NORM["s"], "b": (8,)},
+    ),
+    "products of pixels": (
+        (
+            "t = Transpose<perm=[0,2,3,1]>(r) n = MatMul(t, w1) a = Add(n, b) u = Relu(a) v = MatMul(u, w2) "
+            "h = Transpose<perm=[0,3,1,2]>(v)"
+        ),
+        {"w1": (8, 12), "b": (12,), "w2": (12, 8)},
+    ),
     "lrn": ("h = LRN<size=5, alpha=0.3, beta=0.75, bias=2.0>(r)", {}),
     "pad": ("p = Pad(r, pads) h = Conv(p, w1)", {"pads": ints(0, 0, 1, 2, 0, 0, 1, 0), "w1": (8, 8, 3, 3)}),
     "pad with a value": (
