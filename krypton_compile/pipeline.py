@@ -37,7 +37,7 @@ IR_VERSION = 10
 """Newest ONNX IR that the oldest supported onnxruntime (1.20) reads."""
 
 _CHUNK = 32
-_DENSE_BYTES = 128 << 20
+_DENSE_BYTES = 8 << 20
 
 
 def compile(
