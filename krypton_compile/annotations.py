@@ -17,6 +17,7 @@ MODEL_KEY = "krypton"
 TUNING_KEY = "krypton.tuning"
 PREPROCESSING_KEY = "krypton.preprocessing"  # runtime's Preprocessing, which writes and reads itself
 LABELS_KEY = "krypton.labels"  # names of the classes
+FROZEN_KEY = "krypton.frozen_gates"  # products whose gates are frozen: such a file is approximate
 SOURCE_KEY = "krypton.source_sha256"  # of the model that was compiled
 TAU, EPS = "krypton_tau", "krypton_eps"  # graph inputs with defaults: the thresholds of approximate inference
 SCAN_NODE = "krypton.positions"  # the Scan over chunks: where a runtime splits the file

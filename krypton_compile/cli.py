@@ -42,6 +42,7 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
         verify=options.verify,
         preprocessing=options.preprocess,
         labels=read_labels(options.labels) if options.labels else None,
+        frozen_gates=options.frozen_gates,
     )
     if options.report:
         report.save(options.report)
@@ -79,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--patch-size", type=int, default=16, help="patch of the report (default %(default)s)")
     parser.add_argument("--stride", type=int, default=4, help="stride of the report (default %(default)s)")
+    parser.add_argument(
+        "--frozen-gates",
+        action="store_true",
+        help="approximate: squeeze-and-excitation gates keep the image's values, so that what follows is incremental",
+    )
     parser.add_argument("--chunk", type=int, help="positions of a Scan iteration; chosen by memory when not given")
     parser.add_argument(
         "--verify",

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from krypton_compile import geometry, schemas
-from krypton_compile.annotations import MODEL_KEY, ModelAnnotation, write_model_annotation
+from krypton_compile.annotations import FROZEN_KEY, MODEL_KEY, ModelAnnotation, write_labels, write_model_annotation
 from krypton_compile.errors import ModelError
 from krypton_compile.interface import Interface, find_image, find_layout, find_logits, find_scores, static_shape
 from krypton_compile.loading import Source, describe, load_proto, save_proto
@@ -26,7 +26,7 @@ from krypton_compile.passes.gather_shuffles import gather_shuffles
 from krypton_compile.passes.lower import INCREMENTAL, Outcome, lower, occluded
 from krypton_compile.passes.lowering import Delta, LoweringContext
 from krypton_compile.passes.propagate_boxes import LayerCost, propagate_boxes
-from krypton_compile.passes.verify import verify as verify_model
+from krypton_compile.passes.verify import compare_models
 from krypton_compile.provenance import provenance
 from krypton_compile.report import LayerReport, Report
 
@@ -54,6 +54,7 @@ def compile(
     verify: bool = True,
     preprocessing: Preprocessing | str | None = None,
     labels: Sequence[str] | None = None,
+    frozen_gates: bool = False,
 ) -> tuple[onnx.ModelProto, Report]:
     """Compiles a CNN classifier for occlusion explanations by incremental inference.
 
@@ -71,6 +72,9 @@ def compile(
         preprocessing: how pictures become the model's input: "imagenet", "unit", "tf", "caffe", "none", a Hugging Face
             preprocessor_config.json, or a :class:`~krypton_compile.runtime.Preprocessing`; stored in the file.
         labels: the classes' names, in order; stored in the file.
+        frozen_gates: approximate. Gates of squeeze-and-excitation depend on the whole image, and what follows them is
+            dense; with this they keep the values that they have on the image itself. Results say that they are
+            approximate, and by how much a few windows are off.
 
     Returns:
         The compiled model (DESIGN section 5) and the :class:`Report`.
@@ -93,7 +97,7 @@ def compile(
     grid = _reference_grid(interface, patch_size, stride)
 
     contract = make_contract(graph, interface)
-    context = LoweringContext(graph)
+    context = LoweringContext(graph, frozen_gates=frozen_gates)
     inputs = make_occlusion_inputs(context, interface, contract)
     outcomes = lower(context, interface, inputs)
     if interface.scores not in context.replaced and interface.scores not in context.forms:
@@ -131,9 +135,14 @@ def compile(
         )
     )
     graph_model.metadata_props.update(about)
+    if context.frozen:
+        graph_model.metadata_props[FROZEN_KEY] = write_labels([str(node.name) for node in context.frozen])
     compiled = _to_proto(graph_model)
     if verify:
-        report.verification = verify_model(original, compiled, _as_named(interface, context), grid)
+        comparison = compare_models(original, compiled, _as_named(interface, context), grid)
+        if not context.frozen:
+            comparison.require()
+        report.verification = comparison.describe(len(context.frozen))
     if output is not None:
         save_proto(compiled, Path(output))
     return compiled, report

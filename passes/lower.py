@@ -145,4 +145,4 @@ def _lower_node(node: ir.Node, context: LoweringContext) -> Outcome:
     form = rule.lower(node, context)
     output = node.outputs[0]
     context.forms[context.replaced.get(output, output)] = form
-    return Outcome(node, INCREMENTAL, "")
+    return Outcome(node, INCREMENTAL, "approximate: its gate is frozen" if node in context.frozen else "")

@@ -3,6 +3,7 @@
 Y = A + B, A - B     ->   DY = DA + DB, DA - DB on the hull of both boxes
 Y = A * B            ->   DY = A0 * DB + B0 * DA + DA * DB, likewise; A * Sigmoid(A) is one function of A
 Y = A + k, A - k     ->   DY = DA                 (k constant: no op at all)
+Y = A * g            ->   DY = DA * g0            (approximate, if asked for: a gate, one number a channel, is frozen)
 Y = A * k, A / k     ->   DY = DA * k, DA / k     (k a number or one a channel)
 Y = BN(A)            ->   DY = DA * gamma / sqrt(var + epsilon)
 """
@@ -25,7 +26,7 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     forms = [context.forms.get(value) if value is not None else None for value in node.inputs]
     deltas = [form for form in forms if isinstance(form, Delta)]
     if any(isinstance(form, Dense) for form in forms):
-        return "one of its inputs is dense"
+        return None if context.frozen_gates and _gate(node, context) is not None else "one of its inputs is dense"
     if len(deltas) == 2:
         if node.op_type not in ("Add", "Sub", "Mul"):
             return f"{node.op_type} of two image-dependent maps has no rule yet"
@@ -55,6 +56,8 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     if node.op_type == "BatchNormalization":
         x = context.delta(node.inputs[0])
         return _scaled(node, context, x, _batch_normalization_scale(node, context))
+    if any(isinstance(context.forms.get(value), Dense) for value in node.inputs if value is not None):
+        return _frozen(node, context)
     if all(value in context.forms for value in node.inputs):
         if node.op_type == "Mul":
             return _multiplied(node, context)
@@ -72,6 +75,31 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     scale = _per_channel(context.constant(constant), x)
     assert scale is not None
     return _scaled(node, context, x, 1.0 / scale if node.op_type == "Div" else scale)
+
+
+def _gate(node: ir.Node, context: LoweringContext) -> tuple[ir.Value, ir.Value] | None:
+    """(map, gate) of a product of a map by one number a channel, as squeeze-and-excitation makes them."""
+    if node.op_type != "Mul":
+        return None
+    for source, gate in (node.inputs, node.inputs[::-1]):
+        x = context.forms.get(source) if source is not None else None
+        if isinstance(x, Delta) and gate is not None and isinstance(context.forms.get(gate), Dense):
+            one_a_channel = (1, x.channels, 1, 1) if x.layout == "NCHW" else (1, 1, 1, x.channels)
+            if source is not None and static_shape(gate) == one_a_channel:
+                return source, gate
+    return None
+
+
+def _frozen(node: ir.Node, context: LoweringContext) -> Delta:
+    found, name = _gate(node, context), str(node.outputs[0].name)
+    assert found is not None
+    x, gate = context.delta(found[0]), context.replaced.get(found[1], found[1])
+    flat = context.initializer(f"{name}.channels", np.array([x.channels], np.int64))
+    scale = context.emit_base("Reshape", [gate, flat], {}, f"{name}.gate", domain="")
+    scale.type, scale.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([x.channels])
+    context.frozen.append(node)
+    values = context.emit("IncrementalScale", [x.values, scale], {}, f"{name}.delta")
+    return make_delta(node, values, x.boxes, x.layout, x.live)
 
 
 def _multiplied(node: ir.Node, context: LoweringContext) -> Delta:

@@ -70,7 +70,10 @@ Form = Delta | Flat | Dense
 
 @dataclass
 class LoweringContext:
-    """The base graph being read, the incremental body being written, and the form of each tensor."""
+    """The base graph being read, the incremental body being written, and the form of each tensor.
+
+    With ``frozen_gates``, which is approximate, ``frozen`` are the products whose gate keeps the base image's values.
+    """
 
     graph: ir.Graph
     body: list[ir.Node] = field(default_factory=list)
@@ -79,6 +82,8 @@ class LoweringContext:
     replaced: dict[ir.Value, ir.Value] = field(default_factory=dict)
     densified: dict[ir.Value, Dense] = field(default_factory=dict)
     source: ir.Node | None = None
+    frozen_gates: bool = False
+    frozen: list[ir.Node] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:

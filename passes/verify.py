@@ -6,6 +6,8 @@ must stay within the exact-mode bound of DESIGN section 10, on logits where ther
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -23,11 +25,43 @@ PROBABILITY_BOUND = 1e-5
 _INTERIOR = 3
 
 
-def verify(original: onnx.ModelProto, compiled: onnx.ModelProto, interface: Interface, grid: geometry.Boxes) -> str:
-    """A sentence on what was compared.
+@dataclass(frozen=True)
+class Comparison:
+    """The worst of ``positions``, ``box``: by how much tensor ``name`` differs there, and the bound."""
+
+    positions: int
+    box: tuple[int, ...]
+    name: str
+    kind: str
+    difference: float
+    bound: float
+
+    def require(self) -> None:
+        """Refuses a difference beyond the bound.
+
+        Raises:
+            VerificationError: it is.
+        """
+        if not self.difference <= self.bound:
+            raise VerificationError(
+                f"box (y0,x0,h,w) {list(self.box)}: '{self.name}' differs from the original model by "
+                f"{self.difference:.3g}, expected at most {self.bound:.3g}. Nothing is written; please report this."
+            )
+
+    def describe(self, frozen: int = 0) -> str:
+        """A sentence on what was compared; ``frozen`` gates make it approximate."""
+        approximate = f"; APPROXIMATE, {frozen} gates are frozen" if frozen else ""
+        found = f"largest difference of the {self.kind} {self.difference:.2g} (bound {self.bound:.2g})"
+        return f"{self.positions} positions, {found}{approximate}"
+
+
+def compare_models(
+    original: onnx.ModelProto, compiled: onnx.ModelProto, interface: Interface, grid: geometry.Boxes
+) -> Comparison:
+    """Runs both on a few positions.
 
     Raises:
-        VerificationError: the largest difference exceeds the bound.
+        VerificationError: one of them does not run.
     """
     rng = np.random.default_rng(0)
     shape = static_shape(interface.image)
@@ -55,13 +89,8 @@ def verify(original: onnx.ModelProto, compiled: onnx.ModelProto, interface: Inte
     differences = np.abs(found - expected).max(axis=1)
     row = int((differences / bounds).argmax())
     difference, bound = float(differences[row]), float(bounds[row])
-    if not difference <= bound:
-        raise VerificationError(
-            f"box (y0,x0,h,w) {boxes[row].tolist()}: '{target.name}' differs from the original model by "
-            f"{difference:.3g}, expected at most {bound:.3g}. Nothing is written; please report this model."
-        )
     kind = "logits" if use_logits else "scores"
-    return f"{len(boxes)} positions, largest difference of the {kind} {difference:.2g} (bound {bound:.2g})"
+    return Comparison(len(boxes), tuple(boxes[row].tolist()), str(target.name), kind, difference, bound)
 
 
 def _positions(interface: Interface, grid: geometry.Boxes, rng: np.random.Generator) -> geometry.Boxes:

@@ -93,6 +93,7 @@ class Engine:
             self.preprocessing.check_fits(parts.annotation.image_shape, parts.annotation.channels)
         self.labels = parts.labels if labels is None else tuple(labels)
         self.source_sha256 = parts.source_sha256
+        self.frozen_gates = parts.frozen_gates
         self.tuned = None if parts.tuning is None else read_settings(parts.tuning.settings)
         self.image_name = parts.annotation.image
         self.image_shape = parts.image_shape
@@ -206,6 +207,8 @@ class Engine:
         rows = [self._base_rows(self._base_outputs(image, work.baseline)) for image in images]
         expected = np.stack([scores if logits is None else logits for scores, logits in rows])
         self.error = self_check.measure_error(self._run_chunk(work, at)[-1], expected, base)
+        if self.frozen_gates:
+            return  # approximate by wish
         if self.error > self_check.BOUND and self._may_fall_back:
             self.precision = "float32"
             self._incremental = self._make_incremental(self.precision)

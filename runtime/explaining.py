@@ -144,7 +144,7 @@ def _drawn(maps: Iterator[Explanation], say: Say) -> Iterator[Explanation]:
     """The maps that are worth drawing: that takes longer than a small network's next map."""
     written = -math.inf
     for found in maps:
-        if found.exact or time.monotonic() - written >= DRAWN_EVERY:
+        if found.scored.all() or time.monotonic() - written >= DRAWN_EVERY:
             yield found
             written = time.monotonic()
         say(progress_line(found))

@@ -60,6 +60,7 @@ class Explanation(Pictured):
         precision: what convolutions might multiply in; "bfloat16" is of reduced precision, the others exact.
         error: measured on a few windows against the model itself, in units of the largest logit (self_check.py).
         seconds: of base pass, windows and check together.
+        frozen_gates: how many gates keep the values of the whole image (``krypton-compile --frozen-gates``).
         approximation: what was left out.
         scored: bool [n_y, n_x], the windows that were scored; the others are interpolated.
         check: of an approximate map, else None.
@@ -86,6 +87,7 @@ class Explanation(Pictured):
     precision: str
     error: float
     seconds: float
+    frozen_gates: int
     approximation: Approximation
     scored: npt.NDArray[np.bool_]
     check: Check | None = None
@@ -105,7 +107,7 @@ class Explanation(Pictured):
     @property
     def exact(self) -> bool:
         """Whether every window was scored and nothing left out."""
-        return self.approximation.exact and bool(self.scored.all())
+        return self.approximation.exact and not self.frozen_gates and bool(self.scored.all())
 
     @property
     def flip_map(self) -> npt.NDArray[np.int64]:
@@ -168,6 +170,7 @@ class Explanation(Pictured):
             "changed": self.changed,
             "scored": int(self.scored.sum()),
             "exact": self.exact,
+            "frozen_gates": self.frozen_gates,
             "approximation": None if self.approximation.exact else write_settings(self.approximation),
             "check": None if check is None else asdict(check),
             "estimated_quality": dict(self.estimated_quality),

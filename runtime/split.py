@@ -20,6 +20,7 @@ from onnx import helper, numpy_helper
 
 from krypton_compile.annotations import (
     EPS,
+    FROZEN_KEY,
     LABELS_KEY,
     MODEL_KEY,
     PREPROCESSING_KEY,
@@ -67,6 +68,7 @@ class Split:
     preprocessing: Preprocessing | None
     labels: tuple[str, ...] | None
     source_sha256: str | None
+    frozen_gates: tuple[str, ...]
 
 
 def split(path: Path) -> Split:
@@ -89,6 +91,7 @@ def split(path: Path) -> Split:
         preprocessing = None if stored is None else Preprocessing.from_json(stored)
         labels = read_labels(metadata[LABELS_KEY]) if LABELS_KEY in metadata else None
         source = metadata.get(SOURCE_KEY)
+        frozen = read_labels(metadata[FROZEN_KEY]) if FROZEN_KEY in metadata else ()
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{path}: {error}") from error
     graph = model.graph
@@ -111,7 +114,17 @@ def split(path: Path) -> Split:
     inputs = [*_any_chunk(body.input), *(kinds[name] for name in outer if name not in arrays)]
     incremental = _part(path, file, "incremental", list(body.node), inputs, _any_chunk(body.output), arrays)
     return Split(
-        annotation, tuning, image_shape, captured, _limits(nodes), base, incremental, preprocessing, labels, source
+        annotation,
+        tuning,
+        image_shape,
+        captured,
+        _limits(nodes),
+        base,
+        incremental,
+        preprocessing,
+        labels,
+        source,
+        frozen,
     )
 
 

@@ -92,12 +92,15 @@ def _estimates(explanation: Explanation) -> str:
 
 
 def _approximate_lines(explanation: Explanation) -> list[str]:
+    frozen = f"APPROXIMATE      {explanation.frozen_gates} gates keep the values of the whole image"
+    gates = [frozen] if explanation.frozen_gates else []
     if explanation.approximation.exact:
-        return []
+        return gates
     total = explanation.scored.size
     changing = round(explanation.changed * total)
     scored = int(explanation.scored.sum()) - (total - changing)
     lines = [
+        *gates,
         f"APPROXIMATE      {explanation.approximation.describe()}",
         f"scored           {scored} of the {changing} windows that change something; the others are interpolated",
     ]

@@ -193,6 +193,7 @@ def explanation(
         precision=session.precision if approximation.precision is None else approximation.precision,
         error=session.error,
         seconds=question.seconds + time.perf_counter() - sweep.started,
+        frozen_gates=len(session.frozen_gates),
         approximation=approximation,
         scored=sweep.scored.copy(),
         estimated_quality=dict(estimated or {}),
