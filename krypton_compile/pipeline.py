@@ -27,6 +27,7 @@ from krypton_compile.passes.lower import INCREMENTAL, Outcome, lower, occluded
 from krypton_compile.passes.lowering import Delta, LoweringContext
 from krypton_compile.passes.propagate_boxes import LayerCost, propagate_boxes
 from krypton_compile.passes.verify import compare_models
+from krypton_compile.passes.widen_half import widen_half
 from krypton_compile.provenance import provenance
 from krypton_compile.report import LayerReport, Report
 
@@ -59,7 +60,8 @@ def compile(
     """Compiles a CNN classifier for occlusion explanations by incremental inference.
 
     Args:
-        model: path, bytes, ``onnx.ModelProto`` or ``onnx_ir.Model``; float32, one image input.
+        model: path, bytes, ``onnx.ModelProto`` or ``onnx_ir.Model``; float32 (16 bits are
+            widened), one image input.
         output: where to write the compiled file; written only if everything succeeds.
         image_size: (H, W) for a model whose image has symbolic sizes.
         input_name: the image input, if the model has several rank-4 inputs.
@@ -84,6 +86,7 @@ def compile(
         VerificationError: the compiled model differs from the original.
     """
     original = load_proto(model)
+    widened = widen_half(original)
     graph_model = ir.from_proto(upgrade_opset(original))
     graph = graph_model.graph
     image = find_image(graph, input_name)
@@ -109,6 +112,8 @@ def compile(
     context.body = fuse_activation(context.body)
     costs = propagate_boxes(context.body, inputs.boxes, grid)
     report = Report(describe(model), patch_size, stride, len(grid), _layers(outcomes, costs, len(grid), context))
+    if widened:
+        report.notes.append("a model of 16 bits: the same weights, computed in float32; its image is float32 too")
     chunk = chunk or _choose_chunk(context)
     batch_positions(context, interface, contract, inputs, chunk, len(groups))
     RemoveUnusedNodesPass()(graph_model)  # what base nodes were replaced, their weights above all

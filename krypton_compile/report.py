@@ -41,6 +41,7 @@ class Report:
     positions: int
     layers: list[LayerReport] = field(default_factory=list)
     verification: str = "not verified"
+    notes: list[str] = field(default_factory=list)
 
     @property
     def redundancy_paper(self) -> float:
@@ -77,6 +78,7 @@ class Report:
             f"{self.redundancy_overlap:.1f} (taps that overlap the delta)"
         )
         yield f"incremental: {100 * self.incremental_share:.1f}% of the Conv multiply-adds"
+        yield from (f"note: {note}" for note in self.notes)
         yield f"verification: {self.verification}"
 
     def save(self, path: str | Path) -> None:

@@ -50,7 +50,7 @@ class Comparison:
 
     def describe(self, frozen: int = 0) -> str:
         """A sentence on what was compared; ``frozen`` gates make it approximate."""
-        approximate = f"; APPROXIMATE, {frozen} gates are frozen" if frozen else ""
+        approximate = f"; APPROXIMATE, frozen gates: {frozen}" if frozen else ""
         found = f"largest difference of the {self.kind} {self.difference:.2g} (bound {self.bound:.2g})"
         return f"{self.positions} positions, {found}{approximate}"
 

@@ -92,7 +92,7 @@ def _estimates(explanation: Explanation) -> str:
 
 
 def _approximate_lines(explanation: Explanation) -> list[str]:
-    frozen = f"APPROXIMATE      {explanation.frozen_gates} gates keep the values of the whole image"
+    frozen = f"APPROXIMATE      frozen gates: {explanation.frozen_gates} keep the values of the whole image"
     gates = [frozen] if explanation.frozen_gates else []
     if explanation.approximation.exact:
         return gates

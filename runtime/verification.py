@@ -31,6 +31,8 @@ Array = npt.NDArray[np.float32]
 
 SAME = 1e-3
 """Base scores that differ by more than this share of the largest one are those of another model."""
+HALF = 2e-2
+"""The same of a model that rounds every result to 16 bits; its windows differ by as much, and no fault of ours."""
 _AFTER_SOFTMAX = ("Reshape", "Flatten", "Squeeze", "Identity")
 
 
@@ -71,10 +73,16 @@ class OriginalModel:
 
     def run(self, image_name: str, image: Array) -> list[Array]:
         """All outputs, each as one row."""
-        names = [value.name for value in self._session.get_inputs()]
-        if image_name not in names:
-            raise OcclusionError(f"{self.name}: expected an image input '{image_name}', found {', '.join(names)}")
-        return [np.asarray(found).ravel() for found in self._session.run(None, {image_name: image})]
+        inputs = {value.name: value.type for value in self._session.get_inputs()}
+        if image_name not in inputs:
+            raise OcclusionError(f"{self.name}: expected an image input '{image_name}', found {', '.join(inputs)}")
+        given = image.astype(np.float16) if inputs[image_name] == "tensor(float16)" else image
+        return [np.asarray(found, np.float32).ravel() for found in self._session.run(None, {image_name: given})]
+
+    @property
+    def half(self) -> bool:
+        """Whether it answers in 16 bits."""
+        return any(value.type == "tensor(float16)" for value in self._session.get_outputs())
 
     def choose(self, outputs: list[Array], like: Array, logits: bool) -> int:
         """Which output a row of base scores is; with ``logits``, that before the Softmax.
@@ -87,7 +95,7 @@ class OriginalModel:
         for at, found in enumerate(outputs):
             if (at == own) != logits or found.shape != like.shape:
                 continue
-            if np.abs(found - like).max() <= SAME * scale:
+            if np.abs(found - like).max() <= (HALF if self.half else SAME) * scale:
                 return at
         raise OcclusionError(f"{self.name} answers otherwise than the compiled model: it is not the one it was made of")
 
@@ -124,6 +132,9 @@ def verify(
             row = model.run(session.image_name, image)[which]
             return activate(explanation.activation, row, row)
 
+    resolution = explanation.resolution
+    if original is not None and model.half:
+        resolution = max(resolution, HALF * float(np.abs(explanation.base_scores).max()))
     largest = 0.0
     found = explanation.scores.reshape(total, -1)
     for index in at.tolist():
@@ -131,7 +142,7 @@ def verify(
         expected = np.mean([run(image)[explanation.classes] for image in images], axis=0, dtype=np.float64)
         off = float(np.abs(found[index] - expected).max())
         largest = max(largest, off if np.isfinite(off) else math.inf)
-    return Verification(len(at), largest, explanation.resolution, name)
+    return Verification(len(at), largest, resolution, name)
 
 
 def _occluded(session: Scorer, question: Question, explanation: Explanation, index: int) -> list[Array]:
@@ -153,7 +164,8 @@ def _with_logits(path: Path) -> tuple[str | bytes, bool]:
     name = logits_name(model)
     if name is None or model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF:
         return str(path), False
-    model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    kind = model.graph.output[0].type.tensor_type.elem_type
+    model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, None))
     return model.SerializeToString(), True
 
 

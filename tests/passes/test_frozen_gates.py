@@ -40,7 +40,7 @@ def test_what_follows_the_gate_is_incremental(model):
     product = next(layer for layer in frozen.layers if layer.op == "Mul")
     assert (product.became, product.reason) == ("incremental", "approximate: its gate is frozen")
     assert [layer.became for layer in frozen.layers if layer.op == "Conv"][-1] == "incremental"
-    assert "APPROXIMATE, 1 gates are frozen" in frozen.verification
+    assert "APPROXIMATE, frozen gates: 1" in frozen.verification
 
 
 def test_scores_are_those_of_the_network_with_the_images_own_gates(model, tmp_path):
@@ -89,10 +89,10 @@ def test_the_command_line_says_so(model, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     onnx.save(model, "gated.onnx")
     assert compiler.main(["gated.onnx", "--frozen-gates", "--preprocess", "unit"]) == 0
-    assert "APPROXIMATE, 1 gates are frozen" in capsys.readouterr().out
+    assert "APPROXIMATE, frozen gates: 1" in capsys.readouterr().out
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (17, 19, 3), np.uint8)).save("scan.png")
     assert cli.main(["gated.krypton.onnx", "scan.png", "--patch-size", "5", "--stride", "3"]) == 0
-    assert "APPROXIMATE      1 gates keep the values of the whole image" in capsys.readouterr().out
+    assert "APPROXIMATE      frozen gates: 1 keep the values of the whole image" in capsys.readouterr().out
 
 
 def test_a_wrong_file_is_still_refused_without_the_option(model, monkeypatch):
