@@ -78,7 +78,7 @@ RULES: dict[str, Rule] = {
     "Split": _CHANNELS,
     "Sub": _ELEMENTWISE,
     "Transpose": _LAYOUT,
-    **dict.fromkeys((*FUNCTIONS, "PRelu"), _FUNCTION),
+    **dict.fromkeys((*FUNCTIONS, "Neg", "PRelu"), _FUNCTION),
 }
 
 

@@ -3,6 +3,7 @@
 Y = A + B, A - B     ->   DY = DA + DB, DA - DB on the hull of both boxes
 Y = A * B            ->   DY = A0 * DB + B0 * DA + DA * DB, likewise; A * Sigmoid(A) is one function of A
 Y = A + k, A - k     ->   DY = DA                 (k constant: no op at all)
+Y = k - A            ->   DY = -DA
 Y = A * g            ->   DY = DA * g0            (approximate, if asked for: a gate, one number a channel, is frozen)
 Y = A * k, A / k     ->   DY = DA * k, DA / k     (k a number or one a channel)
 Y = BN(A)            ->   DY = DA * gamma / sqrt(var + epsilon)
@@ -42,7 +43,7 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     if output != _map_shape(delta):
         return "the constant broadcasts the map to another shape"
     if node.op_type in ("Add", "Sub"):
-        return "the map is subtracted from a constant" if node.op_type == "Sub" and forms[0] is None else None
+        return None
     if node.op_type == "Div" and forms[0] is None:
         return "division by a map has no rule yet"
     if _per_channel(context.constant(constants[0]), delta) is None:
@@ -70,6 +71,8 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     first_is_delta = node.inputs[0] in context.forms
     delta, constant = (node.inputs[0], node.inputs[1]) if first_is_delta else (node.inputs[1], node.inputs[0])
     x = context.delta(delta)
+    if node.op_type == "Sub" and not first_is_delta:
+        return _scaled(node, context, x, np.full(x.channels, -1.0))
     if node.op_type in ("Add", "Sub"):
         return x
     scale = _per_channel(context.constant(constant), x)

@@ -2,6 +2,7 @@
 
     Y = f(Z)                   ->   DY = f(Z0 + DZ) - f(Z0)
     Y = Z * Sigmoid(Z)         ->   the same of Swish (lower_elementwise)
+    Y = -Z                     ->   DY = -DZ
     Y = PRelu(Z, slope)        ->   DY = slope * DZ + (1 - slope) * DR,   R = Relu(Z), by branch
 
 A function keeps zeros of the delta and makes none, so the boxes stay.
@@ -36,6 +37,10 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rules above."""
     x = context.delta(node.inputs[0])
+    if node.op_type == "Neg":
+        minus = context.initializer(f"{node.outputs[0].name}.minus", np.full(x.channels, -1, np.float32))
+        values = context.emit("IncrementalScale", [x.values, minus], {}, f"{node.outputs[0].name}.delta")
+        return make_delta(node, values, x.boxes, x.layout, x.live)
     if node.op_type == "PRelu":
         return _lower_prelu(node, context, x)
     return emit_function(node, context, node.inputs[0], _parameters(node))

@@ -117,6 +117,8 @@ MIDDLES = {
     "add constants": ("a = Add(r, k) h = Sub(a, j)", {"k": floats(0.5), "j": (1, 8, 1, 1)}),
     "constant first": ("h = Add(k, r)", {"k": (1, 8, 1, 1)}),
     "add a map": ("h = Add(r, k)", {"k": (1, 8, 17, 19)}),
+    "from a constant": ("h = Sub(k, r)", {"k": (1, 8, 1, 1)}),
+    "negative": ("h = Neg(r)", {}),
     "scale": ("a = Mul(r, k) h = Div(a, j)", {"k": (8, 1, 1), "j": np.float32(3)}),
     "concat": ("d = Conv<pads=[1,1,1,1]>(r, w1) h = Concat<axis=1>(d, r, d)", {"w1": (4, 8, 3, 3)}),
     "concat branches": (
