@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from krypton_compile.errors import KryptonError
 
@@ -43,12 +44,27 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
         preprocessing=options.preprocess,
         labels=read_labels(options.labels) if options.labels else None,
         frozen_gates=options.frozen_gates,
+        held=dict(_held(text) for text in options.hold),
     )
     if options.report:
         report.save(options.report)
     for line in report.lines():
         print(line)
     print(f"wrote {output}")
+
+
+def _held(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, a number, several with commas, or an .npy file."""
+    import numpy as np
+
+    name, _, value = text.partition("=")
+    if value.endswith(".npy"):
+        return name, np.load(value)
+    try:
+        numbers = [float(part) for part in value.split(",")]
+    except ValueError:
+        raise ValueError(f"--hold {text}: expected NAME=NUMBER, NAME=NUMBER,NUMBER,... or NAME=FILE.npy") from None
+    return name, np.array(numbers[0] if len(numbers) == 1 else [numbers])
 
 
 def _default_output(model: Path) -> Path:
@@ -69,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--layout", choices=("NCHW", "NHWC"), help="where the shapes leave it open")
     parser.add_argument("--input-name", help="the image input")
+    parser.add_argument(
+        "--hold",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an input beside the image, held at a number, several with commas, or an .npy file",
+    )
     parser.add_argument("--output-name", help="the class scores, of several outputs")
     parser.add_argument(
         "--preprocess",

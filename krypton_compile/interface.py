@@ -64,7 +64,7 @@ def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
     if len(inputs) > 1:
         raise ModelError(
             f"the model has several inputs: {listing}. Expected the image alone; "
-            "export the model with the others fixed to constants."
+            "hold the others at values: --hold NAME=VALUE (Python: held={{name: value}})."
         )
     image = chosen[0]
     if image.shape is None or len(image.shape) != 4:

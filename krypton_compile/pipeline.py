@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
@@ -23,11 +24,13 @@ from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrad
 from krypton_compile.passes.commute_mean import commute_mean
 from krypton_compile.passes.fuse_activation import fuse_activation
 from krypton_compile.passes.gather_shuffles import gather_shuffles
+from krypton_compile.passes.hold_inputs import hold_inputs
 from krypton_compile.passes.lower import INCREMENTAL, Outcome, lower, occluded
 from krypton_compile.passes.lowering import Delta, LoweringContext
 from krypton_compile.passes.propagate_boxes import LayerCost, propagate_boxes
 from krypton_compile.passes.verify import compare_models
 from krypton_compile.passes.widen_half import widen_half
+from krypton_compile.passes.widen_image import widen_image
 from krypton_compile.provenance import provenance
 from krypton_compile.report import LayerReport, Report
 
@@ -56,6 +59,7 @@ def compile(
     preprocessing: Preprocessing | str | None = None,
     labels: Sequence[str] | None = None,
     frozen_gates: bool = False,
+    held: Mapping[str, npt.ArrayLike] | None = None,
 ) -> tuple[onnx.ModelProto, Report]:
     """Compiles a CNN classifier for occlusion explanations by incremental inference.
 
@@ -77,6 +81,7 @@ def compile(
         frozen_gates: approximate. Gates of squeeze-and-excitation depend on the whole image, and what follows them is
             dense; with this they keep the values that they have on the image itself. Results say that they are
             approximate, and by how much a few windows are off.
+        held: values of the model's other inputs, by name; they become constants.
 
     Returns:
         The compiled model (DESIGN section 5) and the :class:`Report`.
@@ -85,8 +90,7 @@ def compile(
         ModelError: not a model that can be compiled; the message says why and what to do.
         VerificationError: the compiled model differs from the original.
     """
-    original = load_proto(model)
-    widened = widen_half(original)
+    original, pictures, notes = _opened(model, held or {})
     graph_model = ir.from_proto(upgrade_opset(original))
     graph = graph_model.graph
     image = find_image(graph, input_name)
@@ -96,6 +100,8 @@ def compile(
     commute_mean(graph)
     scores = find_scores(graph, output_name)
     interface = Interface(image, find_layout(image, layout), scores, find_logits(scores))
+    if preprocessing is None and str(image.name) in pictures:
+        preprocessing = "none"  # its numbers are a picture's
     about = provenance(model, interface, preprocessing, labels)
     grid = _reference_grid(interface, patch_size, stride)
 
@@ -112,8 +118,7 @@ def compile(
     context.body = fuse_activation(context.body)
     costs = propagate_boxes(context.body, inputs.boxes, grid)
     report = Report(describe(model), patch_size, stride, len(grid), _layers(outcomes, costs, len(grid), context))
-    if widened:
-        report.notes.append("a model of 16 bits: the same weights, computed in float32; its image is float32 too")
+    report.notes += notes
     chunk = chunk or _choose_chunk(context)
     batch_positions(context, interface, contract, inputs, chunk, len(groups))
     RemoveUnusedNodesPass()(graph_model)  # what base nodes were replaced, their weights above all
@@ -151,6 +156,18 @@ def compile(
     if output is not None:
         save_proto(compiled, Path(output))
     return compiled, report
+
+
+def _opened(model: Source, held: Mapping[str, npt.ArrayLike]) -> tuple[onnx.ModelProto, list[str], list[str]]:
+    """The model of float32 images alone; the inputs whose numbers are a picture's; and notes of what was changed."""
+    original, notes = load_proto(model), []
+    hold_inputs(original, held)
+    if widen_half(original):
+        notes.append("a model of 16 bits: the same weights, computed in float32; its image is float32 too")
+    pictures = widen_image(original)
+    if pictures:
+        notes.append("a uint8 image: now float32, of the same numbers, 0 to 255")
+    return original, pictures, notes
 
 
 def _image_shape(image: ir.Value, image_size: tuple[int, int] | None, layout: str | None) -> tuple[int, ...]:

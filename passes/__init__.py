@@ -1,6 +1,6 @@
 """The passes, in the order in which :mod:`krypton_compile.pipeline` applies them.
 
-0. ``widen_half``: a model of 16 bits in float32;
+0. ``hold_inputs``, ``widen_half``, ``widen_image``: inputs beside the image are constants, all is float32;
 1. ``canonicalize``: static shapes, constants folded, BatchNormalization and Pad folded into Conv;
 2. ``gather_shuffles``: a channel shuffle is one Gather;
 3. ``commute_mean``: a mean over the map before a 1x1 Conv rather than behind it;

@@ -76,7 +76,12 @@ class OriginalModel:
         inputs = {value.name: value.type for value in self._session.get_inputs()}
         if image_name not in inputs:
             raise OcclusionError(f"{self.name}: expected an image input '{image_name}', found {', '.join(inputs)}")
-        given = image.astype(np.float16) if inputs[image_name] == "tensor(float16)" else image
+        kind = inputs[image_name]
+        given: npt.NDArray[np.generic] = image
+        if kind == "tensor(float16)":
+            given = image.astype(np.float16)
+        elif kind == "tensor(uint8)":
+            given = np.rint(image).clip(0, 255).astype(np.uint8)
         return [np.asarray(found, np.float32).ravel() for found in self._session.run(None, {image_name: given})]
 
     @property

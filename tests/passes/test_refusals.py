@@ -48,8 +48,8 @@ MODELS = {
         parse(f"z = Mul(x, a) {GOOD.replace('(x,', '(z,')}", image="float[N,3,17,19] x, float[1] a", **WEIGHTS),
         "'a'",
     ),
-    "image of bytes": (
-        parse(f"z = Cast<to=1>(x) {GOOD.replace('(x,', '(z,')}", image="uint8[N,3,17,19] x", **WEIGHTS),
+    "image of 32-bit integers": (
+        parse(f"z = Cast<to=1>(x) {GOOD.replace('(x,', '(z,')}", image="int32[N,3,17,19] x", **WEIGHTS),
         "float32",
     ),
     "several outputs": (good(scores="float[N,5] y, float[N,8,1,1] g"), "--output-name"),
