@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import numpy as np
@@ -36,7 +35,7 @@ from krypton_compile.errors import OcclusionError
 from krypton_compile.geometry import Boxes
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.heatmap import accumulate
-from krypton_compile.runtime.progress import progress_bar
+from krypton_compile.runtime.progress import progress_within, reporter
 from krypton_compile.torch_export import ModuleSessions
 
 Array = npt.NDArray[np.float32]
@@ -113,8 +112,7 @@ class Occlusion:
                 f"found {list(images.shape[1:])}; compile it for that size"
             )
         targets = read_targets(target, len(images), session.classes)
-        bar: AbstractContextManager[Progress | None] = progress_bar("occlusion") if show_progress else nullcontext()
-        with bar as progress:
+        with reporter(bool(show_progress), "occlusion") as progress:
             found = _attribute(session, _as_numpy(images), _as_numpy(shown), windows, targets, progress)
         result = torch.from_numpy(found).to(images.device)
         if isinstance(inputs, tuple):
@@ -144,7 +142,7 @@ def _attribute(
     for image, baseline, columns in zip(images, baselines, targets, strict=True):
         drops = []
         for group in groups:
-            report = None if progress is None else _shifted(progress, done, total)
+            report = progress_within(progress, done, total)
             hidden = np.where(group[:, None, None] if channels_first else group, baseline, image)
             drops.append(_drops(session, image[None], hidden[None], boxes, columns, report))
             done += len(boxes)
@@ -168,10 +166,6 @@ def _drops(
     prepared = session.prepare(image, hidden)
     scores = session.score(prepared, boxes, classes=columns, progress=report).scores
     return np.asarray(prepared.base_scores[columns] - scores)
-
-
-def _shifted(progress: Progress, done: int, total: int) -> Progress:
-    return lambda now, _: progress(done + now, total)
 
 
 def _as_numpy(tensor: torch.Tensor) -> Array:

@@ -54,7 +54,7 @@ def _chosen(context: LoweringContext, x: Delta, chosen: Indices, name: str) -> i
 
 def _choices(node: ir.Node, context: LoweringContext, x: Delta) -> list[Indices] | str:
     """The channels of each output, or why there are none."""
-    axis, everything = 1 if x.layout == "NCHW" else 3, np.arange(x.channels)
+    axis, everything = x.channel_axis, np.arange(x.channels)
     if node.op_type == "Slice":
         return _slice(node, context, axis, everything)
     if _int(node, "axis", 0) % 4 != axis:

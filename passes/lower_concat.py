@@ -18,8 +18,7 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
         return "not all of its inputs are spatial deltas"
     if len({(delta.layout, delta.map_shape) for delta in deltas}) > 1:
         return "its inputs differ in layout or map size"
-    channel_axis = 1 if deltas[0].layout == "NCHW" else 3
-    if node.attributes["axis"].as_int() % 4 != channel_axis:
+    if node.attributes["axis"].as_int() % 4 != deltas[0].channel_axis:
         return "it does not concatenate channels"
     return None
 

@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
 from krypton_compile.passes.lower_function import emit_function
-from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext, make_delta
+from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext, emit_scaled, make_delta, per_channel
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:
@@ -46,7 +46,7 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
         return None
     if node.op_type == "Div" and forms[0] is None:
         return "division by a map has no rule yet"
-    if _per_channel(context.constant(constants[0]), delta) is None:
+    if per_channel(context.constant(constants[0]), delta) is None:
         return "the constant is neither a number nor one value a channel"
     return None
 
@@ -56,7 +56,7 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     name = str(node.outputs[0].name)
     if node.op_type == "BatchNormalization":
         x = context.delta(node.inputs[0])
-        return _scaled(node, context, x, _batch_normalization_scale(node, context))
+        return emit_scaled(node, context, x, _batch_normalization_scale(node, context))
     if any(isinstance(context.forms.get(value), Dense) for value in node.inputs if value is not None):
         return _frozen(node, context)
     if all(value in context.forms for value in node.inputs):
@@ -72,12 +72,12 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     delta, constant = (node.inputs[0], node.inputs[1]) if first_is_delta else (node.inputs[1], node.inputs[0])
     x = context.delta(delta)
     if node.op_type == "Sub" and not first_is_delta:
-        return _scaled(node, context, x, np.full(x.channels, -1.0))
+        return emit_scaled(node, context, x, np.full(x.channels, -1.0))
     if node.op_type in ("Add", "Sub"):
         return x
-    scale = _per_channel(context.constant(constant), x)
+    scale = per_channel(context.constant(constant), x)
     assert scale is not None
-    return _scaled(node, context, x, 1.0 / scale if node.op_type == "Div" else scale)
+    return emit_scaled(node, context, x, 1.0 / scale if node.op_type == "Div" else scale)
 
 
 def _gate(node: ir.Node, context: LoweringContext) -> tuple[ir.Value, ir.Value] | None:
@@ -87,8 +87,9 @@ def _gate(node: ir.Node, context: LoweringContext) -> tuple[ir.Value, ir.Value] 
     for source, gate in (node.inputs, node.inputs[::-1]):
         x = context.forms.get(source) if source is not None else None
         if isinstance(x, Delta) and gate is not None and isinstance(context.forms.get(gate), Dense):
-            one_a_channel = (1, x.channels, 1, 1) if x.layout == "NCHW" else (1, 1, 1, x.channels)
-            if source is not None and static_shape(gate) == one_a_channel:
+            one_a_channel = [1, 1, 1, 1]
+            one_a_channel[x.channel_axis] = x.channels
+            if source is not None and static_shape(gate) == tuple(one_a_channel):
                 return source, gate
     return None
 
@@ -117,26 +118,6 @@ def _multiplied(node: ir.Node, context: LoweringContext) -> Delta:
     inputs = [a.values, a.boxes, bases[0], b.values, b.boxes, bases[1], boxes]
     values = context.emit("IncrementalMultiply", inputs, {}, f"{name}.delta")
     return make_delta(node, values, boxes, a.layout)
-
-
-def _scaled(node: ir.Node, context: LoweringContext, x: Delta, scale: npt.NDArray[np.float64]) -> Delta:
-    name = str(node.outputs[0].name)
-    factor = context.initializer(f"{name}.scale", scale.astype(np.float32))
-    values = context.emit("IncrementalScale", [x.values, factor], {}, f"{name}.delta")
-    return make_delta(node, values, x.boxes, x.layout, x.live)
-
-
-def _per_channel(array: npt.NDArray[np.generic] | None, delta: Delta) -> npt.NDArray[np.float64] | None:
-    if array is None:
-        return None
-    values = array.astype(np.float64)
-    if values.size == 1:
-        return np.full(delta.channels, values.reshape(()))
-    axis = 1 if delta.layout == "NCHW" else 3
-    shape = (1,) * (4 - values.ndim) + values.shape
-    if len(shape) != 4 or values.size != delta.channels or shape[axis] != delta.channels:
-        return None
-    return values.reshape(-1)
 
 
 def _map_shape(delta: Delta) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.lowering import Delta, Form, LoweringContext, make_delta
+from krypton_compile.passes.lowering import Delta, Form, LoweringContext, emit_scaled, make_delta, per_channel
 
 Parameters = dict[str, str | float]
 
@@ -26,9 +26,8 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     if not isinstance(x, Delta):
         return "its input is not a spatial delta"
     if node.op_type == "PRelu":
-        return (
-            None if _slopes(node, context, x) is not None else "its slope is neither a number nor one value a channel"
-        )
+        slopes = per_channel(context.constant(node.inputs[1]), x)
+        return None if slopes is not None else "its slope is neither a number nor one value a channel"
     if node.op_type in ("HardSigmoid", "Celu") and _parameters(node)["alpha"] == 0:
         return "its alpha is 0"
     return None
@@ -38,9 +37,7 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rules above."""
     x = context.delta(node.inputs[0])
     if node.op_type == "Neg":
-        minus = context.initializer(f"{node.outputs[0].name}.minus", np.full(x.channels, -1, np.float32))
-        values = context.emit("IncrementalScale", [x.values, minus], {}, f"{node.outputs[0].name}.delta")
-        return make_delta(node, values, x.boxes, x.layout, x.live)
+        return emit_scaled(node, context, x, np.full(x.channels, -1.0))
     if node.op_type == "PRelu":
         return _lower_prelu(node, context, x)
     return emit_function(node, context, node.inputs[0], _parameters(node))
@@ -56,7 +53,7 @@ def emit_function(node: ir.Node, context: LoweringContext, source: ir.Value | No
 
 
 def _lower_prelu(node: ir.Node, context: LoweringContext, x: Delta) -> Form:
-    name, source, slopes = str(node.outputs[0].name), node.inputs[0], _slopes(node, context, x)
+    name, source, slopes = str(node.outputs[0].name), node.inputs[0], per_channel(context.constant(node.inputs[1]), x)
     assert source is not None and slopes is not None
     bounds = {"min": 0.0, "max": float("inf")}
     clipped = context.emit(
@@ -69,20 +66,6 @@ def _lower_prelu(node: ir.Node, context: LoweringContext, x: Delta) -> Form:
     inputs = [parts[0], x.boxes, parts[1], x.boxes, x.boxes]
     values = context.emit("IncrementalAdd", inputs, {"beta": 1.0}, f"{name}.delta")
     return make_delta(node, values, x.boxes, x.layout, x.live)
-
-
-def _slopes(node: ir.Node, context: LoweringContext, x: Delta) -> np.ndarray | None:
-    array = context.constant(node.inputs[1])
-    if array is None:
-        return None
-    slopes = array.astype(np.float64)
-    axis = 1 if x.layout == "NCHW" else 3
-    shape = (1,) * (4 - slopes.ndim) + slopes.shape
-    if slopes.size == 1:
-        return np.full(x.channels, slopes.reshape(()))
-    if len(shape) != 4 or slopes.size != x.channels or shape[axis] != x.channels:
-        return None
-    return slopes.reshape(-1)
 
 
 def _parameters(node: ir.Node) -> Parameters:

@@ -48,6 +48,11 @@ class Delta:
         """(H, W) of the map."""
         return self.height, self.width
 
+    @property
+    def channel_axis(self) -> int:
+        """Where the base tensor has its channels."""
+        return 1 if self.layout == "NCHW" else 3
+
 
 @dataclass(frozen=True)
 class Flat:
@@ -189,6 +194,27 @@ def make_delta(node: ir.Node, values: ir.Value, boxes: ir.Value, layout: str, li
     """The Delta of the node's first output, whose static shape gives C, H and W; ``live`` are the boxes when None."""
     channels, height, width = chw(static_shape(node.outputs[0]), layout)
     return Delta(values, boxes, live or boxes, layout, channels, height, width)
+
+
+def per_channel(array: npt.NDArray[np.generic] | None, delta: Delta) -> npt.NDArray[np.float64] | None:
+    """A constant that broadcasts to the map as [C], float64; None where it is neither a number nor one a channel."""
+    if array is None:
+        return None
+    values = array.astype(np.float64)
+    if values.size == 1:
+        return np.full(delta.channels, values.reshape(()))
+    shape = (1,) * (4 - values.ndim) + values.shape
+    if len(shape) != 4 or values.size != delta.channels or shape[delta.channel_axis] != delta.channels:
+        return None
+    return values.reshape(-1)
+
+
+def emit_scaled(node: ir.Node, context: LoweringContext, x: Delta, scale: npt.NDArray[np.float64]) -> Delta:
+    """The delta of ``x`` times one number a channel, the node's output."""
+    name = str(node.outputs[0].name)
+    factor = context.initializer(f"{name}.scale", scale.astype(np.float32))
+    values = context.emit("IncrementalScale", [x.values, factor], {}, f"{name}.delta")
+    return make_delta(node, values, x.boxes, x.layout, x.live)
 
 
 def window_attributes(window: Window) -> dict[str, Sequence[int]]:

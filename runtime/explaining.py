@@ -15,6 +15,7 @@ from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation,
 from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.explanation import Explanation, extent
 from krypton_compile.runtime.files import write_all
+from krypton_compile.runtime.heatmap import upsampling
 from krypton_compile.runtime.inputs import read_input
 from krypton_compile.runtime.occluders import SAMPLES
 from krypton_compile.runtime.opening import find_original, open_model
@@ -93,12 +94,15 @@ class _Run:
                 found = self.session.explain(
                     shown, *sizes, approximation=self.approximation, progress=progress, **asked
                 )
-            files = self.write(found, path, prefix)
-            if options.verify is not None:
-                checked = self.verify(found, shown)
-                lines.append(f"verified         {checked.describe()}")
-                files = self.write(found, path, prefix, {"verification": asdict(checked)})
-        heatmap = found.heatmap(reduce=options.reduce, upsample=upsampling(options))
+            more: dict[str, Any] = {}
+            try:
+                if options.verify is not None:
+                    checked = self.verify(found, shown)
+                    lines.append(f"verified         {checked.describe()}")
+                    more["verification"] = asdict(checked)
+            finally:  # a map that cannot be verified is still the map
+                files = self.write(found, path, prefix, more)
+        heatmap = found.heatmap(reduce=options.reduce, upsample=upsampling(options.reduce, options.upsample))
         if self.count > 1:
             self.say(f"{path}: {short(found, heatmap)}")
         else:
@@ -128,16 +132,10 @@ class _Run:
         options = self.options
         facts = {"image": str(path), "model": str(options.model), "krypton_compile": krypton_compile.__version__}
         files = found.files(
-            prefix, path.name, reduce=options.reduce, upsample=upsampling(options), facts={**facts, **(more or {})}
+            prefix, path.name, reduce=options.reduce, upsample=options.upsample, facts={**facts, **(more or {})}
         )
         write_all(files)
         return list(files)
-
-
-def upsampling(options: argparse.Namespace) -> str | None:
-    """Of a grid that is not reduced, nearest unless another was given."""
-    chosen: str | None = options.upsample or ("nearest" if options.reduce == "none" else None)
-    return chosen
 
 
 def _drawn(maps: Iterator[Explanation], say: Say) -> Iterator[Explanation]:

@@ -55,6 +55,11 @@ def make_map(values: Array, windows: Windows, reduce: str = "mean", upsample: st
     return _inside(found, windows)
 
 
+def upsampling(reduce: str, upsample: str | None) -> str | None:
+    """What a map of one value a pixel takes where nothing was said: of a grid that is not reduced, "nearest"."""
+    return upsample or ("nearest" if reduce == "none" else None)
+
+
 def count_windows(windows: Windows) -> npt.NDArray[np.int64]:
     """int64 [H, W]: how many of the windows cover each pixel."""
     if windows.regions is not None and windows.labels is not None:

@@ -18,6 +18,7 @@ from krypton_compile.runtime import checks
 from krypton_compile.runtime.options import UNKNOWN_PREPROCESSING
 from krypton_compile.runtime.pictures import ArrayLayout
 from krypton_compile.runtime.preprocess import Prepared, Preprocessing, prepare
+from krypton_compile.runtime.self_check import last_channels
 
 
 def is_picture(image: object) -> bool:
@@ -65,8 +66,7 @@ def show_input(
     Stretched: the smallest number becomes black, the largest white. Of one channel, grey; of two, or of more than
     three, their mean.
     """
-    pixels = np.moveaxis(tensor[0], 0, 2) if layout == "NCHW" else tensor[0]
-    shown = pixels.astype(np.float64)
+    shown = last_channels(tensor, layout).astype(np.float64)
     if preprocessing is not None:
         mean, std = (np.asarray(numbers, np.float64) for numbers in (preprocessing.mean, preprocessing.std))
         shown = (shown * std + mean) * preprocessing.scale

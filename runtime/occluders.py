@@ -11,20 +11,22 @@ Colours are a picture's (0..255, through the model's preprocessing) or, in ``spa
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from krypton_compile import geometry
 from krypton_compile.errors import OcclusionError
 from krypton_compile.geometry import Boxes
 from krypton_compile.runtime import checks
+from krypton_compile.runtime.inputs import is_picture, read_input
 from krypton_compile.runtime.pictures import ArrayLayout
-from krypton_compile.runtime.preprocess import COLOURS, Preprocessing, prepare, to_input
+from krypton_compile.runtime.preprocess import COLOURS, Preprocessing, to_input
+from krypton_compile.runtime.self_check import last_channels
 
 NAMED = (*COLOURS, "mean", "patch-mean", "blur", "noise", "pda")
 SPACES = ("picture", "input")
@@ -33,7 +35,6 @@ SAMPLES = 10
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
-Baseline = str | float | tuple[float, ...] | npt.ArrayLike | Path | Image.Image
 Rows = Callable[[Boxes, Mask | None, int], Array]
 
 
@@ -65,7 +66,7 @@ class Canvas:
     @property
     def pixels(self) -> Array:
         """[H, W, C], a view."""
-        return np.moveaxis(self.image[0], 0, 2) if self.layout == "NCHW" else self.image[0]
+        return last_channels(self.image, self.layout)
 
     def like_input(self, pixels: npt.NDArray[np.floating]) -> Array:
         """The inverse: [H, W, C], or what broadcasts to it, as model input."""
@@ -87,9 +88,7 @@ def make_occluder(baseline: object, canvas: Canvas, space: str = "picture", samp
         raise OcclusionError(f"samples {samples!r}; expected a whole number, at least 1")
     if isinstance(baseline, str):
         return _named(baseline, canvas, space, samples)
-    if isinstance(baseline, (Path, Image.Image)):
-        return _picture(baseline, canvas)
-    if isinstance(baseline, np.ndarray) and baseline.dtype == np.uint8:
+    if is_picture(baseline):
         return _picture(baseline, canvas)
     array = np.asarray(baseline)
     if array.dtype.kind not in "iuf":
@@ -156,14 +155,9 @@ def _colour(colour: Array, canvas: Canvas, space: str) -> Array:
     return to_input(pixels, canvas.preprocessing, canvas.layout)
 
 
-def _picture(source: Path | Image.Image | npt.NDArray[np.uint8], canvas: Canvas) -> Occluder:
-    if canvas.preprocessing is None:
-        raise OcclusionError(
-            "baseline: a picture, but the model does not say how pictures become its input; give the preprocessing"
-        )
-    height, width, channels = canvas.pixels.shape
-    shown = prepare(source, canvas.preprocessing, (height, width), channels, canvas.layout, canvas.picture_layout)
-    return Occluder(Path(source).name if isinstance(source, Path) else "picture", shown.tensor)
+def _picture(source: object, canvas: Canvas) -> Occluder:
+    shown = read_input(source, canvas.image.shape, canvas.layout, canvas.preprocessing, canvas.picture_layout)
+    return Occluder(Path(source).name if isinstance(source, os.PathLike) else "picture", shown.tensor)
 
 
 def _patch_means(pixels: Array, boxes: Boxes, mask: Mask | None) -> Array:
@@ -192,7 +186,7 @@ def _pda(canvas: Canvas, samples: int) -> Occluder:
         low, high = pixels.min(axis=(0, 1)), pixels.max(axis=(0, 1))
     else:
         ends = [_colour(np.full(1, end, np.float32), canvas, "picture") for end in (0.0, 255.0)]
-        shown = [Canvas(end, canvas.layout, None).pixels[0, 0].astype(np.float64) for end in ends]
+        shown = [last_channels(end, canvas.layout)[0, 0].astype(np.float64) for end in ends]
         low, high = np.minimum(*shown), np.maximum(*shown)
     sampler = ConditionalSampler(pixels, low, high)
     return Occluder(f"pda:{samples}", canvas.image, lambda boxes, _, number: sampler.sample(boxes, number), samples)

@@ -24,8 +24,9 @@ from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDow
 from krypton_compile.runtime.bounds import Bound
 from krypton_compile.runtime.explanation import Check, Explanation
 from krypton_compile.runtime.heatmap import make_map
+from krypton_compile.runtime.progress import progress_within
 from krypton_compile.runtime.sampling import Sampling
-from krypton_compile.runtime.sweep import Array, Progress, Sweep, explanation, progress_within, score, score_windows
+from krypton_compile.runtime.sweep import Array, Progress, Sweep, explanation, score, score_windows
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.scoring import Scorer

@@ -10,7 +10,6 @@ need be said only once.
 from __future__ import annotations
 
 import argparse
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +108,6 @@ def find_original(model: Path, session: OcclusionSession) -> Path | None:
     original = model.with_name(name)
     if session.source_sha256 is None or not original.is_file():
         return None
-    with original.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    return original if found == session.source_sha256 else None
+    from krypton_compile.loading import sha256  # onnx-ir: for verification only
+
+    return original if sha256(original) == session.source_sha256 else None

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.files import write_all
+from krypton_compile.runtime.heatmap import upsampling
 from krypton_compile.runtime.preprocess import Preprocessing
 from krypton_compile.runtime.targets import ALL, resolve_target
 
@@ -108,7 +109,7 @@ class Pictured:
         facts: Mapping[str, Any] | None = None,
     ) -> dict[Path, bytes]:
         """The files that belong to ``prefix`` and what stands in them; ``facts`` go into the result's JSON too."""
-        upsample = upsample or ("nearest" if reduce == "none" else None)
+        upsample = upsampling(reduce, upsample)
         chosen = self.classes.tolist() if self.every else [self.target]
         maps = [self.heatmap(index, reduce=reduce, upsample=upsample) for index in chosen]
         data = io.BytesIO()

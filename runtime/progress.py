@@ -42,11 +42,20 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def progress_within(
+    progress: Callable[[int, int], None] | None, before: int, total: int
+) -> Callable[[int, int], None] | None:
+    """A progress of a part, told as that of the whole."""
+    return None if progress is None else lambda done, _: progress(before + done, total)
+
+
 @contextmanager
-def reporter(progress: Callable[[int, int], None] | bool | None) -> Iterator[Callable[[int, int], None] | None]:
+def reporter(
+    progress: Callable[[int, int], None] | bool | None, label: str = "windows"
+) -> Iterator[Callable[[int, int], None] | None]:
     """What a caller's ``progress`` means: a callable itself, True a bar, None or False nothing."""
     if progress is True:
-        with progress_bar("windows") as bar:
+        with progress_bar(label) as bar:
             yield bar
     elif progress is None or progress is False:
         yield None

@@ -116,10 +116,10 @@ class Scorer(Engine):
         """
         checked = checks.check_boxes(boxes, self.image_size)
         kept = checks.check_classes(classes, self.classes)
-        base_logits = prepared.base_logits
-        scores = np.repeat(prepared.base_scores[None, kept], len(checked), axis=0)
-        logits = None if base_logits is None else np.repeat(base_logits[None, kept], len(checked), axis=0)
-        changed = np.zeros(len(checked), np.bool_)
+        base_logits, shape = prepared.base_logits, (len(checked), len(kept))
+        scores = np.empty(shape, np.float32)  # every row comes once
+        logits = None if base_logits is None else np.empty(shape, np.float32)
+        changed = np.empty(len(checked), np.bool_)
         done = 0
         for at, found in self.iter_score(
             prepared,
@@ -171,15 +171,14 @@ class Scorer(Engine):
         feeds[self.annotation.patches] = as_ort(np.zeros((0, 0), np.float32) if own is None else own)
         feeds[self.annotation.mask] = as_ort(np.zeros(0, np.bool_) if chosen is None else chosen)
         offsets = geometry.row_offsets(checked)
-        incremental = self._session_in(precision)
-        work = Work(prepared.image, prepared.baseline, checked, offsets, own, chosen, feeds, incremental)
+        work = Work(prepared.image, prepared.baseline, checked, offsets, own, chosen, feeds, self._incremental)
         todo = np.flatnonzero(changed)
         todo = todo[geometry.neighbour_order(checked[todo])]
         with self._lock:  # threads may share a session; the first one checks
             if math.isnan(self.error) and len(todo):
                 at = todo[self_check.choose_windows(work.image, work.baseline, checked[todo], self.layout)]
                 exact = self._thresholds(prepared, np.ones(1, np.float32), np.zeros(1, np.float32))
-                exact_work = replace(work, feeds={**feeds, **exact}, incremental=self._incremental)
+                exact_work = replace(work, feeds={**feeds, **exact})
                 self._check(exact_work, at, prepared.base_scores if base_logits is None else base_logits)
         work = replace(work, incremental=self._session_in(precision))  # the check may have made another one
 

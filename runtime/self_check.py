@@ -27,7 +27,7 @@ _SHARE = 8
 def choose_windows(image: Array, baseline: Array, boxes: Boxes, layout: str) -> npt.NDArray[np.int64]:
     """Rows of ``boxes`` [P, 4] to check: up to four, at most an eighth of them, at least one if there is any."""
     count = min(len(boxes), max(1, min(_WINDOWS, len(boxes) // _SHARE)))
-    pixels = np.abs(_last_channels(image - baseline, layout)).sum(axis=2, dtype=np.float64)
+    pixels = np.abs(last_channels(image - baseline, layout)).sum(axis=2, dtype=np.float64)
     totals = np.pad(pixels, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
     y0, x0, height, width = boxes.T
     y1, x1 = y0 + height, x0 + width
@@ -46,14 +46,15 @@ def occlude(
     """
     y, x, height, width = (int(n) for n in box)
     copy = image.copy()
-    pixels = _last_channels(copy, layout)[y : y + height, x : x + width]
+    pixels = last_channels(copy, layout)[y : y + height, x : x + width]
     own = new.ndim == 2
-    shown = new.reshape(pixels.shape) if own else _last_channels(new, layout)[y : y + height, x : x + width]
+    shown = new.reshape(pixels.shape) if own else last_channels(new, layout)[y : y + height, x : x + width]
     pixels[...] = shown if mask is None else np.where(mask.reshape(height, width, 1), shown, pixels)
     return copy
 
 
-def _last_channels(image: npt.NDArray[_Entry], layout: str) -> npt.NDArray[_Entry]:
+def last_channels(image: npt.NDArray[_Entry], layout: str) -> npt.NDArray[_Entry]:
+    """[H, W, C] of an image [1, C, H, W] or [1, H, W, C], a view."""
     return np.moveaxis(image[0], 0, 2) if layout == "NCHW" else image[0]
 
 

@@ -198,8 +198,3 @@ def explanation(
         scored=sweep.scored.copy(),
         estimated_quality=dict(estimated or {}),
     )
-
-
-def progress_within(progress: Progress | None, before: int, total: int) -> Progress | None:
-    """A progress of a part, told as that of the whole."""
-    return None if progress is None else lambda done, _: progress(before + done, total)

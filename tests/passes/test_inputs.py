@@ -16,6 +16,8 @@ TWO = """
     c = Conv(x, w0) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g) a = MatMul(age, wa) s = Add(f, a)
     y = Gemm<transB=1>(s, fw)
 """
+TOLERANCE = 1e-5
+"""Scores of order 1, summed in float32 in another order."""
 WEIGHTS = {"w0": (8, 3, 3, 3), "wa": (2, 8), "fw": (5, 8)}
 
 
@@ -33,7 +35,7 @@ def test_the_other_input_is_held(tmp_path, held, values):
     hidden[:, :, 3:8, 2:9] = 0
     naive = ort.InferenceSession(model.SerializeToString())
     expected = naive.run(None, {"x": hidden, "age": np.array(values, np.float32)})[0]
-    np.testing.assert_allclose(session.score_boxes(image, [[3, 2, 5, 7]]), expected, atol=1e-5)
+    np.testing.assert_allclose(session.score_boxes(image, [[3, 2, 5, 7]]), expected, atol=TOLERANCE)
 
 
 def test_several_inputs_name_the_remedy():
@@ -75,6 +77,6 @@ def test_an_image_of_bytes(tmp_path):
     y, x, h, w = found.boxes[7]
     hidden[y : y + h, x : x + w] = (64, 0, 255)
     expected = ort.InferenceSession(model.SerializeToString()).run(None, {"x": hidden[None]})[0]
-    np.testing.assert_allclose(found.scores.reshape(-1, 5)[7], expected[0], atol=1e-5)
+    np.testing.assert_allclose(found.scores.reshape(-1, 5)[7], expected[0], atol=TOLERANCE)
     checked = session.verify(found, picture, tmp_path / "bytes.onnx", 8, baseline="64,0,255")
     assert "within" in checked.describe()
