@@ -78,6 +78,14 @@ BaseMap ReadBaseMap(const Ort::KernelContext& context, size_t index, const char*
   return {value.GetTensorData<float>(), shape[0], shape[1], shape[2]};
 }
 
+const float* ReadPerChannel(const Ort::KernelContext& context, size_t index, const char* name, int64_t channels) {
+  const Ort::ConstValue value = context.GetInput(index);
+  if (value.GetTensorTypeAndShapeInfo().GetShape() != std::vector<int64_t>{channels}) {
+    Fail(std::string(name) + ": expected " + std::to_string(channels) + " values, one a channel");
+  }
+  return value.GetTensorData<float>();
+}
+
 float* WriteValues(Ort::KernelContext& context, size_t index, int64_t rows, int64_t channels) {
   return context.GetOutput(index, {rows, channels}).GetTensorMutableData<float>();
 }

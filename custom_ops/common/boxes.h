@@ -49,6 +49,7 @@ BoxList ReadBoxes(const Ort::KernelContext& context, size_t index, const char* n
 Values ReadValues(const Ort::KernelContext& context, size_t index, const char* name);
 Values ReadValues(const Ort::KernelContext& context, size_t index, const char* name, const BoxList& boxes);
 BaseMap ReadBaseMap(const Ort::KernelContext& context, size_t index, const char* name);
+const float* ReadPerChannel(const Ort::KernelContext& context, size_t index, const char* name, int64_t channels);
 
 float* WriteValues(Ort::KernelContext& context, size_t index, int64_t rows, int64_t channels);
 Box* WriteBoxes(Ort::KernelContext& context, size_t index, int64_t count);

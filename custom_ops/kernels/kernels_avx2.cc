@@ -39,25 +39,12 @@ struct Vector {
 #include "kernels/activation.inl.h"
 #include "kernels/conv_tile.inl.h"
 #include "kernels/depthwise.inl.h"
+#include "kernels/table.inl.h"
 
 }  // namespace
 
 const Kernels* Avx2Kernels() {
-  static constexpr Kernels kKernels = {"avx2",
-                                       Vector::kLanes,
-                                       2 * Vector::kLanes,
-                                       AnyColumns<Vector, 2>,
-                                       Depthwise<Vector>,
-                                       NonzeroBits<Vector>,
-                                       ListBits,
-                                       ClipRow<Vector>,
-                                       MaxRow<Vector>,
-                                       AddScaledRow<Vector>,
-                                       FlushRow<Vector>,
-                                       AnyNonzero,
-                                       ActivationRow,
-                                       ProductRow,
-                                       nullptr};
+  static constexpr Kernels kKernels = VectorTable<Vector, 2>("avx2", ListBits);
   return &kKernels;
 }
 

@@ -15,6 +15,7 @@ namespace {
 #include "kernels/activation.inl.h"
 #include "kernels/conv_tile.inl.h"
 #include "kernels/depthwise.inl.h"
+#include "kernels/table.inl.h"
 
 int32_t ListBits512(const uint64_t* words, int64_t n, uint16_t* indices) {
   const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -34,21 +35,7 @@ int32_t ListBits512(const uint64_t* words, int64_t n, uint16_t* indices) {
 }  // namespace
 
 const Kernels* Avx512Kernels() {
-  static constexpr Kernels kKernels = {"avx512",
-                                       Vector::kLanes,
-                                       4 * Vector::kLanes,
-                                       AnyColumns<Vector, 4>,
-                                       Depthwise<Vector>,
-                                       NonzeroBits<Vector>,
-                                       ListBits512,
-                                       ClipRow<Vector>,
-                                       MaxRow<Vector>,
-                                       AddScaledRow<Vector>,
-                                       FlushRow<Vector>,
-                                       AnyNonzero,
-                                       ActivationRow,
-                                       ProductRow,
-                                       nullptr};
+  static constexpr Kernels kKernels = VectorTable<Vector, 4>("avx512", ListBits512);
   return &kKernels;
 }
 

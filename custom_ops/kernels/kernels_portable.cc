@@ -37,25 +37,12 @@ struct Vector {
 #include "kernels/activation.inl.h"
 #include "kernels/conv_tile.inl.h"
 #include "kernels/depthwise.inl.h"
+#include "kernels/table.inl.h"
 
 }  // namespace
 
 const Kernels* PortableKernels() {
-  static constexpr Kernels kKernels = {"portable",
-                                       Vector::kLanes,
-                                       2 * Vector::kLanes,
-                                       AnyColumns<Vector, 2>,
-                                       Depthwise<Vector>,
-                                       NonzeroBits<Vector>,
-                                       ListBits,
-                                       ClipRow<Vector>,
-                                       MaxRow<Vector>,
-                                       AddScaledRow<Vector>,
-                                       FlushRow<Vector>,
-                                       AnyNonzero,
-                                       ActivationRow,
-                                       ProductRow,
-                                       nullptr};
+  static constexpr Kernels kKernels = VectorTable<Vector, 2>("portable", ListBits);
   return &kKernels;
 }
 

@@ -1,8 +1,7 @@
 // IncrementalActivation: DY = f(Z0 + DZ) - f(Z0) for the functions of kernels/activation.h (DESIGN section 2).
 #include <string>
 
-#include "common/pixels.h"
-#include "common/thresholds.h"
+#include "common/pointwise.h"
 #include "kernels/kernels.h"
 #include "ops/ops.h"
 
@@ -28,16 +27,8 @@ struct IncrementalActivation : KernelBase<IncrementalActivation> {
       : KernelBase(info), activation_(ReadActivation(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BaseMap z = ReadBaseMap(context, 2, "Z0");
-    const BoxList boxes = ReadBoxes(context, 1, "boxes", {z.h, z.w});
-    const Values d = ReadValues(context, 0, "X", boxes);
-    CheckMap(z, "Z0", {z.h, z.w}, d.channels);
-    const DeltaLimit limit(context, 3);
-    float* out = WriteValues(context, 0, d.rows, d.channels);
-    ForEachPixel(context, boxes, [&](int64_t, int64_t y, int64_t x, int64_t row) {
-      float* to = out + row * d.channels;
-      ActiveKernels().activation_row(to, d.row(row), z.pixel(y, x), d.channels, activation_);
-      limit.Flush(to, d.channels);
+    WriteRows(context, ReadPointwise(context, 3), [&](const float* z, const float* d, float* y, int64_t channels) {
+      ActiveKernels().activation_row(y, d, z, channels, activation_);
     });
   }
 

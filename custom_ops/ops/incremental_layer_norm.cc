@@ -1,11 +1,8 @@
 // IncrementalLayerNorm: DY = s * (n(Z0 + DZ) - n(Z0)) on each pixel's row of channels, where
 //   n(x) = (x - mean x) / sqrt(var x + epsilon);   a bias would cancel.
 #include <cmath>
-#include <string>
-#include <vector>
 
-#include "common/pixels.h"
-#include "common/thresholds.h"
+#include "common/pointwise.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -36,21 +33,10 @@ struct IncrementalLayerNorm : KernelBase<IncrementalLayerNorm> {
       : KernelBase(info), epsilon_(AttributeOr<float>(info, "epsilon", 1e-5f)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BaseMap z = ReadBaseMap(context, 2, "Z0");
-    const BoxList boxes = ReadBoxes(context, 1, "boxes", {z.h, z.w});
-    const Values d = ReadValues(context, 0, "X", boxes);
-    CheckMap(z, "Z0", {z.h, z.w}, d.channels);
-    const Ort::ConstValue scale_value = context.GetInput(3);
-    if (scale_value.GetTensorTypeAndShapeInfo().GetShape() != std::vector<int64_t>{d.channels}) {
-      Fail("scale: expected " + std::to_string(d.channels) + " values, one a channel");
-    }
-    const float* scale = scale_value.GetTensorData<float>();
-    const DeltaLimit limit(context, 4);
-    float* out = WriteValues(context, 0, d.rows, d.channels);
-    ForEachPixel(context, boxes, [&](int64_t, int64_t y, int64_t x, int64_t row) {
-      Row(z.pixel(y, x), d.row(row), scale, out + row * d.channels, d.channels);
-      limit.Flush(out + row * d.channels, d.channels);
-    });
+    const Pointwise input = ReadPointwise(context, 4);
+    const float* scale = ReadPerChannel(context, 3, "scale", input.d.channels);
+    WriteRows(context, input,
+              [&](const float* z, const float* d, float* y, int64_t channels) { Row(z, d, scale, y, channels); });
   }
 
  private:

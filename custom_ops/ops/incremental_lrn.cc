@@ -4,8 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "common/pixels.h"
-#include "common/thresholds.h"
+#include "common/pointwise.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -25,16 +24,8 @@ struct IncrementalLRN : KernelBase<IncrementalLRN> {
   }
 
   void Compute(Ort::KernelContext context) const {
-    const BaseMap z = ReadBaseMap(context, 2, "Z0");
-    const BoxList boxes = ReadBoxes(context, 1, "boxes", {z.h, z.w});
-    const Values d = ReadValues(context, 0, "X", boxes);
-    CheckMap(z, "Z0", {z.h, z.w}, d.channels);
-    const DeltaLimit limit(context, 3);
-    float* out = WriteValues(context, 0, d.rows, d.channels);
-    ForEachPixel(context, boxes, [&](int64_t, int64_t y, int64_t x, int64_t row) {
-      Row(z.pixel(y, x), d.row(row), out + row * d.channels, d.channels);
-      limit.Flush(out + row * d.channels, d.channels);
-    });
+    WriteRows(context, ReadPointwise(context, 3),
+              [&](const float* z, const float* d, float* y, int64_t channels) { Row(z, d, y, channels); });
   }
 
  private:

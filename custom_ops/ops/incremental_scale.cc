@@ -15,11 +15,7 @@ struct IncrementalScale : KernelBase<IncrementalScale> {
 
   void Compute(Ort::KernelContext context) const {
     const Values x = ReadValues(context, 0, "X");
-    const Ort::ConstValue scale_value = context.GetInput(1);
-    if (scale_value.GetTensorTypeAndShapeInfo().GetShape() != std::vector<int64_t>{x.channels}) {
-      Fail("scale: expected " + std::to_string(x.channels) + " values, one a channel");
-    }
-    const float* scale = scale_value.GetTensorData<float>();
+    const float* scale = ReadPerChannel(context, 1, "scale", x.channels);
     const DeltaLimit limit(context, 2);
     float* out = WriteValues(context, 0, x.rows, x.channels);
     ParallelRanges(context, x.rows, 256, [&](int64_t begin, int64_t end) {
