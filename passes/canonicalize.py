@@ -10,6 +10,8 @@ All of it is onnx-ir's and onnxscript's work; this file chooses and orders.
 
 from __future__ import annotations
 
+import threading
+
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -21,6 +23,9 @@ from krypton_compile.errors import ModelError
 
 OLDEST_OPSET, NEWEST_OPSET = 13, 20
 _UPGRADE_TO = 17
+
+_ONE_AT_A_TIME = threading.Lock()
+"""onnxscript's rules are objects of its modules, and keep what they matched in themselves."""
 
 _RULES = [
     rules.normalize_pad_format_conv_rule,
@@ -62,14 +67,15 @@ def fix_shapes(image: ir.Value, shape: tuple[int, ...], graph: ir.Graph) -> None
 
 
 def canonicalize(model: ir.Model) -> ir.Model:
-    """Applies the folding passes until nothing changes, then shape inference."""
-    common.RemoveInitializersFromInputsPass()(model)
-    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    optimizer.optimize(model, num_iterations=4, input_size_limit=1 << 16, output_size_limit=1 << 22)
-    model = RewritePass(_RULES)(model).model
-    optimizer.optimize(model, num_iterations=2, input_size_limit=1 << 16, output_size_limit=1 << 22)
-    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    common.IdentityEliminationPass()(model)
-    common.RemoveUnusedNodesPass()(model)
-    common.ShapeInferencePass()(model)
+    """Applies the folding passes until nothing changes, then shape inference; threads take turns."""
+    with _ONE_AT_A_TIME:
+        common.RemoveInitializersFromInputsPass()(model)
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+        optimizer.optimize(model, num_iterations=4, input_size_limit=1 << 16, output_size_limit=1 << 22)
+        model = RewritePass(_RULES)(model).model
+        optimizer.optimize(model, num_iterations=2, input_size_limit=1 << 16, output_size_limit=1 << 22)
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+        common.IdentityEliminationPass()(model)
+        common.RemoveUnusedNodesPass()(model)
+        common.ShapeInferencePass()(model)
     return model

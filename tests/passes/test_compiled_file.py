@@ -1,8 +1,10 @@
-"""The compiled file: report, metadata, fused nodes, and each weight once."""
+"""The compiled file: report, metadata, fused nodes, each weight once, and the same file from every thread."""
 
 from __future__ import annotations
 
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -11,6 +13,7 @@ from onnx import numpy_helper
 
 from krypton_compile import compile
 from tests.passes.graphs import compile_and_check, parse
+from tests.runtime.small import small_model
 
 
 def body_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
@@ -86,3 +89,17 @@ def test_each_weight_is_stored_once(transposed: int) -> None:
         numpy_helper.to_array(tensor).tobytes() for tensor in compiled.graph.initializer if np.prod(tensor.dims) > 50
     ]
     assert len(contents) == len(set(contents))
+
+
+def test_threads_that_compile_at_once_get_the_same_file() -> None:
+    def compiled(_: int) -> bytes:
+        return compile(small_model(), verify=False)[0].SerializeToString()
+
+    alone, interval = compiled(0), sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(1e-6)  # threads change places all the time
+        with ThreadPoolExecutor(4) as pool:
+            together = set(pool.map(compiled, range(12)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert together == {alone}
