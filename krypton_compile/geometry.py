@@ -104,6 +104,21 @@ def translate_boxes(boxes: Boxes, shift: Pair, output_shape: Pair) -> Boxes:
     return _from_intervals(starts, stops, is_empty(boxes))
 
 
+def resample_boxes(boxes: Boxes, y_index: npt.NDArray[np.int64], x_index: npt.NDArray[np.int64]) -> Boxes:
+    """Boxes after a resampling: the hull of the outputs o whose table index[o, :] names an input of the box."""
+    starts, stops = [], []
+    for axis, index in enumerate((y_index, x_index)):
+        lo, hi = (
+            boxes[:, axis, None, None].astype(np.int64),
+            boxes[:, axis, None, None] + boxes[:, axis + 2, None, None],
+        )
+        reads: npt.NDArray[np.bool_] = np.logical_or.reduce((index >= lo) & (index < hi), axis=2)
+        some: npt.NDArray[np.bool_] = np.logical_or.reduce(reads, axis=1)
+        starts.append(np.where(some, reads.argmax(axis=1), 0))
+        stops.append(np.where(some, reads.shape[1] - reads[:, ::-1].argmax(axis=1), 0))
+    return _from_intervals(starts, stops, is_empty(boxes))
+
+
 def is_empty(boxes: Boxes) -> npt.NDArray[np.bool_]:
     """Which boxes hold no pixel; bool [P]."""
     return (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)

@@ -22,6 +22,7 @@ from krypton_compile.passes.add_thresholds import add_thresholds
 from krypton_compile.passes.batch_positions import batch_positions, make_contract, make_occlusion_inputs
 from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
 from krypton_compile.passes.commute_mean import commute_mean
+from krypton_compile.passes.decompose import decompose
 from krypton_compile.passes.fuse_activation import fuse_activation
 from krypton_compile.passes.gather_shuffles import gather_shuffles
 from krypton_compile.passes.hold_inputs import hold_inputs
@@ -96,6 +97,7 @@ def compile(
     image = find_image(graph, input_name)
     fix_shapes(image, _image_shape(image, image_size, layout), graph)
     canonicalize(graph_model)
+    decompose(graph)
     gather_shuffles(graph)
     commute_mean(graph)
     scores = find_scores(graph, output_name)

@@ -22,8 +22,10 @@ Window attributes are ONNX's: ``kernel_shape`` [2], ``strides`` [2], ``pads`` [y
 | WindowBoxes | boxes [, tau [G]] | boxes | geometry.window_boxes, then geometry.crop_boxes |
 | UnionBoxes | boxes, boxes, ... | boxes | geometry.union_boxes |
 | TranslateBoxes | boxes | boxes | geometry.translate_boxes (Pad with a constant) |
+| ResampleBoxes | boxes, y_index [Ho,S], x_index [Wo,T] | boxes | geometry.resample_boxes |
 | ShrinkBoxes | values, boxes | boxes | each box cut to the hull of its rows that are not all zero |
 | IncrementalPad | X, x_boxes, y_boxes | values | the rows of y_boxes, shifted back by the pads |
+| IncrementalResample | X, x_boxes, y_boxes, y_index, y_weight [Ho,S], x_index, x_weight [Wo,T] [, limit] | values | weighted sums of the pixels that separable tables name |
 | IncrementalConv | X, x_boxes, y_boxes, W [, Z0, limit] | values | Conv of the delta, no bias; with Z0 [H,W,M] the clip rule follows |
 | IncrementalClip | X, boxes, Z0 [, limit] | values | clip(Z0 + D) - clip(Z0), by branch |
 | IncrementalActivation | X, boxes, Z0 [, limit] | values | f(Z0 + D) - f(Z0); f one of ``FUNCTIONS`` |
@@ -31,12 +33,15 @@ Window attributes are ONNX's: ``kernel_shape`` [2], ``strides`` [2], ``pads`` [y
 | IncrementalAveragePool | X, x_boxes, y_boxes [, limit] | values | sum over taps / count of the absolute window |
 | IncrementalScale | X, scale [C] [, limit] | values | D * scale |
 | IncrementalAdd | A, a_boxes, B, b_boxes, y_boxes [, limit] | values | A + beta * B |
-| IncrementalMultiply | A, a_boxes, A0, B, b_boxes, B0, y_boxes [, limit] | values | A0 * DB + B0 * DA + DA * DB |
+| IncrementalBinary | A, a_boxes, A0, B0, y_boxes [, B, b_boxes, limit] | values | f(A0 + DA, B0 + DB) - f(A0, B0), or of f(B, A) where ``swapped``; f one of ``BINARY``; A or B may have 1 channel, a B that is constant 1 row or column too |
 | IncrementalConcat | y_boxes, X1, boxes1, X2, boxes2, ... | values | channels side by side |
 | IncrementalLRN | X, boxes, Z0 [, limit] | values | lrn(Z0 + D) - lrn(Z0) |
 | IncrementalLayerNorm | X, boxes, Z0, scale [C] [, limit] | values | scale * (n(Z0 + D) - n(Z0)), n of each row: less its mean, by its deviation |
+| IncrementalSoftmax | X, boxes, Z0 [, limit] | values | softmax(Z0 + D) - softmax(Z0) of each row, or of its logarithm |
+| IncrementalReduceChannels | X, boxes, Z0 [, limit] | values [R, 1] | r(Z0 + D) - r(Z0) of each row; r one of ``REDUCTIONS`` |
 | IncrementalGemm | X, boxes, W [H*W*C, N] | [B, N] | D flattened (y, x, c), times W |
 | IncrementalGlobalAveragePool | X, boxes | [B, C] | sum over the box / (H*W) |
+| IncrementalGlobalMaxPool | X, boxes, X0 | [B, C] | max of X0 + D over the map, less that of X0 |
 | Densify | X, boxes, T0 | [B,C,H,W] or [B,H,W,C] | T0 + D as full maps |
 """
 
@@ -53,11 +58,17 @@ three bfloat16 ones (relative error about 5e-6) where the processor multiplies b
 bfloat16 takes one where it multiplies matrices or vectors of them."""
 
 FUNCTIONS = (
-    "Abs Celu Elu Erf Exp Gelu GeluTanh HardSigmoid HardSwish LeakyRelu Log Mish Reciprocal Selu Sigmoid Softplus "
-    "Softsign Sqrt Swish Tanh"
+    "Abs Atan Celu Cos Elu Erf Exp Gelu GeluTanh HardSigmoid HardSwish LeakyRelu Log Mish Reciprocal Selu Sigmoid Sin "
+    "Softplus Softsign Sqrt Swish Tanh"
 ).split()
 """Of IncrementalActivation's ``function``: ONNX's names and parameters (Selu's gamma is ``beta``); GeluTanh is Gelu's
 approximation by tanh, Swish x sigmoid(alpha x)."""
+
+BINARY = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Pow")
+"""Of IncrementalBinary's ``function``: ONNX's names."""
+
+REDUCTIONS = ("L1", "L2", "LogSumExp", "Max", "Mean", "Min", "Sum", "SumSquare")
+"""Of IncrementalReduceChannels' ``function``: ONNX's names without Reduce."""
 
 _WINDOW = ("kernel_shape", "strides", "pads", "dilations", "input_shape", "output_shape")
 
@@ -89,8 +100,24 @@ SCHEMAS: tuple[OpSchema, ...] = (
     OpSchema("WindowBoxes", ("boxes:int32", "tau:float?"), ("y_boxes:int32",), (*_WINDOW, "layer_group")),
     OpSchema("UnionBoxes", ("boxes:int32*",), ("y_boxes:int32",)),
     OpSchema("TranslateBoxes", ("boxes:int32",), ("y_boxes:int32",), ("shift", "output_shape")),
+    OpSchema("ResampleBoxes", ("boxes:int32", "y_index:int64", "x_index:int64"), ("y_boxes:int32",), ("input_shape",)),
     OpSchema("ShrinkBoxes", ("X:float", "boxes:int32"), ("y_boxes:int32",)),
     OpSchema("IncrementalPad", ("X:float", "x_boxes:int32", "y_boxes:int32"), ("Y:float",), ("shift", "output_shape")),
+    OpSchema(
+        "IncrementalResample",
+        (
+            "X:float",
+            "x_boxes:int32",
+            "y_boxes:int32",
+            "y_index:int64",
+            "y_weight:float",
+            "x_index:int64",
+            "x_weight:float",
+            "limit:float?",
+        ),
+        ("Y:float",),
+        ("input_shape",),
+    ),
     OpSchema(
         "IncrementalConv",
         ("X:float", "x_boxes:int32", "y_boxes:int32", "W:float", "Z0:float?", "limit:float?"),
@@ -124,18 +151,19 @@ SCHEMAS: tuple[OpSchema, ...] = (
         ("beta",),
     ),
     OpSchema(
-        "IncrementalMultiply",
+        "IncrementalBinary",
         (
             "A:float",
             "a_boxes:int32",
             "A0:float",
-            "B:float",
-            "b_boxes:int32",
             "B0:float",
             "y_boxes:int32",
+            "B:float?",
+            "b_boxes:int32?",
             "limit:float?",
         ),
         ("Y:float",),
+        ("function", "swapped"),
     ),
     OpSchema("IncrementalConcat", ("y_boxes:int32", "rest:any*"), ("Y:float",)),
     OpSchema(
@@ -150,7 +178,14 @@ SCHEMAS: tuple[OpSchema, ...] = (
         ("Y:float",),
         ("epsilon",),
     ),
+    OpSchema(
+        "IncrementalSoftmax", ("X:float", "boxes:int32", "Z0:float", "limit:float?"), ("Y:float",), ("logarithm",)
+    ),
+    OpSchema(
+        "IncrementalReduceChannels", ("X:float", "boxes:int32", "Z0:float", "limit:float?"), ("Y:float",), ("function",)
+    ),
     OpSchema("IncrementalGemm", ("X:float", "boxes:int32", "W:float"), ("Y:float",), ("input_shape",)),
     OpSchema("IncrementalGlobalAveragePool", ("X:float", "boxes:int32"), ("Y:float",), ("input_shape",)),
+    OpSchema("IncrementalGlobalMaxPool", ("X:float", "boxes:int32", "X0:float"), ("Y:float",)),
     OpSchema("Densify", ("X:float", "boxes:int32", "T0:float"), ("Y:float",), ("layout",)),
 )

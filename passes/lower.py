@@ -15,6 +15,7 @@ import onnx_ir as ir
 from krypton_compile.interface import Interface, static_shape
 from krypton_compile.passes import (
     lower_activation,
+    lower_binary,
     lower_channels,
     lower_concat,
     lower_conv,
@@ -26,6 +27,9 @@ from krypton_compile.passes import (
     lower_lrn,
     lower_pool,
     lower_reduce,
+    lower_rows,
+    lower_space,
+    lower_transposed,
 )
 from krypton_compile.passes.densify import densify, lower_dense
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext
@@ -42,6 +46,7 @@ class Rule:
     lower: Callable[[ir.Node, LoweringContext], Form]
 
 
+_BINARY = Rule(lower_binary.check, lower_binary.lower)
 _CHANNELS = Rule(lower_channels.check, lower_channels.lower)
 _ELEMENTWISE = Rule(lower_elementwise.check, lower_elementwise.lower)
 _LAYOUT = Rule(lower_layout.check, lower_layout.lower)
@@ -50,36 +55,58 @@ _PRODUCT = Rule(lower_gemm.check, lower_gemm.lower)
 _REDUCE = Rule(lower_reduce.check, lower_reduce.lower)
 _ACTIVATION = Rule(lower_activation.check, lower_activation.lower)
 _FUNCTION = Rule(lower_function.check, lower_function.lower)
+_ROWS = Rule(lower_rows.check, lower_rows.lower)
+_SPACE = Rule(lower_space.check, lower_space.lower)
+_TRANSPOSED = Rule(lower_transposed.check, lower_transposed.lower)
 
-RULES: dict[str, Rule] = {
-    "Add": _ELEMENTWISE,
+RULES: dict[str, Rule | tuple[Rule, Rule]] = {
+    "Add": (_ELEMENTWISE, _BINARY),
     "AveragePool": _POOL,
     "BatchNormalization": _ELEMENTWISE,
     "Clip": _ACTIVATION,
     "Concat": Rule(lower_concat.check, lower_concat.lower),
     "Conv": Rule(lower_conv.check, lower_conv.lower),
-    "Div": _ELEMENTWISE,
+    "ConvTranspose": _TRANSPOSED,
+    "DepthToSpace": _TRANSPOSED,
+    "Div": (_ELEMENTWISE, _BINARY),
     "Dropout": _LAYOUT,
     "Flatten": _LAYOUT,
-    "Gather": _CHANNELS,
+    "Gather": (_CHANNELS, _SPACE),
     "Gemm": _PRODUCT,
+    "Expand": _CHANNELS,
     "GlobalAveragePool": _REDUCE,
+    "GlobalMaxPool": _REDUCE,
     "Identity": _LAYOUT,
     "LRN": Rule(lower_lrn.check, lower_lrn.lower),
     "LayerNormalization": Rule(lower_layer_norm.check, lower_layer_norm.lower),
+    "LogSoftmax": _ROWS,
     "MatMul": _PRODUCT,
+    "Max": (_ACTIVATION, _BINARY),
     "MaxPool": _POOL,
-    "Mul": _ELEMENTWISE,
-    "Pad": _LAYOUT,
-    "ReduceMean": _REDUCE,
+    "Min": (_ACTIVATION, _BINARY),
+    "Mul": (_ELEMENTWISE, _BINARY),
+    "Pow": _BINARY,
+    "Pad": (_LAYOUT, _SPACE),
+    "ReduceL1": _ROWS,
+    "ReduceL2": _ROWS,
+    "ReduceLogSumExp": _ROWS,
+    "ReduceMax": (_REDUCE, _ROWS),
+    "ReduceMean": (_REDUCE, _ROWS),
+    "ReduceMin": _ROWS,
+    "ReduceSum": (_REDUCE, _ROWS),
+    "ReduceSumSquare": _ROWS,
     "Relu": _ACTIVATION,
     "Reshape": _LAYOUT,
-    "Slice": _CHANNELS,
+    "Resize": _SPACE,
+    "Slice": (_CHANNELS, _SPACE),
+    "Softmax": _ROWS,
+    "SpaceToDepth": _TRANSPOSED,
     "Split": _CHANNELS,
-    "Sub": _ELEMENTWISE,
+    "Sub": (_ELEMENTWISE, _BINARY),
     "Transpose": _LAYOUT,
     **dict.fromkeys((*FUNCTIONS, "Neg", "PRelu"), _FUNCTION),
 }
+"""Where an op has two, the second is tried where the first does not apply."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +164,15 @@ def _lower_node(node: ir.Node, context: LoweringContext) -> Outcome:
         shapes = [static_shape(value) for value in node.inputs if value is not None and value in context.forms]
         spatial = any(max(shape[2:], default=1) > 1 for shape in shapes)
         return Outcome(node, DENSE, "its input is dense" if spatial else "class vector, no spatial axes left")
-    rule = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
-    reason = f"no incremental rule for {node.op_type}" if rule is None else rule.check(node, context)
-    if rule is None or reason is not None:
-        lower_dense(node, context)
-        return Outcome(node, DENSE, str(reason))
-    form = rule.lower(node, context)
-    output = node.outputs[0]
-    context.forms[context.replaced.get(output, output)] = form
-    return Outcome(node, INCREMENTAL, "approximate: its gate is frozen" if node in context.frozen else "")
+    found = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    rules = found if isinstance(found, tuple) else (found,) if found else ()
+    reason: str | None = f"no incremental rule for {node.op_type}"
+    for rule in rules:
+        reason = rule.check(node, context)
+        if reason is None:
+            output = node.outputs[0]
+            form = rule.lower(node, context)
+            context.forms[context.replaced.get(output, output)] = form
+            return Outcome(node, INCREMENTAL, "approximate: its gate is frozen" if node in context.frozen else "")
+    lower_dense(node, context)
+    return Outcome(node, DENSE, str(reason))

@@ -1,4 +1,4 @@
-"""Relu and Clip, by branch.
+"""Relu, Clip, and Max and Min with a number, by branch.
 
     Y = Clip(Z, lo, hi)    ->    DY = min(max(DZ + (Z0 - c), lo - c), hi - c),   c = clip(Z0)
 
@@ -17,12 +17,13 @@ from krypton_compile.passes.lowering import Delta, Form, LoweringContext, make_d
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:
     """Why this activation cannot be incremental, or None."""
-    x = context.forms.get(node.inputs[0]) if node.inputs[0] else None
-    if not isinstance(x, Delta):
+    source, bounds = _operands(node, context)
+    if not isinstance(context.forms.get(source), Delta):
         return "its input is not a spatial delta"
-    for bound in node.inputs[1:]:
-        if bound is not None and bound.const_value is None:
-            return "its bounds are not constant"
+    for bound in bounds:
+        array = context.constant(bound)
+        if bound is not None and (array is None or array.size != 1):
+            return "its bounds are not constant numbers"
     low, high = _bounds(node, context)
     if not low <= high:
         return f"its bounds {low} and {high} are not in order"
@@ -31,8 +32,8 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rule above."""
-    x, name, source = context.delta(node.inputs[0]), str(node.outputs[0].name), node.inputs[0]
-    assert source is not None
+    source, _ = _operands(node, context)
+    x, name = context.delta(source), str(node.outputs[0].name)
     low, high = _bounds(node, context)
     values = context.emit(
         "IncrementalClip",
@@ -43,11 +44,22 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     return make_delta(node, values, x.boxes, x.layout, context.shrink(values, x.boxes, name))
 
 
+def _operands(node: ir.Node, context: LoweringContext) -> tuple[ir.Value, list[ir.Value | None]]:
+    """What is clipped, and the values of the lower and upper bound, as far as there are any."""
+    first, *others = node.inputs
+    assert first is not None
+    if node.op_type in ("Relu", "Clip"):
+        return first, others[:2]
+    if first not in context.forms and len(others) == 1 and others[0] is not None:
+        first, others = others[0], [first]
+    return first, others if node.op_type == "Max" else [None, *others]
+
+
 def _bounds(node: ir.Node, context: LoweringContext) -> tuple[float, float]:
     if node.op_type == "Relu":
         return 0.0, math.inf
     bounds = [-math.inf, math.inf]
-    for index, value in enumerate(node.inputs[1:3]):
+    for index, value in enumerate(_operands(node, context)[1][:2]):
         array = context.constant(value)
         if array is not None:
             bounds[index] = float(array.reshape(-1)[0])

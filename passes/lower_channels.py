@@ -1,4 +1,4 @@
-"""Gather, Slice and Split of channels: the same choice on every row of the delta.
+"""Gather, Slice, Split and Expand of channels: the same choice on every row of the delta.
 
     Y = Gather(X, k, axis = channels)    ->    DY = DX[:, k]
 
@@ -54,7 +54,13 @@ def _chosen(context: LoweringContext, x: Delta, chosen: Indices, name: str) -> i
 
 def _choices(node: ir.Node, context: LoweringContext, x: Delta) -> list[Indices] | str:
     """The channels of each output, or why there are none."""
+    assert node.inputs[0] is not None
     axis, everything = x.channel_axis, np.arange(x.channels)
+    if node.op_type == "Expand":
+        wide = [1, 1, 1, 1]
+        wide[axis] = static_shape(node.outputs[0])[axis] if len(static_shape(node.outputs[0])) == 4 else 0
+        fits = np.broadcast_shapes(static_shape(node.inputs[0]), tuple(wide)) == static_shape(node.outputs[0])
+        return [np.zeros(wide[axis], np.int64)] if x.channels == 1 and fits else "it repeats more than one channel"
     if node.op_type == "Slice":
         return _slice(node, context, axis, everything)
     if _int(node, "axis", 0) % 4 != axis:

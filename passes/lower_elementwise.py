@@ -16,6 +16,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
+from krypton_compile.passes.lower_binary import emit_binary
 from krypton_compile.passes.lower_function import emit_function
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext, emit_scaled, make_delta, per_channel
 
@@ -111,13 +112,7 @@ def _multiplied(node: ir.Node, context: LoweringContext) -> Delta:
         producer = gate.producer() if gate is not None else None
         if producer is not None and producer.op_type == "Sigmoid" and producer.inputs[0] is gated:
             return emit_function(node, context, gated, {"function": "Swish"})
-    name = str(node.outputs[0].name)
-    a, b = context.delta(node.inputs[0]), context.delta(node.inputs[1])
-    boxes = context.emit("UnionBoxes", [a.live, b.live], {}, f"{name}.boxes")
-    bases = [context.base_map(value, a.layout) for value in node.inputs if value is not None]
-    inputs = [a.values, a.boxes, bases[0], b.values, b.boxes, bases[1], boxes]
-    values = context.emit("IncrementalMultiply", inputs, {}, f"{name}.delta")
-    return make_delta(node, values, boxes, a.layout)
+    return emit_binary(node, context, "Mul", node.inputs[0], node.inputs[1])
 
 
 def _map_shape(delta: Delta) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
-"""GlobalAveragePool and ReduceMean over H and W: the end of the spatial part.
+"""GlobalAveragePool, GlobalMaxPool, and ReduceMean, ReduceSum, ReduceMax over H and W: the end of the spatial part.
 
     Y = GlobalAveragePool(X)    ->    Y' = Y0 + sum over the box of DX / (H * W)
+    Y = GlobalMaxPool(X)        ->    Y' = Y0 + (max of X0 + DX - max of X0)
 
 The result is small, so it is carried on as T' itself.
 """
@@ -19,18 +20,25 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     x = context.forms.get(node.inputs[0]) if node.inputs[0] else None
     if not isinstance(x, Delta):
         return "its input is not a spatial delta"
-    if node.op_type == "GlobalAveragePool":
+    if node.op_type in ("GlobalAveragePool", "GlobalMaxPool"):
         return None if x.layout == "NCHW" else f"its input is {x.layout}"
-    axes = _axes(node, context)
+    axes = reduced_axes(node, context)
     expected = [2, 3] if x.layout == "NCHW" else [1, 2]
     return None if axes == expected else f"it reduces axes {axes}, not H and W"
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rule above."""
-    x, output = context.delta(node.inputs[0]), node.outputs[0]
-    attributes = {"input_shape": x.map_shape}
-    delta = context.emit("IncrementalGlobalAveragePool", [x.values, x.boxes], attributes, f"{output.name}.delta")
+    source, output = node.inputs[0], node.outputs[0]
+    assert source is not None
+    x, name = context.delta(source), f"{output.name}.delta"
+    if node.op_type in ("GlobalMaxPool", "ReduceMax"):
+        inputs = [x.values, x.boxes, context.base_map(source, x.layout)]
+        return add_base(context, context.emit("IncrementalGlobalMaxPool", inputs, {}, name), output)
+    delta = context.emit("IncrementalGlobalAveragePool", [x.values, x.boxes], {"input_shape": x.map_shape}, name)
+    if node.op_type == "ReduceSum":
+        pixels = context.initializer(f"{output.name}.pixels", np.array(x.height * x.width, np.float32))
+        delta = context.emit("Mul", [delta, pixels], {}, f"{name}.sum", domain="")
     return add_base(context, delta, output)
 
 
@@ -43,7 +51,8 @@ def add_base(context: LoweringContext, delta: ir.Value, output: ir.Value) -> Den
     return Dense(context.emit("Add", [delta, output], {}, f"{output.name}.occluded", domain=""))
 
 
-def _axes(node: ir.Node, context: LoweringContext) -> list[int] | None:
+def reduced_axes(node: ir.Node, context: LoweringContext) -> list[int] | None:
+    """The axes that a reduction of a rank-4 tensor names, in order; None where it names none that is constant."""
     if "axes" in node.attributes:
         return sorted(axis % 4 for axis in node.attributes["axes"].as_ints())
     array = context.constant(node.inputs[1]) if len(node.inputs) > 1 else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from krypton_compile import geometry
@@ -73,6 +74,9 @@ def _box_op(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Boxes | None:
     if node.op_type == "TranslateBoxes":
         shift, shape = node.attributes["shift"].as_ints(), node.attributes["output_shape"].as_ints()
         return geometry.translate_boxes(inputs[0], (shift[0], shift[1]), (shape[0], shape[1]))
+    if node.op_type == "ResampleBoxes":
+        tables = [value.const_value.numpy() for value in node.inputs[1:] if value is not None and value.const_value]
+        return geometry.resample_boxes(inputs[0], tables[0].astype(np.int64), tables[1].astype(np.int64))
     return inputs[0] if node.op_type == "ShrinkBoxes" else None
 
 

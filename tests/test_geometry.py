@@ -109,6 +109,20 @@ def test_translate_moves_and_crops(data: st.DataObject, shift: tuple[int, int]) 
 
 
 @SETTINGS
+@given(st.data(), st.integers(1, 3), st.integers(1, 3))
+def test_resampling_marks_what_reads_the_box(data: st.DataObject, rows: int, columns: int) -> None:
+    shape, output = (6, 8), (7, 5)
+    source = data.draw(boxes_on(shape))
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    ys, xs = rng.integers(-1, shape[0], (output[0], rows)), rng.integers(-1, shape[1], (output[1], columns))
+    for before, after in zip(source, geometry.resample_boxes(source, ys, xs), strict=True):
+        mask, inside = np.zeros(output, bool), marked(before, shape)
+        for oy, ox in np.ndindex(*output):
+            mask[oy, ox] = any(inside[y, x] for y in ys[oy] for x in xs[ox] if y >= 0 and x >= 0)
+        assert tuple(after) == hull(mask)
+
+
+@SETTINGS
 @given(
     st.tuples(st.integers(1, 20), st.integers(1, 20)),
     st.tuples(st.integers(1, 8), st.integers(1, 8)),

@@ -7,8 +7,10 @@ namespace krypton {
 
 enum class Function : int32_t {
   kAbs,
+  kAtan,
   kCelu,  // max(0, x) + min(0, alpha * (exp(x / alpha) - 1))
-  kElu,   // x > 0 ? x : alpha * (exp(x) - 1)
+  kCos,
+  kElu,  // x > 0 ? x : alpha * (exp(x) - 1)
   kErf,
   kExp,
   kGelu,         // x / 2 * (1 + erf(x / sqrt(2)))
@@ -21,6 +23,7 @@ enum class Function : int32_t {
   kReciprocal,
   kSelu,  // beta * (x > 0 ? x : alpha * (exp(x) - 1)); beta is ONNX's gamma
   kSigmoid,
+  kSin,
   kSoftplus,
   kSoftsign,
   kSqrt,

@@ -104,6 +104,10 @@ inline void ActivationRow(float* y, const float* d, const float* z, int64_t n, c
         const float g = SigmoidValue(alpha * (v + u));
         return u * g + v * (g - SigmoidValue(alpha * v));
       });
+    case Function::kAtan:
+      return Differences(y, d, z, n, [](float x) { return std::atan(x); });
+    case Function::kCos:
+      return Differences(y, d, z, n, [](float x) { return std::cos(x); });
     case Function::kErf:
       return Differences(y, d, z, n, ErfValue);
     case Function::kExp:
@@ -121,6 +125,8 @@ inline void ActivationRow(float* y, const float* d, const float* z, int64_t n, c
       return Differences(y, d, z, n, [](float x) { return 1.0f / x; });
     case Function::kSigmoid:
       return Differences(y, d, z, n, SigmoidValue);
+    case Function::kSin:
+      return Differences(y, d, z, n, [](float x) { return std::sin(x); });
     case Function::kSoftplus:
       return Differences(y, d, z, n, SoftplusValue);
     case Function::kSoftsign:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from onnx.reference.op_run import OpRun
 
 from krypton_compile.reference.activation import IncrementalActivation, IncrementalClip
+from krypton_compile.reference.binary import IncrementalBinary
 from krypton_compile.reference.boxes import ShrinkBoxes, TranslateBoxes, UnionBoxes, WindowBoxes
+from krypton_compile.reference.channels import IncrementalReduceChannels, IncrementalSoftmax
 from krypton_compile.reference.conv import IncrementalConv
 from krypton_compile.reference.densify import BaseMap, Densify
 from krypton_compile.reference.elementwise import (
@@ -18,13 +20,13 @@ from krypton_compile.reference.elementwise import (
     IncrementalConcat,
     IncrementalLayerNorm,
     IncrementalLRN,
-    IncrementalMultiply,
     IncrementalPad,
     IncrementalScale,
 )
 from krypton_compile.reference.occlusion import OcclusionChunks, OcclusionDelta
 from krypton_compile.reference.pool import IncrementalAveragePool, IncrementalMaxPool
-from krypton_compile.reference.reduce import IncrementalGemm, IncrementalGlobalAveragePool
+from krypton_compile.reference.reduce import IncrementalGemm, IncrementalGlobalAveragePool, IncrementalGlobalMaxPool
+from krypton_compile.reference.resample import IncrementalResample, ResampleBoxes
 from krypton_compile.reference.thresholds import DeltaLimit
 
 REFERENCE_OPS: tuple[type[OpRun], ...] = (
@@ -35,8 +37,10 @@ REFERENCE_OPS: tuple[type[OpRun], ...] = (
     WindowBoxes,
     UnionBoxes,
     TranslateBoxes,
+    ResampleBoxes,
     ShrinkBoxes,
     IncrementalPad,
+    IncrementalResample,
     IncrementalConv,
     IncrementalClip,
     IncrementalActivation,
@@ -44,12 +48,15 @@ REFERENCE_OPS: tuple[type[OpRun], ...] = (
     IncrementalAveragePool,
     IncrementalScale,
     IncrementalAdd,
-    IncrementalMultiply,
+    IncrementalBinary,
     IncrementalConcat,
     IncrementalLRN,
     IncrementalLayerNorm,
+    IncrementalSoftmax,
+    IncrementalReduceChannels,
     IncrementalGemm,
     IncrementalGlobalAveragePool,
+    IncrementalGlobalMaxPool,
     Densify,
 )
 

@@ -85,7 +85,9 @@ def _softplus(x: Doubles) -> Doubles:
 
 _FUNCTIONS: dict[str, Callable[[Doubles, float, float], Doubles]] = {
     "Abs": lambda x, *_: np.abs(x),
+    "Atan": lambda x, *_: np.arctan(x),
     "Celu": lambda x, alpha, _: np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(np.minimum(x, 0) / alpha)),
+    "Cos": lambda x, *_: np.cos(x),
     "Elu": lambda x, alpha, _: _elu(x, alpha),
     "Erf": lambda x, *_: np.asarray(erf(x)),
     "Exp": lambda x, *_: np.exp(x),
@@ -99,6 +101,7 @@ _FUNCTIONS: dict[str, Callable[[Doubles, float, float], Doubles]] = {
     "Reciprocal": lambda x, *_: 1 / x,
     "Selu": lambda x, alpha, beta: beta * _elu(x, alpha),
     "Sigmoid": lambda x, *_: np.asarray(expit(x)),
+    "Sin": lambda x, *_: np.sin(x),
     "Softplus": lambda x, *_: _softplus(x),
     "Softsign": lambda x, *_: x / (1 + np.abs(x)),
     "Sqrt": lambda x, *_: np.sqrt(x),

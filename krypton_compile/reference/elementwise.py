@@ -1,4 +1,4 @@
-"""Ops that keep each pixel where it is, or move it without mixing: Pad, Scale, Add, Multiply, Concat, LRN.
+"""Ops that keep each pixel where it is, or move it without mixing: Pad, Scale, Add, Concat, LRN.
 
 The linear ones apply to the delta alone; where boxes differ, a delta is zero outside its own box.
 
@@ -70,34 +70,6 @@ class IncrementalAdd(OpRun):
         right = read_hull("B", B, b_boxes, y_boxes)
         check_map("B", right, left.shape)
         return (flush(left + np.float32(beta) * right, limit),)
-
-
-class IncrementalMultiply(OpRun):
-    """A0 * DB + B0 * DA + DA * DB on boxes inside the hull of both: Mul of two maps."""
-
-    op_domain = DOMAIN
-
-    def _run(
-        self,
-        A: Floats,
-        a_boxes: Boxes,
-        A0: Floats,
-        B: Floats,
-        b_boxes: Boxes,
-        B0: Floats,
-        y_boxes: Boxes,
-        limit: Floats | None = None,
-    ) -> tuple[Floats]:
-        shape = (A0.shape[0], A0.shape[1])
-        check_map("B0", B0, A0.shape)
-        check_boxes("a_boxes", a_boxes, shape)
-        check_boxes("b_boxes", b_boxes, shape)
-        check_inside(y_boxes, [a_boxes, b_boxes])
-        left = read_hull("A", A, a_boxes, y_boxes)
-        right = read_hull("B", B, b_boxes, y_boxes)
-        check_map("B", right, left.shape)
-        bases = [base_rows(name, base, y_boxes, A.shape[1]) for name, base in (("A0", A0), ("B0", B0))]
-        return (flush((bases[0] + left) * right + bases[1] * left, limit),)
 
 
 class IncrementalConcat(OpRun):

@@ -2,6 +2,7 @@
 
 IncrementalGemm                 DY = flatten(D) W, the map flattened as (y, x, c); W is [H*W*C, N]
 IncrementalGlobalAveragePool    DY = sum of D over the box / (H*W)
+IncrementalGlobalMaxPool        DY = max of X0 + D over the map - max of X0
 """
 
 from __future__ import annotations
@@ -39,4 +40,17 @@ class IncrementalGlobalAveragePool(OpRun):
         result = np.zeros((len(boxes), X.shape[1]), np.float32)
         for row, delta in enumerate(delta_maps("X", X, boxes, (height, width))):
             result[row] = delta.mean(axis=(0, 1), dtype=np.float64)
+        return (result,)
+
+
+class IncrementalGlobalMaxPool(OpRun):
+    """GlobalMaxPool, or ReduceMax over H and W: [B, C]."""
+
+    op_domain = DOMAIN
+
+    def _run(self, X: Floats, boxes: Boxes, X0: Floats) -> tuple[Floats]:
+        check_map("X0", X0, (-1, -1, X.shape[1]))
+        result = np.zeros((len(boxes), X.shape[1]), np.float32)
+        for row, delta in enumerate(delta_maps("X", X, boxes, (X0.shape[0], X0.shape[1]))):
+            result[row] = (X0 + delta).max(axis=(0, 1)) - X0.max(axis=(0, 1))
         return (result,)

@@ -12,7 +12,7 @@ from onnx import helper
 
 from krypton_compile import geometry
 from krypton_compile.geometry import Window
-from krypton_compile.schemas import DOMAIN, FUNCTIONS, PRECISIONS, SCHEMAS, VERSION
+from krypton_compile.schemas import BINARY, DOMAIN, FUNCTIONS, PRECISIONS, REDUCTIONS, SCHEMAS, VERSION
 
 
 @dataclass(frozen=True)
@@ -224,6 +224,21 @@ def box_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield Case("shrink nothing", "ShrinkBoxes", [np.zeros((0, 4), np.float32), np.zeros((0, 4), np.int32)])
 
 
+def resample_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Random tables, some of whose outputs read nothing, and the identity."""
+    for channels, taps, shape in ((1, 1, (9, 8)), (5, 2, (9, 8)), (16, 4, (4, 7)), (33, 3, (1, 12))):
+        boxes = make_boxes(rng, shape)
+        x = make_values(rng, boxes, channels)
+        tables = []
+        for size, out in zip(shape, (7, 13), strict=True):
+            tables.append(rng.integers(-1, size, (out, taps)))
+            tables.append(rng.standard_normal((out, taps)).astype(np.float32))
+        attributes = {"input_shape": list(shape)}
+        moved = geometry.resample_boxes(boxes, tables[0], tables[2])
+        yield Case(f"resample boxes {channels}", "ResampleBoxes", [boxes, tables[0], tables[2]], attributes)
+        yield Case(f"resample {channels}", "IncrementalResample", [x, boxes, moved, *tables], attributes)
+
+
 def pointwise_cases(rng: np.random.Generator) -> Iterator[Case]:
     """Clip, all functions, LRN, layer norm, scale, pad, add, multiply, concat."""
     shape = (9, 8)
@@ -235,9 +250,10 @@ def pointwise_cases(rng: np.random.Generator) -> Iterator[Case]:
         yield Case(f"clip {channels}", "IncrementalClip", [x, boxes, z0], {"min": -0.25, "max": 0.5})
         for function in FUNCTIONS:
             parameters = {"alpha": 0.7, "beta": 0.4, "function": function}
-            # Logarithms, roots and quotients live on positive numbers; others are tried far out as well.
-            near = function in ("Log", "Sqrt", "Reciprocal")
-            base = np.abs(z0) + 4 if near else z0 * (1 + 9 * (rng.random(z0.shape) < 0.2))
+            # Logarithms, roots and quotients live on positive numbers; others are tried far out as well, but for the
+            # exponential: there the rounding of z0 + d itself is more than the bound.
+            near, far = function in ("Log", "Sqrt", "Reciprocal"), 0 if function == "Exp" else 9
+            base = np.abs(z0) + 4 if near else z0 * (1 + far * (rng.random(z0.shape) < 0.2))
             moved = np.clip(x, -3, 3) if near else x
             inputs = [moved, boxes, base.astype(np.float32)]
             yield Case(f"{function} {channels}", "IncrementalActivation", inputs, parameters)
@@ -262,11 +278,56 @@ def pointwise_cases(rng: np.random.Generator) -> Iterator[Case]:
             inputs = [x, boxes, other, others, hull]
             yield Case(f"add {beta} {channels}", "IncrementalAdd", inputs, {"beta": beta})
         first, second = rng.standard_normal((2, *shape, channels)).astype(np.float32)
-        inputs = [x, boxes, first, other, others, second, hull]
-        yield Case(f"multiply {channels}", "IncrementalMultiply", inputs)
+        inputs = [x, boxes, first, second, hull, other, others]
+        yield Case(f"multiply {channels}", "IncrementalBinary", inputs, {"function": "Mul"})
         thin = make_values(rng, others, 2)
         yield Case(f"concat {channels}", "IncrementalConcat", [hull, x, boxes, thin, others, other, others])
         yield Case(f"concat one {channels}", "IncrementalConcat", [boxes, x, boxes])
+
+
+def binary_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Every function of two maps and of a map and a constant, either way round, with the shapes that broadcast."""
+    shape = (9, 8)
+    for channels in (1, 5, 16, 33):
+        boxes, others = make_boxes(rng, shape), make_boxes(rng, shape)[::-1].copy()
+        hull = geometry.union_boxes([boxes, others])
+        for function in BINARY:
+
+            def base(extent: tuple[int, int], depth: int, function: str = function) -> np.ndarray:
+                found = rng.standard_normal((*extent, depth))
+                return (found if function not in ("Div", "Pow") else np.abs(found) + 4).astype(np.float32)
+
+            x, y = (np.clip(make_values(rng, each, channels), -3, 3) for each in (boxes, others))
+            thin = np.clip(make_values(rng, others, 1), -3, 3)
+            kind = {"function": function}
+            inputs = [x, boxes, base(shape, channels), base(shape, channels), hull, y, others]
+            yield Case(f"{function} of two {channels}", "IncrementalBinary", inputs, kind)
+            inputs = [x, boxes, base(shape, channels), base(shape, 1), hull, thin, others]
+            yield Case(f"{function} by one channel {channels}", "IncrementalBinary", inputs, kind)
+            inputs = [thin, others, base(shape, 1), base(shape, channels), hull, x, boxes]
+            yield Case(f"{function} of one channel {channels}", "IncrementalBinary", inputs, kind)
+            for extent, depth in (((1, 1), channels), (shape, 1), ((shape[0], 1), channels), ((1, 1), 1)):
+                inputs = [x, boxes, base(shape, channels), base(extent, depth), boxes]
+                for swapped in (0, 1):
+                    name = f"{function} constant {extent} {depth} {swapped} of {channels}"
+                    yield Case(name, "IncrementalBinary", inputs, {**kind, "swapped": swapped})
+
+
+def channel_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Softmax and reductions of channels, and the largest entry of a map."""
+    shape = (9, 8)
+    for channels in (1, 5, 16, 33):
+        boxes = make_boxes(rng, shape)
+        x = make_values(rng, boxes, channels)
+        z0 = 3 * rng.standard_normal((*shape, channels)).astype(np.float32)
+        for logarithm in (0, 1):
+            yield Case(
+                f"softmax {channels} {logarithm}", "IncrementalSoftmax", [x, boxes, z0], {"logarithm": logarithm}
+            )
+        for function in REDUCTIONS:
+            name = f"reduce {function} {channels}"
+            yield Case(name, "IncrementalReduceChannels", [x, boxes, z0], {"function": function})
+        yield Case(f"global max {channels}", "IncrementalGlobalMaxPool", [x, boxes, z0])
 
 
 def tail_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -311,5 +372,15 @@ def occlusion_cases(rng: np.random.Generator) -> Iterator[Case]:
 def cases() -> list[Case]:
     """All of them, from one seed."""
     rng = np.random.default_rng(20240731)
-    makers = (conv_cases, pool_cases, box_cases, pointwise_cases, tail_cases, occlusion_cases)
+    makers = (
+        conv_cases,
+        pool_cases,
+        box_cases,
+        pointwise_cases,
+        tail_cases,
+        occlusion_cases,
+        resample_cases,
+        binary_cases,
+        channel_cases,
+    )
     return [case for maker in makers for case in maker(rng)]

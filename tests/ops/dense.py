@@ -14,7 +14,7 @@ OPSET = 19
 """The first whose AveragePool has dilations."""
 
 
-def run_dense(op: str, inputs: list[np.ndarray], **attributes: Any) -> np.ndarray:
+def run_dense(op: str, inputs: list[np.ndarray], opset: int = OPSET, **attributes: Any) -> np.ndarray:
     """One standard op; the first input is fed, the others are initializers, as a classifier has them."""
     names = [f"i{index}" for index in range(len(inputs))]
     constants = [
@@ -28,7 +28,7 @@ def run_dense(op: str, inputs: list[np.ndarray], **attributes: Any) -> np.ndarra
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         constants,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     result: np.ndarray = session.run(None, {"i0": inputs[0]})[0]
     return result

@@ -30,10 +30,16 @@ def box_inputs(case: Case) -> list[int]:
     return [i for i, a in enumerate(case.inputs) if a.dtype == np.int32 and a.ndim == 2 and a.shape[1] == 4]
 
 
-BOXES_ALONE = ("WindowBoxes", "UnionBoxes", "TranslateBoxes", "OcclusionChunks")
+BOXES_ALONE = ("WindowBoxes", "UnionBoxes", "TranslateBoxes", "ResampleBoxes", "OcclusionChunks")
 NO_MAP = ("UnionBoxes", "TranslateBoxes")
 TARGETS = {
-    *(("IncrementalConv", 2), ("IncrementalMaxPool", 2), ("IncrementalAveragePool", 2), ("IncrementalPad", 2)),
+    *(
+        ("IncrementalConv", 2),
+        ("IncrementalMaxPool", 2),
+        ("IncrementalAveragePool", 2),
+        ("IncrementalPad", 2),
+        ("IncrementalResample", 2),
+    ),
 }
 
 

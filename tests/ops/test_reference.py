@@ -14,6 +14,7 @@ import pytest
 
 from krypton_compile import geometry
 from krypton_compile.geometry import Window
+from krypton_compile.schemas import BINARY, REDUCTIONS
 from tests.ops.cases import Case, make_boxes, make_values
 from tests.ops.dense import paste, run_dense, to_base
 from tests.ops.running import run_reference
@@ -25,7 +26,9 @@ about 6e-8 of the sum's size; the reference itself adds in float64."""
 SEEDS = range(20)
 FUNCTIONS = {
     "Abs": {},
+    "Atan": {},
     "Celu": {"alpha": 0.7},
+    "Cos": {},
     "Elu": {"alpha": 1.3},
     "Erf": {},
     "Exp": {},
@@ -35,6 +38,7 @@ FUNCTIONS = {
     "Mish": {},
     "Selu": {"alpha": 1.5, "gamma": 1.2},
     "Sigmoid": {},
+    "Sin": {},
     "Softplus": {},
     "Softsign": {},
     "Tanh": {},
@@ -194,6 +198,60 @@ def test_ops_of_two_maps(seed: int) -> None:
     assert_same(Case("concat", "IncrementalConcat", [hull, *inputs]), hull, dense)
 
 
+@pytest.mark.parametrize("function", BINARY)
+@pytest.mark.parametrize("seed", SEEDS[:3])
+def test_functions_of_two(seed: int, function: str) -> None:
+    positive = function in ("Div", "Pow")
+    left, right = (raised(make_change(2 * seed + i, 5, (8, 7)), positive) for i in (0, 1))
+    hull = geometry.union_boxes([left.boxes, right.boxes])
+    inputs = [left.values, left.boxes, left.base, right.base, hull, right.values, right.boxes]
+    case = Case(function, "IncrementalBinary", inputs, {"function": function})
+    assert_same(case, hull, run_dense(function, [left.batch, right.batch]))
+    constant = right.batch[0, :, :1]  # one row for all, [C, 1, W]
+    inputs = [left.values, left.boxes, left.base, np.ascontiguousarray(constant.transpose(1, 2, 0)), left.boxes]
+    case = Case(function, "IncrementalBinary", inputs, {"function": function})
+    assert_same(case, left.boxes, run_dense(function, [left.batch, constant]))
+
+
+def raised(change: Change, positive: bool) -> Change:
+    """With a base that keeps quotients and powers in bounds."""
+    if not positive:
+        return change
+    base = np.abs(change.batch[:1]) + 3
+    values = np.clip(change.values, -2, 2)
+    batch = np.concatenate([base, base + paste(values, change.boxes, change.shape)])
+    return replace(change, values=values, batch=batch)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:5])
+def test_functions_of_a_pixels_channels(seed: int) -> None:
+    change = make_change(seed)
+    inputs = [change.values, change.boxes, change.base]
+    for logarithm, op in enumerate(("Softmax", "LogSoftmax")):
+        case = Case(op, "IncrementalSoftmax", inputs, {"logarithm": logarithm})
+        assert_same(case, change.boxes, run_dense(op, [change.batch], axis=1))
+    for function in REDUCTIONS:
+        case = Case(function, "IncrementalReduceChannels", inputs, {"function": function})
+        own = [change.batch] if function != "Sum" else [change.batch, np.array([1], np.int64)]
+        axes = {} if function == "Sum" else {"axes": [1]}
+        assert_same(case, change.boxes, run_dense(f"Reduce{function}", own, opset=13, **axes))
+
+
+@pytest.mark.parametrize("seed", SEEDS[:5])
+def test_resampling_by_half(seed: int) -> None:
+    """Every other pixel, halfway to the next one: [1, 1] / 2."""
+    change = make_change(seed)
+    tables, sizes = [], []
+    for size in change.shape:
+        first = np.arange(0, size - 1, 2)
+        tables += [np.stack([first, first + 1], axis=1), np.full((len(first), 2), 0.5, np.float32)]
+        sizes.append(len(first))
+    moved = geometry.resample_boxes(change.boxes, tables[0], tables[2])
+    inputs = [change.values, change.boxes, moved, *tables]
+    case = Case("halves", "IncrementalResample", inputs, {"input_shape": list(change.shape)})
+    assert_same(case, moved, run_dense("AveragePool", [change.batch], kernel_shape=[2, 2], strides=[2, 2]))
+
+
 @pytest.mark.parametrize("seed", SEEDS[:5])
 def test_ops_that_end_the_spatial_part(seed: int) -> None:
     change = make_change(seed)
@@ -206,6 +264,8 @@ def test_ops_that_end_the_spatial_part(seed: int) -> None:
     assert_same(Case("gemm", "IncrementalGemm", [*inputs, rows], attributes), None, dense)
     dense = run_dense("GlobalAveragePool", [change.batch])[:, :, 0, 0]
     assert_same(Case("average", "IncrementalGlobalAveragePool", inputs, attributes), None, dense)
+    dense = run_dense("GlobalMaxPool", [change.batch])[:, :, 0, 0]
+    assert_same(Case("largest", "IncrementalGlobalMaxPool", [*inputs, change.base]), None, dense)
 
 
 @pytest.mark.parametrize("seed", SEEDS[:5])

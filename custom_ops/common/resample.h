@@ -1,0 +1,29 @@
+// The tables of Resample, one for each axis: output o is the sum over t of weight[o,t] * input[index[o,t]]
+// (reference/resample.py). Resize, Pad that mirrors, Slice and the zeros that ConvTranspose puts between pixels are
+// such.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/boxes.h"
+
+namespace krypton {
+
+struct ResampleAxis {
+  const int64_t* index;  // [out, taps]; -1 reads nothing
+  const float* weight;   // as index, or null where only the boxes are asked for
+  int64_t out, taps;
+  int64_t at(int64_t o, int64_t t) const { return index[o * taps + t]; }
+};
+
+// Reads and checks the table at inputs `index` and `weight`; a negative `weight` stands for none.
+ResampleAxis ReadResampleAxis(const Ort::KernelContext& context, int index, int weight, const char* name, int64_t in);
+
+// For each input position the outputs that read it, as the hull [first, last); nothing reads it where first >= last.
+struct Readers {
+  std::vector<int64_t> first, last;
+  explicit Readers(const ResampleAxis& axis, int64_t in);
+};
+
+}  // namespace krypton

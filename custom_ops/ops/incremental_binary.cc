@@ -1,0 +1,158 @@
+// IncrementalBinary: the delta of f(A, B), f(A0 + DA, B0 + DB) - f(A0, B0), written so that rounding scales with the
+// deltas where it can (reference/binary.py):
+//   Add, Sub  DA + DB, DA - DB              Max, Min  max(DA + (A0 - m), DB + (B0 - m)),  m = max(A0, B0)
+//   Mul       (A0 + DA) DB + B0 DA          Div       (DA - (A0 / B0) DB) / (B0 + DB)          Pow  the difference
+// or of f(B, A) where `swapped`. An operand may have one channel for all; B without a delta is a constant, which may
+// have one row or column too.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "common/pixels.h"
+#include "common/thresholds.h"
+#include "kernels/kernels.h"
+#include "ops/ops.h"
+
+namespace krypton {
+namespace {
+
+enum class Binary { kAdd, kSub, kMul, kDiv, kMax, kMin, kPow };
+
+Binary FindBinary(const std::string& name) {
+  static constexpr const char* kNames[] = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Pow"};
+  for (int i = 0; i < 7; ++i) {
+    if (name == kNames[i]) return static_cast<Binary>(i);
+  }
+  Fail("attribute function: '" + name + "' is no function of two maps");
+}
+
+// One side: its base, and its delta where it has one.
+struct Operand {
+  BaseMap base;
+  bool moves;
+  BoxList boxes;
+  Values d;
+
+  const float* base_row(int64_t y, int64_t x) const { return base.pixel(base.h == 1 ? 0 : y, base.w == 1 ? 0 : x); }
+};
+
+Operand ReadOperand(const Ort::KernelContext& context, const char* name, size_t base, size_t values) {
+  const std::string base_name = std::string(name) + "0", boxes = std::string(name) + "_boxes";
+  Operand operand{ReadBaseMap(context, base, base_name.c_str()), false, {}, {nullptr, 0, 0}};
+  const size_t given = context.GetInputCount();
+  if (given <= values || !context.GetInput(values)) return operand;
+  if (given <= values + 1 || !context.GetInput(values + 1)) Fail(boxes + ": expected the boxes of " + name);
+  operand.moves = true;
+  operand.boxes = ReadBoxes(context, values + 1, boxes.c_str(), {operand.base.h, operand.base.w});
+  operand.d = ReadValues(context, values, name, operand.boxes);
+  CheckMap(operand.base, base_name.c_str(), {operand.base.h, operand.base.w}, operand.d.channels);
+  return operand;
+}
+
+// The larger of two sizes of which one may be 1.
+int64_t Broadcast(int64_t a, int64_t b, const char* what) {
+  if (a != b && a != 1 && b != 1) {
+    Fail("A0 and B0: expected equal " + std::string(what) + " or 1, found " + ShapeText({a, b}));
+  }
+  return a == 1 ? b : a;
+}
+
+struct Terms {
+  const float *a0, *da, *b0, *db;
+  int64_t a_step, b_step;  // 0 where one channel serves for all
+};
+
+template <class F>
+void Entries(float* y, int64_t n, const Terms& t, const F& f) {
+  for (int64_t c = 0; c < n; ++c) {
+    const int64_t i = c * t.a_step, j = c * t.b_step;
+    y[c] = f(t.a0[i], t.da[i], t.b0[j], t.db[j]);
+  }
+}
+
+void Row(Binary function, float* y, int64_t n, const Terms& t) {
+  switch (function) {
+    case Binary::kAdd:
+      return Entries(y, n, t, [](float, float da, float, float db) { return da + db; });
+    case Binary::kSub:
+      return Entries(y, n, t, [](float, float da, float, float db) { return da - db; });
+    case Binary::kMul:
+      if (t.a_step && t.b_step) return ActiveKernels().product_row(y, t.a0, t.da, t.b0, t.db, n);
+      return Entries(y, n, t, [](float a0, float da, float b0, float db) { return (a0 + da) * db + b0 * da; });
+    case Binary::kDiv:
+      return Entries(y, n, t, [](float a0, float da, float b0, float db) {
+        return da == 0.0f && db == 0.0f ? 0.0f : (da - a0 / b0 * db) / (b0 + db);
+      });
+    case Binary::kMax:
+      return Entries(y, n, t, [](float a0, float da, float b0, float db) {
+        const float m = std::max(a0, b0);
+        return std::max(da + (a0 - m), db + (b0 - m));
+      });
+    case Binary::kMin:
+      return Entries(y, n, t, [](float a0, float da, float b0, float db) {
+        const float m = std::min(a0, b0);
+        return std::min(da + (a0 - m), db + (b0 - m));
+      });
+    case Binary::kPow:
+      return Entries(y, n, t, [](float a0, float da, float b0, float db) {
+        const double before = std::pow(static_cast<double>(a0), static_cast<double>(b0));
+        return static_cast<float>(std::pow(static_cast<double>(a0) + da, static_cast<double>(b0) + db) - before);
+      });
+  }
+}
+
+struct IncrementalBinary : KernelBase<IncrementalBinary> {
+  static constexpr const char* kName = "IncrementalBinary";
+  static constexpr Slot kInputs[] = {kFloat, kInt32,         kFloat,         kFloat,
+                                     kInt32, kFloatOptional, kInt32Optional, kFloatOptional};
+  static constexpr Slot kOutputs[] = {kFloat};
+
+  explicit IncrementalBinary(const Ort::ConstKernelInfo& info)
+      : KernelBase(info),
+        function_(FindBinary(info.GetAttribute<std::string>("function"))),
+        swapped_(AttributeOr<int64_t>(info, "swapped", 0) != 0) {}
+
+  void Compute(Ort::KernelContext context) const {
+    const Operand a = ReadOperand(context, "A", 2, 0), b = ReadOperand(context, "B", 3, 5);
+    const Operand &left = swapped_ ? b : a, &right = swapped_ ? a : b;
+    const MapShape shape{Broadcast(a.base.h, b.base.h, "heights"), Broadcast(a.base.w, b.base.w, "widths")};
+    const int64_t channels = Broadcast(a.base.channels, b.base.channels, "channels");
+    const BoxList y_boxes = ReadBoxes(context, 4, "y_boxes", shape);
+    std::vector<BoxList> parts;
+    for (const Operand* operand : {&a, &b}) {
+      if (!operand->moves) continue;
+      // Only a constant spreads over pixels: the boxes of a delta are those of the result.
+      CheckMap(operand->base, operand == &a ? "A0" : "B0", shape, operand->base.channels);
+      parts.push_back(operand->boxes);
+    }
+    CheckInside(y_boxes, parts);
+    const DeltaLimit limit(context, 7);
+    const std::vector<float> none(static_cast<size_t>(channels), 0.0f);
+    float* out = WriteValues(context, 0, y_boxes.rows(), channels);
+    ForEachPixel(context, y_boxes, [&](int64_t p, int64_t py, int64_t px, int64_t row) {
+      const auto moved = [&](const Operand& operand) {
+        const int64_t from = operand.moves ? RowOf(operand.boxes, p, py, px) : -1;
+        return from < 0 ? none.data() : operand.d.row(from);
+      };
+      float* y = out + row * channels;
+      Row(function_, y, channels,
+          {left.base_row(py, px), moved(left), right.base_row(py, px), moved(right), left.base.channels == channels,
+           right.base.channels == channels});
+      limit.Flush(y, channels);
+    });
+  }
+
+ private:
+  Binary function_;
+  bool swapped_;
+};
+
+}  // namespace
+
+const OrtCustomOp* IncrementalBinaryOp() {
+  static const Op<IncrementalBinary> op;
+  return &op;
+}
+
+}  // namespace krypton

@@ -1,0 +1,58 @@
+// ResampleBoxes: the hull of the outputs that read anything of a box (geometry.resample_boxes).
+#include <algorithm>
+
+#include "common/op.h"
+#include "common/resample.h"
+#include "ops/ops.h"
+
+namespace krypton {
+namespace {
+
+struct Interval {
+  int64_t lo, hi;
+};
+
+Interval Reading(const Readers& readers, int64_t lo, int64_t hi) {
+  Interval found{INT64_MAX, 0};
+  for (int64_t i = lo; i < hi; ++i) {
+    found.lo = std::min(found.lo, readers.first[i]);
+    found.hi = std::max(found.hi, readers.last[i]);
+  }
+  return found;
+}
+
+struct ResampleBoxes : KernelBase<ResampleBoxes> {
+  static constexpr const char* kName = "ResampleBoxes";
+  static constexpr Slot kInputs[] = {kInt32, kInt64, kInt64}, kOutputs[] = {kInt32};
+
+  explicit ResampleBoxes(const Ort::ConstKernelInfo& info)
+      : KernelBase(info), shape_(AttributeList<int64_t>(info, "input_shape", 2)) {}
+
+  void Compute(Ort::KernelContext context) const {
+    const BoxList boxes = ReadBoxes(context, 0, "boxes", {shape_[0], shape_[1]});
+    const Readers ys(ReadResampleAxis(context, 1, -1, "y", shape_[0]), shape_[0]);
+    const Readers xs(ReadResampleAxis(context, 2, -1, "x", shape_[1]), shape_[1]);
+    Box* out = WriteBoxes(context, 0, boxes.count);
+    for (int64_t b = 0; b < boxes.count; ++b) {
+      const Box& box = boxes[b];
+      out[b] = {0, 0, 0, 0};
+      if (box.empty()) continue;
+      const Interval y = Reading(ys, box.y0, box.y1()), x = Reading(xs, box.x0, box.x1());
+      if (y.lo >= y.hi || x.lo >= x.hi) continue;
+      out[b] = {static_cast<int32_t>(y.lo), static_cast<int32_t>(x.lo), static_cast<int32_t>(y.hi - y.lo),
+                static_cast<int32_t>(x.hi - x.lo)};
+    }
+  }
+
+ private:
+  std::vector<int64_t> shape_;
+};
+
+}  // namespace
+
+const OrtCustomOp* ResampleBoxesOp() {
+  static const Op<ResampleBoxes> op;
+  return &op;
+}
+
+}  // namespace krypton

@@ -1,0 +1,112 @@
+"""Decompose: ops that are a few others become those, so that they need no rules of their own.
+
+Sum(A, B, C)       ->    Add(Add(A, B), C);          Max and Min alike
+Mean(A, B)         ->    Mul(Add(A, B), 1/2)
+LpPool(X, p)       ->    S ** (1/p),   S the sums of |X| ** p over windows: a depthwise convolution with ones
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from krypton_compile.interface import static_shape
+
+_PAIRWISE = {"Max": "Max", "Mean": "Add", "Min": "Min", "Sum": "Add"}
+
+
+def decompose(graph: ir.Graph) -> int:
+    """Rewrites every such node; returns their number. Shapes are static before and after."""
+    found = [node for node in graph if node.domain in ("", "ai.onnx") and _applies(node)]
+    for node in found:
+        if node.op_type == "LpPool":
+            _expand_lp_pool(graph, node)
+        else:
+            _expand_variadic(graph, node)
+    return len(found)
+
+
+def _applies(node: ir.Node) -> bool:
+    if node.op_type in ("Sum", "Mean"):
+        return True
+    if node.op_type in ("Max", "Min"):
+        return len(node.inputs) > 2
+    uneven = "ceil_mode" in node.attributes and node.attributes["ceil_mode"].as_int()
+    return node.op_type == "LpPool" and not uneven and len(static_shape(node.outputs[0])) == 4
+
+
+def _expand_variadic(graph: ir.Graph, node: ir.Node) -> None:
+    values = [value for value in node.inputs if value is not None]
+    steps = _Steps(graph, node)
+    result = values[0]
+    for value in values[1:]:
+        shape = np.broadcast_shapes(static_shape(result), static_shape(value))
+        result = steps.add(_PAIRWISE[node.op_type], [result, value], shape)
+    if node.op_type == "Mean":
+        result = steps.add("Mul", [result, steps.constant(np.float32(1 / len(values)))], static_shape(result))
+    elif len(values) == 1:
+        result = steps.add("Identity", [result], static_shape(result))
+    steps.replace(result)
+
+
+def _expand_lp_pool(graph: ir.Graph, node: ir.Node) -> None:
+    source = node.inputs[0]
+    assert source is not None
+    shape, output = static_shape(source), static_shape(node.outputs[0])
+    order = node.attributes["p"].as_int() if "p" in node.attributes else 2
+    steps = _Steps(graph, node)
+    if order == 2:
+        powers = steps.add("Mul", [source, source], shape)
+    else:
+        powers = steps.add("Abs", [source], shape)
+        if order != 1:
+            powers = steps.add("Pow", [powers, steps.constant(np.float32(order))], shape)
+    kernel = node.attributes["kernel_shape"].as_ints()
+    ones = steps.constant(np.ones((shape[1], 1, *kernel), np.float32))
+    window = [node.attributes[name] for name in ("auto_pad", "dilations", "pads", "strides") if name in node.attributes]
+    sums = steps.add("Conv", [powers, ones], output, [*window, ir.AttrInt64("group", shape[1])])
+    if order == 1:
+        return steps.replace(sums)
+    root = steps.add("Sqrt", [sums], output) if order == 2 else None
+    steps.replace(root or steps.add("Pow", [sums, steps.constant(np.float32(1 / order))], output))
+    return None
+
+
+class _Steps:
+    """Nodes that take the place of one, all in front of it."""
+
+    def __init__(self, graph: ir.Graph, node: ir.Node) -> None:
+        self.graph, self.node, self.count = graph, node, 0
+
+    def add(
+        self, op: str, inputs: Sequence[ir.Value], shape: Sequence[int], attributes: Sequence[ir.Attr] = ()
+    ) -> ir.Value:
+        new = ir.node(op, inputs, name=self._name())
+        for attribute in attributes:
+            new.attributes.add(attribute)
+        new.outputs[0].name = new.name
+        new.outputs[0].type, new.outputs[0].shape = self.node.outputs[0].type, ir.Shape(shape)
+        self.graph.insert_before(self.node, new)
+        return new.outputs[0]
+
+    def constant(self, array: npt.NDArray[np.float32] | np.float32) -> ir.Value:
+        array = np.asarray(array, np.float32)
+        tensor = ir.tensor(array, name=self._name())
+        shape, kind = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
+        value = ir.Value(name=tensor.name, shape=shape, type=kind, const_value=tensor)
+        self.graph.register_initializer(value)
+        return value
+
+    def replace(self, result: ir.Value) -> None:
+        output = self.node.outputs[0]
+        name = output.name
+        output.replace_all_uses_with(result, replace_graph_outputs=True)
+        self.graph.remove(self.node, safe=True)
+        result.name = name
+
+    def _name(self) -> str:
+        self.count += 1
+        return f"{self.node.outputs[0].name}.step{self.count}"
