@@ -24,7 +24,7 @@ SCAN_NODE = "krypton.positions"  # the Scan over chunks: where a runtime splits 
 
 NODE_SOURCE = "krypton.source"  # name of the original node
 NODE_OP = "krypton.op"  # its op type
-NODE_GROWTH = "krypton.growth"  # largest box after this node for the reference patch, "h x w"
+NODE_GROWTH = "krypton.growth"  # largest box after this node for the reference patch, "h x w" and the like
 NODE_LAYER_GROUP = "krypton.layer_group"  # whose thresholds it takes, "56x56" and the like
 
 
@@ -34,7 +34,7 @@ class ModelAnnotation:
 
     image: str
     layout: str
-    image_shape: tuple[int, int]
+    image_shape: tuple[int, ...]  # (H, W); of signals (L,), of volumes (D, H, W)
     channels: int
     boxes: str
     baseline: str

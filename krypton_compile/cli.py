@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from krypton_compile.errors import KryptonError
+from krypton_compile.layouts import LAYOUTS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(_count_sizes(given)).parse_args(given)
     output = options.output or _default_output(options.model)
     try:
         _compile(options, output)
@@ -38,8 +40,8 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
         output_name=options.output_name,
         layout=options.layout,
         chunk=options.chunk,
-        patch_size=(options.patch_size, options.patch_size),
-        stride=(options.stride, options.stride),
+        patch_size=options.patch_size,
+        stride=options.stride,
         verify=options.verify,
         preprocessing=options.preprocess,
         labels=read_labels(options.labels) if options.labels else None,
@@ -71,7 +73,16 @@ def _default_output(model: Path) -> Path:
     return model.with_name(model.name.removesuffix(".onnx") + ".krypton.onnx")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _count_sizes(arguments: Sequence[str]) -> int:
+    """How many numbers follow --image-size: 1 of a signal, 3 of a volume, else 2. The model may stand behind them."""
+    if "--image-size" not in arguments:
+        return 2
+    after = arguments[arguments.index("--image-size") + 1 :]
+    count = next((at for at, text in enumerate(after) if not text.isdecimal()), len(after))
+    return count if count in (1, 3) else 2
+
+
+def _parser(sizes: int = 2) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="krypton-compile",
         description="Compile an ONNX image classifier for exact, fast occlusion explanations.",
@@ -81,9 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, help="default: MODEL.krypton.onnx beside the model")
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write the per-layer report as JSON")
     parser.add_argument(
-        "--image-size", type=int, nargs=2, metavar=("H", "W"), help="for a model whose image size is symbolic"
+        "--image-size",
+        type=int,
+        nargs=sizes,
+        metavar={1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}[sizes],
+        help="for a model whose image size is symbolic; of a signal L, of a volume D H W",
     )
-    parser.add_argument("--layout", choices=("NCHW", "NHWC"), help="where the shapes leave it open")
+    parser.add_argument("--layout", choices=LAYOUTS, help="where the shapes leave it open")
     parser.add_argument("--input-name", help="the image input")
     parser.add_argument(
         "--hold",

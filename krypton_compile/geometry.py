@@ -1,7 +1,9 @@
 """Geometry of growing boxes: pure integers, no tensors, no graphs.
 
 A box is ``(y0, x0, h, w)``, int32, on one feature map; the empty box is ``(0, 0, 0, 0)``.
-Boxes come in arrays of shape ``[P, 4]``, one row a patch position.
+Boxes come in arrays of shape ``[P, 4]``, one row a patch position. Of signals and volumes callers give ``[P, 2n]``,
+all starts, then all sizes; inside, a volume of D slices is D maps a position, row p*D + z that of slice z, and a
+signal a map of one row.
 
 For one axis, a window op with kernel K, stride S, begin pad p and dilation d reads, for
 output o, the inputs ``o*S - p + d*k``, k in [0, K). With ``k_eff = d*(K-1) + 1`` the outputs
@@ -23,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 Boxes = npt.NDArray[np.int32]
-"""int32 [P, 4] rows of (y0, x0, h, w)."""
+"""int32 [P, 4] rows of (y0, x0, h, w); [P, 2n] where callers give them."""
 
 Pair = tuple[int, int]
 
@@ -41,6 +43,23 @@ class Window:
     dilations: Pair
     input_shape: Pair
     output_shape: Pair
+
+
+@dataclass(frozen=True)
+class DepthWindow:
+    """A sliding window along the slices of a volume; ``pad`` before them may be negative and drop some."""
+
+    kernel: int
+    stride: int
+    pad: int
+    dilation: int
+    input_depth: int
+    output_depth: int
+
+    @property
+    def trivial(self) -> bool:
+        """Whether each slice becomes one, by itself."""
+        return (self.kernel, self.stride, self.pad) == (1, 1, 0) and self.input_depth == self.output_depth
 
 
 def window_interval(
@@ -119,14 +138,51 @@ def resample_boxes(boxes: Boxes, y_index: npt.NDArray[np.int64], x_index: npt.ND
     return _from_intervals(starts, stops, is_empty(boxes))
 
 
+def slice_boxes(
+    boxes: Boxes, offsets: npt.NDArray[np.int64], shape: Sequence[int]
+) -> tuple[Boxes, npt.NDArray[np.int64]]:
+    """Boxes [P, 2n] on a map of n sizes as those of its slices, [P * D, 4], and the first row of each."""
+    axes = len(shape)
+    depth = shape[0] if axes == 3 else 1
+    wide = boxes.astype(np.int64)
+    if axes == 1:
+        planes = np.stack([np.zeros_like(wide[:, 0]), wide[:, 0], np.ones_like(wide[:, 0]), wide[:, 1]], axis=1)
+    else:
+        planes = np.concatenate([wide[:, axes - 2 : axes], wide[:, 2 * axes - 2 :]], axis=1)
+    first, count = (wide[:, 0], wide[:, 3]) if axes == 3 else (np.zeros(len(wide), np.int64), np.ones(len(wide)))
+    z = np.arange(depth)[None, :]
+    inside = (z >= first[:, None]) & (z < (first + count)[:, None]) & ~is_empty(boxes)[:, None]
+    sliced = np.where(inside[..., None], planes[:, None, :], 0)
+    rows = offsets[:, None] + np.where(inside, (z - first[:, None]) * (planes[:, 2] * planes[:, 3])[:, None], 0)
+    return sliced.reshape(-1, 4).astype(np.int32), rows.reshape(-1).astype(np.int64)
+
+
+def depth_sources(window: DepthWindow, tap: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """The slice that ``tap`` reads for each output slice, and whether there is one; both [D_out]."""
+    source = np.arange(window.output_depth) * window.stride - window.pad + tap * window.dilation
+    inside = (source >= 0) & (source < window.input_depth)
+    return np.where(inside, source, 0), inside
+
+
+def depth_boxes(boxes: Boxes, window: DepthWindow) -> Boxes:
+    """Boxes after a window along the slices: for each output slice the hull of those that it reads."""
+    volumes = boxes.reshape(-1, window.input_depth, 4)
+    read = []
+    for tap in range(window.kernel):
+        source, inside = depth_sources(window, tap)
+        read.append(np.where(inside[None, :, None], volumes[:, source], 0).reshape(-1, 4).astype(np.int32))
+    return union_boxes(read)
+
+
 def is_empty(boxes: Boxes) -> npt.NDArray[np.bool_]:
     """Which boxes hold no pixel; bool [P]."""
-    return (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
+    return np.asarray((boxes[:, boxes.shape[1] // 2 :] <= 0).any(axis=1))
 
 
 def areas(boxes: Boxes) -> npt.NDArray[np.int64]:
     """Pixels of each box; int64 [P]."""
-    return np.where(is_empty(boxes), 0, boxes[:, 2].astype(np.int64) * boxes[:, 3])
+    sizes = boxes[:, boxes.shape[1] // 2 :].astype(np.int64)
+    return np.where(is_empty(boxes), 0, sizes.prod(axis=1))
 
 
 def row_offsets(boxes: Boxes) -> npt.NDArray[np.int64]:
@@ -156,8 +212,13 @@ def overlapping_taps(source: Boxes, target: Boxes, window: Window) -> npt.NDArra
 EDGES = ("truncate", "valid", "shift")
 
 
-def occlusion_grid(image_shape: Pair, patch: Pair, stride: Pair, edge: str = "truncate") -> Boxes:
-    """Patch positions of an occlusion map, row by row.
+_AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+def occlusion_grid(
+    image_shape: Sequence[int], patch: Sequence[int], stride: Sequence[int], edge: str = "truncate"
+) -> Boxes:
+    """Patch positions of an occlusion map, row by row; of signals, pictures and volumes.
 
     Per axis they start at multiples of the stride; what becomes of the last one at the far edge, ``edge`` says:
 
@@ -174,7 +235,7 @@ def occlusion_grid(image_shape: Pair, patch: Pair, stride: Pair, edge: str = "tr
     if edge not in EDGES:
         raise ValueError(f"edge {edge!r}; expected one of {', '.join(EDGES)}")
     axes = []
-    for axis, name in ((0, "height"), (1, "width")):
+    for axis, name in enumerate(_AXES[len(image_shape)]):
         size, extent, step = image_shape[axis], patch[axis], stride[axis]
         if step < 1:
             raise ValueError(f"stride {step} on the {name} axis; expected at least 1")
@@ -188,10 +249,8 @@ def occlusion_grid(image_shape: Pair, patch: Pair, stride: Pair, edge: str = "tr
             start = np.minimum(start, size - extent)
         start = start[start < size]  # a stride beyond the patch may step off the image
         axes.append((start, np.minimum(start + extent, size) - start))
-    (y0, h), (x0, w) = axes
-    rows, columns = len(y0), len(x0)
-    grid = [np.repeat(y0, columns), np.tile(x0, rows), np.repeat(h, columns), np.tile(w, rows)]
-    return np.stack(grid, axis=1).astype(np.int32)
+    columns = [np.meshgrid(*(axis[part] for axis in axes), indexing="ij") for part in (0, 1)]
+    return np.stack([column.ravel() for part in columns for column in part], axis=1).astype(np.int32)
 
 
 def touching(boxes: Boxes, region: tuple[int, int, int, int]) -> npt.NDArray[np.bool_]:
@@ -224,10 +283,11 @@ def _from_intervals(
 
 def neighbour_order(boxes: Boxes) -> npt.NDArray[np.int64]:
     """An order in which boxes that lie close together stand together: the Z-order curve of their corners."""
+    axes = boxes.shape[1] // 2
     key = np.zeros(len(boxes), np.int64)
-    for bit in range(31):
-        key |= ((boxes[:, 1].astype(np.int64) >> bit) & 1) << (2 * bit)
-        key |= ((boxes[:, 0].astype(np.int64) >> bit) & 1) << (2 * bit + 1)
+    for bit in range(62 // axes):
+        for axis in range(axes):
+            key |= ((boxes[:, axis].astype(np.int64) >> bit) & 1) << (axes * bit + axes - 1 - axis)
     return np.argsort(key, kind="stable")
 
 

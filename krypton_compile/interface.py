@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from krypton_compile.errors import ModelError
+from krypton_compile.layouts import channel_axis, channels_first, channels_last, spatial_axes
 
 _CHANNELS = (1, 2, 3, 4)
+_RANKS = (3, 4, 5)
+_OTHERS = "of a signal 3 (NCL or NLC), of a volume 5 (NCDHW or NDHWC)"
 _PROBABILITY_OPS = ("Softmax", "Sigmoid")
 
 
 @dataclass(frozen=True)
 class Interface:
-    """The image input, its layout ("NCHW" or "NHWC"), the score output and the tensor before a final Softmax."""
+    """The image input, its layout (layouts.py), the score output and the tensor before a final Softmax."""
 
     image: ir.Value
     layout: str
@@ -23,15 +26,15 @@ class Interface:
     logits: ir.Value | None
 
     @property
-    def image_shape(self) -> tuple[int, int]:
-        """(H, W) of the image."""
+    def image_shape(self) -> tuple[int, ...]:
+        """(H, W) of a picture, (L,) of a signal, (D, H, W) of a volume."""
         shape = static_shape(self.image)
-        return (shape[2], shape[3]) if self.layout == "NCHW" else (shape[1], shape[2])
+        return tuple(shape[axis] for axis in spatial_axes(self.layout))
 
     @property
     def channels(self) -> int:
         """Channels of the image."""
-        return static_shape(self.image)[1 if self.layout == "NCHW" else 3]
+        return static_shape(self.image)[channel_axis(self.layout)]
 
 
 def static_shape(value: ir.Value) -> tuple[int, ...]:
@@ -46,7 +49,7 @@ def static_shape(value: ir.Value) -> tuple[int, ...]:
 
 
 def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
-    """The image input: the only rank-4 float input, or the named one.
+    """The image input: the only float input of rank 3 (a signal), 4 (a picture) or 5 (a volume), or the named one.
 
     Raises:
         ModelError: none, several (candidates named), or of a dtype or rank that is not supported.
@@ -58,36 +61,44 @@ def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
         if not chosen:
             raise ModelError(f"no input is called '{name}'; the model's inputs: {listing}")
     else:
-        chosen = [value for value in inputs if value.shape is not None and len(value.shape) == 4]
+        chosen = [value for value in inputs if value.shape is not None and len(value.shape) in _RANKS]
         if not chosen:
-            raise ModelError(f"expected an image input of rank 4 (NCHW or NHWC), found inputs: {listing}")
+            raise ModelError(f"expected an image input of rank 4 (NCHW or NHWC), {_OTHERS}, found inputs: {listing}")
     if len(inputs) > 1:
         raise ModelError(
             f"the model has several inputs: {listing}. Expected the image alone; "
             "hold the others at values: --hold NAME=VALUE (Python: held={{name: value}})."
         )
     image = chosen[0]
-    if image.shape is None or len(image.shape) != 4:
-        raise ModelError(f"input '{image.name}': expected rank 4 (NCHW or NHWC), found shape {image.shape}")
+    if image.shape is None or len(image.shape) not in _RANKS:
+        raise ModelError(f"input '{image.name}': expected rank 4 (NCHW or NHWC), {_OTHERS}, found shape {image.shape}")
     if image.dtype != ir.DataType.FLOAT:
         raise ModelError(f"input '{image.name}': expected float32, found {image.dtype}; export the model in float32")
     return image
 
 
 def find_layout(image: ir.Value, layout: str | None) -> str:
-    """The axis order, NCHW or NHWC: as given, by where the channels must be, or by the first consumer."""
-    if layout is not None:
-        return layout
+    """The axis order: as given, by where the channels must be, or by the first consumer.
+
+    Raises:
+        ModelError: one of another rank, or none can be told.
+    """
     assert image.shape is not None
-    first, last = (image.shape[axis] in _CHANNELS for axis in (1, 3))
+    axes = len(image.shape) - 2
+    ours = channels_first(axes), channels_last(axes)
+    if layout is not None:
+        if layout not in ours:
+            raise ModelError(f"layout {layout}: input '{image.name}' {image.shape} is {ours[0]} or {ours[1]}")
+        return layout
+    first, last = (image.shape[axis] in _CHANNELS for axis in (1, axes + 1))
     if first != last:
-        return "NCHW" if first else "NHWC"
+        return ours[0] if first else ours[1]
     for node in image.consumers():
-        if node.op_type == "Transpose" and node.attributes["perm"].as_ints() == (0, 3, 1, 2):
-            return "NHWC"
+        if node.op_type == "Transpose" and node.attributes["perm"].as_ints() == (0, axes + 1, *range(1, axes + 1)):
+            return ours[1]
         if node.op_type == "Conv":
-            return "NCHW"
-    raise ModelError(f"input '{image.name}' {image.shape}: cannot tell NCHW from NHWC; give the layout")
+            return ours[0]
+    raise ModelError(f"input '{image.name}' {image.shape}: cannot tell {ours[0]} from {ours[1]}; give the layout")
 
 
 def find_scores(graph: ir.Graph, name: str | None) -> ir.Value:

@@ -17,6 +17,7 @@ from krypton_compile import geometry, schemas
 from krypton_compile.annotations import FROZEN_KEY, MODEL_KEY, ModelAnnotation, write_labels, write_model_annotation
 from krypton_compile.errors import ModelError
 from krypton_compile.interface import Interface, find_image, find_layout, find_logits, find_scores, static_shape
+from krypton_compile.layouts import KINDS, channels_first, channels_last, spatial_axes
 from krypton_compile.loading import Source, describe, load_proto, save_proto
 from krypton_compile.passes.add_thresholds import add_thresholds
 from krypton_compile.passes.batch_positions import batch_positions, make_contract, make_occlusion_inputs
@@ -43,19 +44,20 @@ IR_VERSION = 10
 
 _CHUNK = 32
 _DENSE_BYTES = 8 << 20
+_SIZES = ("D", "H", "W")
 
 
 def compile(
     model: Source,
     output: str | os.PathLike[str] | None = None,
     *,
-    image_size: tuple[int, int] | None = None,
+    image_size: tuple[int, ...] | None = None,
     input_name: str | None = None,
     output_name: str | None = None,
     layout: str | None = None,
     chunk: int | None = None,
-    patch_size: tuple[int, int] = (16, 16),
-    stride: tuple[int, int] = (4, 4),
+    patch_size: int | tuple[int, ...] = 16,
+    stride: int | tuple[int, ...] = 4,
     verify: bool = True,
     preprocessing: Preprocessing | str | None = None,
     labels: Sequence[str] | None = None,
@@ -66,15 +68,16 @@ def compile(
 
     Args:
         model: path, bytes, ``onnx.ModelProto`` or ``onnx_ir.Model``; float32 (16 bits are
-            widened), one image input.
+            widened), one image input: a picture, or a signal or volume.
         output: where to write the compiled file; written only if everything succeeds.
-        image_size: (H, W) for a model whose image has symbolic sizes.
-        input_name: the image input, if the model has several rank-4 inputs.
+        image_size: (H, W) for a model whose image has symbolic sizes; of signals (L,), of volumes (D, H, W).
+        input_name: the image input, if the model has several inputs.
         output_name: the class scores, if the model has several outputs.
-        layout: "NCHW" or "NHWC" where it cannot be told from the shapes.
+        layout: "NCHW" or "NHWC" where it cannot be told from the shapes; of signals "NCL" or "NLC", of volumes "NCDHW"
+            or "NDHWC".
         chunk: positions a Scan iteration; chosen by the model's memory when None.
-        patch_size: (h, w) of the reference patch of the report.
-        stride: (h, w) of its steps.
+        patch_size: of the reference patch of the report: one number, or (h, w) and the like.
+        stride: of its steps, likewise.
         verify: run a few positions against the original model and refuse to go on if they differ.
         preprocessing: how pictures become the model's input: "imagenet", "unit", "tf", "caffe", "none", a Hugging Face
             preprocessor_config.json, or a :class:`~krypton_compile.runtime.Preprocessing`; stored in the file.
@@ -105,6 +108,7 @@ def compile(
     if preprocessing is None and str(image.name) in pictures:
         preprocessing = "none"  # its numbers are a picture's
     about = provenance(model, interface, preprocessing, labels)
+    patch_size, stride = (_per_axis(value, interface) for value in (patch_size, stride))
     grid = _reference_grid(interface, patch_size, stride)
 
     contract = make_contract(graph, interface)
@@ -172,7 +176,15 @@ def _opened(model: Source, held: Mapping[str, npt.ArrayLike]) -> tuple[onnx.Mode
     return original, pictures, notes
 
 
-def _image_shape(image: ir.Value, image_size: tuple[int, int] | None, layout: str | None) -> tuple[int, ...]:
+def _per_axis(value: int | tuple[int, ...], interface: Interface) -> tuple[int, ...]:
+    axes = len(interface.image_shape)
+    numbers = (value,) * axes if isinstance(value, int) else tuple(value)
+    if len(numbers) != axes:
+        raise ModelError(f"patch size or stride {numbers}: expected one number, or {axes} for this {KINDS[axes]}")
+    return numbers
+
+
+def _image_shape(image: ir.Value, image_size: tuple[int, ...] | None, layout: str | None) -> tuple[int, ...]:
     assert image.shape is not None
     dims: list[int | None] = [dim if isinstance(dim, int) and dim > 0 else None for dim in image.shape]
     if dims[0] not in (None, 1):
@@ -181,10 +193,16 @@ def _image_shape(image: ir.Value, image_size: tuple[int, int] | None, layout: st
             "Export the model with a dynamic batch axis."
         )
     dims[0] = 1
-    chosen = layout or ("NHWC" if dims[3] in (1, 3, 4) and dims[1] not in (1, 3, 4) else "NCHW")
-    axes = (2, 3) if chosen == "NCHW" else (1, 2)
+    axes = len(dims) - 2
+    last = dims[-1] in (1, 3, 4) and dims[1] not in (1, 3, 4)
+    chosen = layout or (channels_last(axes) if last else channels_first(axes))
     if image_size is not None:
-        for axis, size in zip(axes, image_size, strict=True):
+        if len(image_size) != axes:
+            raise ModelError(
+                f"input '{image.name}' {image.shape} is a {KINDS[axes]}: expected an image size of {axes} numbers, "
+                f"found --image-size {image_size}"
+            )
+        for axis, size in zip(spatial_axes(chosen), image_size, strict=True):
             if dims[axis] not in (None, size):
                 raise ModelError(
                     f"input '{image.name}' {image.shape}: its size is fixed, --image-size {image_size} does not fit"
@@ -193,7 +211,7 @@ def _image_shape(image: ir.Value, image_size: tuple[int, int] | None, layout: st
     if any(dim is None for dim in dims):
         raise ModelError(
             f"input '{image.name}' has the shape {image.shape}; expected fixed channels, height and width. "
-            "Give the size with --image-size H W."
+            f"Give the size with --image-size {' '.join(_SIZES[-axes:])}."
         )
     return tuple(int(dim) for dim in dims if dim is not None)
 
@@ -205,9 +223,9 @@ def _as_named(interface: Interface, context: LoweringContext) -> Interface:
     return Interface(interface.image, interface.layout, scores, logits)
 
 
-def _reference_grid(interface: Interface, patch: tuple[int, int], stride: tuple[int, int]) -> geometry.Boxes:
-    height, width = interface.image_shape
-    return geometry.occlusion_grid((height, width), (min(patch[0], height), min(patch[1], width)), stride)
+def _reference_grid(interface: Interface, patch: tuple[int, ...], stride: tuple[int, ...]) -> geometry.Boxes:
+    sizes = interface.image_shape
+    return geometry.occlusion_grid(sizes, [min(pair) for pair in zip(patch, sizes, strict=True)], stride)
 
 
 def _layers(
@@ -217,7 +235,7 @@ def _layers(
     for outcome in outcomes:
         node, name = outcome.node, str(outcome.node.name)
         output = context.replaced.get(node.outputs[0], node.outputs[0])
-        naive = _conv_multiply_adds(node)
+        naive = _conv_multiply_adds(node, context)
         cost = costs.get(name) if outcome.became == INCREMENTAL else None
         layers.append(
             LayerReport(
@@ -235,13 +253,14 @@ def _layers(
     return layers
 
 
-def _conv_multiply_adds(node: ir.Node) -> int:
+def _conv_multiply_adds(node: ir.Node, context: LoweringContext) -> int:
     """Of a convolution, or of a product on every pixel's channels, which is one of 1x1."""
     if node.op_type not in ("Conv", "MatMul") or node.inputs[1] is None:
         return 0
     output, weight = static_shape(node.outputs[0]), node.inputs[1].shape
     if node.op_type == "MatMul":
-        pixels = len(output) == 4 and weight is not None and len(weight) == 2
+        form = context.forms.get(node.outputs[0])
+        pixels = (len(output) == 4 or isinstance(form, Delta)) and weight is not None and len(weight) == 2
         return math.prod(output) * static_shape(node.inputs[1])[0] if pixels else 0
     return math.prod(output) * math.prod(static_shape(node.inputs[1])[1:])
 

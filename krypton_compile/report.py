@@ -25,7 +25,7 @@ class LayerReport:
     shape: tuple[int, ...]
     became: str
     reason: str
-    growth: tuple[int, int] | None
+    growth: tuple[int, ...] | None
     multiply_adds: int
     incremental_paper: float
     incremental_overlap: float
@@ -36,8 +36,8 @@ class Report:
     """All layers, for a reference patch of ``patch_size`` at ``stride``, ``positions`` in all."""
 
     model: str
-    patch_size: tuple[int, int]
-    stride: tuple[int, int]
+    patch_size: tuple[int, ...]
+    stride: tuple[int, ...]
     positions: int
     layers: list[LayerReport] = field(default_factory=list)
     verification: str = "not verified"

@@ -6,27 +6,35 @@ Forms of a tensor inside the incremental graph (DESIGN section 4), for a chunk o
   channels each, R = sum of h*w; ``boxes`` int32 [B, 4] = (y0, x0, h, w), empty = (0, 0, 0, 0).
 * a *base map* float32 [H, W, C]: the same tensor for the image itself.
 
+A volume is carried as its slices: a delta of B positions on D slices has B * D boxes, box b * D + z that of slice z, on
+the slice's own (H, W); its base maps are [D, H, W, C]. A signal is a picture of one row.
+
 Thresholds of approximate inference are ``tau`` and ``eps`` [G], a value for each layer group or one for all, picked by
 the attribute ``layer_group``; 1 and 0 are exact. Ops that compute new numbers take ``limit`` [1]: entries of their
 result up to it, in absolute value, become 0.
 
 Window attributes are ONNX's: ``kernel_shape`` [2], ``strides`` [2], ``pads`` [y0, x0, y1, x1],
-``dilations`` [2]; ``input_shape`` and ``output_shape`` are (H, W) of the maps before and after.
+``dilations`` [2]; ``input_shape`` and ``output_shape`` are (H, W) of the maps before and after. Along the slices of
+volumes a window is ``depth``, [kernel, stride, pad, end pad, dilation, slices before, slices after]; absent, of
+pictures, there is one slice.
 
 | op | inputs | outputs | meaning |
 |---|---|---|---|
-| OcclusionChunks | boxes [P,4], patches [r,C], mask [m], tau [G], eps [G] | chunks [n,B,4], offsets int64 [n,B] | checks all that a caller gives; pads the boxes with empty ones to n*B, n = max(1, ceil(P/B)); offsets: first patch/mask row of a box |
+| OcclusionChunks | boxes [P,2n], patches [r,C], mask [m], tau [G], eps [G] | chunks [n,B,2n], offsets int64 [n,B] | checks all that a caller gives; pads the boxes with empty ones to n*B, n = max(1, ceil(P/B)); offsets: first patch/mask row of a box |
 | DeltaLimit | tensor T0, eps [G] | [1] | eps * max abs T0 |
 | BaseMap | tensor [1,C,H,W] or [1,H,W,C] | [H,W,C] | NHWC view; refuses NaN and Inf |
+| SliceBoxes | boxes [B,2n], offsets | boxes, offsets [B*D] | geometry.slice_boxes: a caller's boxes as boxes of slices |
 | OcclusionDelta | image, baseline [H,W,C], patches, mask, boxes, offsets | values | (baseline or patch - image) where the mask holds, else 0 |
 | WindowBoxes | boxes [, tau [G]] | boxes | geometry.window_boxes, then geometry.crop_boxes |
 | UnionBoxes | boxes, boxes, ... | boxes | geometry.union_boxes |
 | TranslateBoxes | boxes | boxes | geometry.translate_boxes (Pad with a constant) |
 | ResampleBoxes | boxes, y_index [Ho,S], x_index [Wo,T] | boxes | geometry.resample_boxes |
+| DepthBoxes | boxes | boxes | geometry.depth_boxes: the hull of the slices that each output slice reads |
+| DepthGather | X, x_boxes, y_boxes | values | those slices' channels side by side, [group][tap][C/group] |
 | ShrinkBoxes | values, boxes | boxes | each box cut to the hull of its rows that are not all zero |
 | IncrementalPad | X, x_boxes, y_boxes | values | the rows of y_boxes, shifted back by the pads |
 | IncrementalResample | X, x_boxes, y_boxes, y_index, y_weight [Ho,S], x_index, x_weight [Wo,T] [, limit] | values | weighted sums of the pixels that separable tables name |
-| IncrementalConv | X, x_boxes, y_boxes, W [, Z0, limit] | values | Conv of the delta, no bias; with Z0 [H,W,M] the clip rule follows |
+| IncrementalConv | X, x_boxes, y_boxes, W [, Z0, limit] | values | Conv of the delta, no bias; with Z0 [H,W,M] the clip rule follows. Of volumes X is DepthGather's and W has its depth |
 | IncrementalClip | X, boxes, Z0 [, limit] | values | clip(Z0 + D) - clip(Z0), by branch |
 | IncrementalActivation | X, boxes, Z0 [, limit] | values | f(Z0 + D) - f(Z0); f one of ``FUNCTIONS`` |
 | IncrementalMaxPool | X, x_boxes, y_boxes, X0, Y0 [, limit] | values | max over taps of (X0 - Y0) + D |
@@ -40,7 +48,7 @@ Window attributes are ONNX's: ``kernel_shape`` [2], ``strides`` [2], ``pads`` [y
 | IncrementalSoftmax | X, boxes, Z0 [, limit] | values | softmax(Z0 + D) - softmax(Z0) of each row, or of its logarithm |
 | IncrementalReduceChannels | X, boxes, Z0 [, limit] | values [R, 1] | r(Z0 + D) - r(Z0) of each row; r one of ``REDUCTIONS`` |
 | IncrementalGemm | X, boxes, W [H*W*C, N] | [B, N] | D flattened (y, x, c), times W |
-| IncrementalGlobalAveragePool | X, boxes | [B, C] | sum over the box / (H*W) |
+| IncrementalGlobalAveragePool | X, boxes | [B, C] | sum over the box, of volumes over the boxes of all slices / (H*W) |
 | IncrementalGlobalMaxPool | X, boxes, X0 | [B, C] | max of X0 + D over the map, less that of X0 |
 | Densify | X, boxes, T0 | [B,C,H,W] or [B,H,W,C] | T0 + D as full maps |
 """
@@ -92,6 +100,7 @@ SCHEMAS: tuple[OpSchema, ...] = (
     ),
     OpSchema("DeltaLimit", ("tensor:float", "eps:float"), ("limit:float",), ("layer_group",)),
     OpSchema("BaseMap", ("tensor:float",), ("map:float",), ("layout", "tensor_name")),
+    OpSchema("SliceBoxes", ("boxes:int32", "offsets:int64"), ("y_boxes:int32", "y_offsets:int64"), ("image_shape",)),
     OpSchema(
         "OcclusionDelta",
         ("image:float", "baseline:float", "patches:float", "mask:bool", "boxes:int32", "offsets:int64"),
@@ -101,6 +110,8 @@ SCHEMAS: tuple[OpSchema, ...] = (
     OpSchema("UnionBoxes", ("boxes:int32*",), ("y_boxes:int32",)),
     OpSchema("TranslateBoxes", ("boxes:int32",), ("y_boxes:int32",), ("shift", "output_shape")),
     OpSchema("ResampleBoxes", ("boxes:int32", "y_index:int64", "x_index:int64"), ("y_boxes:int32",), ("input_shape",)),
+    OpSchema("DepthBoxes", ("boxes:int32",), ("y_boxes:int32",), ("depth",)),
+    OpSchema("DepthGather", ("X:float", "x_boxes:int32", "y_boxes:int32"), ("Y:float",), ("depth", "group")),
     OpSchema("ShrinkBoxes", ("X:float", "boxes:int32"), ("y_boxes:int32",)),
     OpSchema("IncrementalPad", ("X:float", "x_boxes:int32", "y_boxes:int32"), ("Y:float",), ("shift", "output_shape")),
     OpSchema(
@@ -122,7 +133,7 @@ SCHEMAS: tuple[OpSchema, ...] = (
         "IncrementalConv",
         ("X:float", "x_boxes:int32", "y_boxes:int32", "W:float", "Z0:float?", "limit:float?"),
         ("Y:float",),
-        (*_WINDOW, "group", "min", "max", "precision"),
+        (*_WINDOW, "group", "slices", "min", "max", "precision"),
     ),
     OpSchema("IncrementalClip", ("X:float", "boxes:int32", "Z0:float", "limit:float?"), ("Y:float",), ("min", "max")),
     OpSchema(
@@ -135,13 +146,13 @@ SCHEMAS: tuple[OpSchema, ...] = (
         "IncrementalMaxPool",
         ("X:float", "x_boxes:int32", "y_boxes:int32", "X0:float", "Y0:float", "limit:float?"),
         ("Y:float",),
-        _WINDOW,
+        (*_WINDOW, "depth"),
     ),
     OpSchema(
         "IncrementalAveragePool",
         ("X:float", "x_boxes:int32", "y_boxes:int32", "limit:float?"),
         ("Y:float",),
-        (*_WINDOW, "count_include_pad"),
+        (*_WINDOW, "count_include_pad", "depth"),
     ),
     OpSchema("IncrementalScale", ("X:float", "scale:float", "limit:float?"), ("Y:float",)),
     OpSchema(

@@ -1,8 +1,8 @@
 """Batch positions: the Scan over chunks of B positions, and the compiled file's contract (DESIGN section 5).
 
-    chunks [n, B, 4], offsets [n, B] = OcclusionChunks(boxes, patches, mask, tau, eps)
-    scores [n, B, K] = Scan(chunks, offsets; the incremental body)     base maps, weights: outer scope
-    scores [P, K]    = Slice(Reshape(scores, [n*B, K]), 0, P)
+    chunks [c, B, 2n], offsets [c, B] = OcclusionChunks(boxes, patches, mask, tau, eps)
+    scores [c, B, K] = Scan(chunks, offsets; the incremental body)     base maps, weights: outer scope
+    scores [P, K]    = Slice(Reshape(scores, [c*B, K]), 0, P)
 
 So one ``session.run`` gives a whole explanation in any language that onnxruntime has.
 """
@@ -44,7 +44,7 @@ def make_contract(graph: ir.Graph, interface: Interface) -> Contract:
     taken |= {str(value.name) for node in graph for value in node.outputs}
     names = {role: f"krypton_{role}" if role in taken else role for role in _CONTRACT}
     image = interface.image
-    boxes = _value(names["boxes"], ir.DataType.INT32, ["positions", 4])
+    boxes = _value(names["boxes"], ir.DataType.INT32, ["positions", 2 * len(interface.image_shape)])
     baseline = _value(names["baseline"], ir.DataType.FLOAT, list(static_shape(image)))
     patches = _default(names["patches"], np.zeros((0, 0), np.float32), ["patch_rows", "patch_channels"])
     mask = _default(names["mask"], np.zeros((0,), np.bool_), ["mask_rows"])
@@ -81,7 +81,7 @@ def batch_positions(
 ) -> None:
     """Wraps the context's body into the Scan and gives the graph its outputs."""
     graph = context.graph
-    inputs.boxes.shape, inputs.offsets.shape = ir.Shape([chunk, 4]), ir.Shape([chunk])
+    inputs.boxes.shape, inputs.offsets.shape = ir.Shape([chunk, 2 * len(interface.image_shape)]), ir.Shape([chunk])
     chosen = [("scores", interface.scores)] + ([("logits", interface.logits)] if interface.logits else [])
     outputs, sizes = [], []
     for role, value in chosen:

@@ -31,7 +31,7 @@ def _convolution_before(node: ir.Node, graph: ir.Graph) -> ir.Node | None:
         return None
     weight, attributes = conv.inputs[1], conv.attributes
     assert weight is not None
-    alone = static_shape(weight)[2:] == (1, 1)
+    alone = set(static_shape(weight)[2:]) == {1}
     moved = "strides" in attributes and set(attributes["strides"].as_ints()) != {1}
     padded = "pads" in attributes and set(attributes["pads"].as_ints()) != {0}
     return conv if alone and not moved and not padded else None
@@ -45,7 +45,7 @@ def _swap(graph: ir.Graph, conv: ir.Node, mean: ir.Node) -> None:
     second = ir.node("Conv", [first.outputs[0], *conv.inputs[1:]], conv.attributes, name=conv.name)
     first.outputs[0].name = f"{x.name}.mean"
     first.outputs[0].type = between.type
-    first.outputs[0].shape = ir.Shape((*static_shape(x)[:2], 1, 1))
+    first.outputs[0].shape = ir.Shape((*static_shape(x)[:2], *(1,) * (len(static_shape(x)) - 2)))
     second.outputs[0].type, second.outputs[0].shape = output.type, output.shape
     name = output.name
     graph.insert_before(mean, [first, second])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from krypton_compile.interface import Interface, static_shape
+from krypton_compile.layouts import KINDS, as_volume, axes_of
 from krypton_compile.passes import (
     lower_activation,
     lower_binary,
@@ -35,27 +36,40 @@ from krypton_compile.passes.densify import densify, lower_dense
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext
 from krypton_compile.schemas import DOMAIN, FUNCTIONS
 
+_SLICED = ("chunk.slices", "chunk.slice_offsets")
 INCREMENTAL, DENSE, BASE_ONLY = "incremental", "dense", "base only"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A delta rule: the reason why it does not apply, and the emission."""
+    """A delta rule: the reason why it does not apply, the emission, and of how many spatial axes it holds."""
 
     check: Callable[[ir.Node, LoweringContext], str | None]
     lower: Callable[[ir.Node, LoweringContext], Form]
+    axes: tuple[int, ...] = (2,)
+
+    def refuse(self, node: ir.Node, context: LoweringContext) -> str | None:
+        """Why the rule does not apply to the node, or None."""
+        for value in node.inputs:
+            form = context.forms.get(value) if value is not None else None
+            if isinstance(form, Delta) and axes_of(form.layout) not in self.axes:
+                return f"its rule does not hold for a {KINDS[axes_of(form.layout)]}"
+        return self.check(node, context)
 
 
-_BINARY = Rule(lower_binary.check, lower_binary.lower)
-_CHANNELS = Rule(lower_channels.check, lower_channels.lower)
-_ELEMENTWISE = Rule(lower_elementwise.check, lower_elementwise.lower)
-_LAYOUT = Rule(lower_layout.check, lower_layout.lower)
-_POOL = Rule(lower_pool.check, lower_pool.lower)
-_PRODUCT = Rule(lower_gemm.check, lower_gemm.lower)
-_REDUCE = Rule(lower_reduce.check, lower_reduce.lower)
-_ACTIVATION = Rule(lower_activation.check, lower_activation.lower)
-_FUNCTION = Rule(lower_function.check, lower_function.lower)
-_ROWS = Rule(lower_rows.check, lower_rows.lower)
+_ANY = tuple(KINDS)
+
+
+_CHANNELS = Rule(lower_channels.check, lower_channels.lower, _ANY)
+_ELEMENTWISE = Rule(lower_elementwise.check, lower_elementwise.lower, _ANY)
+_LAYOUT = Rule(lower_layout.check, lower_layout.lower, _ANY)
+_POOL = Rule(lower_pool.check, lower_pool.lower, _ANY)
+_PRODUCT = Rule(lower_gemm.check, lower_gemm.lower, _ANY)
+_REDUCE = Rule(lower_reduce.check, lower_reduce.lower, _ANY)
+_ACTIVATION = Rule(lower_activation.check, lower_activation.lower, _ANY)
+_FUNCTION = Rule(lower_function.check, lower_function.lower, _ANY)
+_BINARY = Rule(lower_binary.check, lower_binary.lower, _ANY)
+_ROWS = Rule(lower_rows.check, lower_rows.lower, _ANY)
 _SPACE = Rule(lower_space.check, lower_space.lower)
 _TRANSPOSED = Rule(lower_transposed.check, lower_transposed.lower)
 
@@ -64,8 +78,8 @@ RULES: dict[str, Rule | tuple[Rule, Rule]] = {
     "AveragePool": _POOL,
     "BatchNormalization": _ELEMENTWISE,
     "Clip": _ACTIVATION,
-    "Concat": Rule(lower_concat.check, lower_concat.lower),
-    "Conv": Rule(lower_conv.check, lower_conv.lower),
+    "Concat": Rule(lower_concat.check, lower_concat.lower, _ANY),
+    "Conv": Rule(lower_conv.check, lower_conv.lower, _ANY),
     "ConvTranspose": _TRANSPOSED,
     "DepthToSpace": _TRANSPOSED,
     "Div": (_ELEMENTWISE, _BINARY),
@@ -78,7 +92,7 @@ RULES: dict[str, Rule | tuple[Rule, Rule]] = {
     "GlobalMaxPool": _REDUCE,
     "Identity": _LAYOUT,
     "LRN": Rule(lower_lrn.check, lower_lrn.lower),
-    "LayerNormalization": Rule(lower_layer_norm.check, lower_layer_norm.lower),
+    "LayerNormalization": Rule(lower_layer_norm.check, lower_layer_norm.lower, _ANY),
     "LogSoftmax": _ROWS,
     "MatMul": _PRODUCT,
     "Max": (_ACTIVATION, _BINARY),
@@ -134,11 +148,15 @@ def lower(context: LoweringContext, interface: Interface, inputs: OcclusionInput
     """Fills the context's body and forms; one outcome a node, in graph order."""
     image = interface.image
     occlusion = [inputs.image, inputs.baseline, inputs.patches, inputs.mask, inputs.boxes, inputs.offsets]
+    boxes = inputs.boxes
+    if axes_of(interface.layout) != 2:
+        attributes = {"image_shape": interface.image_shape}
+        boxes = context.emit("SliceBoxes", [boxes, inputs.offsets], attributes, *_SLICED)
+        occlusion[4:] = context.body[-1].outputs
     values = context.emit("OcclusionDelta", occlusion, {}, f"{image.name}.delta")
-    live = context.shrink(values, inputs.boxes, str(image.name))
-    context.forms[image] = Delta(
-        values, inputs.boxes, live, interface.layout, interface.channels, *interface.image_shape
-    )
+    live = context.shrink(values, boxes, str(image.name))
+    depth, height, width = as_volume(interface.image_shape)
+    context.forms[image] = Delta(values, boxes, live, interface.layout, interface.channels, height, width, depth)
     outcomes = []
     for node in list(context.graph):
         if node.domain == DOMAIN:
@@ -168,7 +186,7 @@ def _lower_node(node: ir.Node, context: LoweringContext) -> Outcome:
     rules = found if isinstance(found, tuple) else (found,) if found else ()
     reason: str | None = f"no incremental rule for {node.op_type}"
     for rule in rules:
-        reason = rule.check(node, context)
+        reason = rule.refuse(node, context)
         if reason is None:
             output = node.outputs[0]
             form = rule.lower(node, context)

@@ -17,8 +17,9 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
+from krypton_compile.layouts import as_volume, channel_axis, spatial_axes
 from krypton_compile.passes.lower_function import emit_function
-from krypton_compile.passes.lowering import Delta, Form, LoweringContext, chw, make_delta
+from krypton_compile.passes.lowering import Delta, Form, LoweringContext, make_delta
 from krypton_compile.schemas import BINARY
 
 
@@ -32,12 +33,12 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
         return "one of its inputs is dense"
     output = static_shape(node.outputs[0])
     layout = deltas[0].layout
-    if len(output) != 4 or output[0] != 1:
+    if len(output) != len(layout) or output[0] != 1:
         return f"it broadcasts the map to {list(output)}"
-    channels, *size = chw(output, layout)
+    channels, size = output[deltas[0].channel_axis], tuple(output[axis] for axis in spatial_axes(layout))
     for value, form in zip(node.inputs, forms, strict=True):
         if isinstance(form, Delta):
-            if (form.layout, *form.map_shape) != (layout, *size) or form.channels not in (1, channels):
+            if (form.layout, form.spatial) != (layout, size) or form.channels not in (1, channels):
                 return "its two maps differ in size or layout"
         elif context.constant(value) is None:
             return "expected two maps, or a map and a constant"
@@ -81,6 +82,8 @@ def emit_binary(
 
 
 def _map_of(constant: npt.NDArray[np.generic], layout: str) -> npt.NDArray[np.float32]:
-    """A constant that broadcasts to a rank-4 map as [h, w, c]."""
-    whole = constant.astype(np.float32).reshape((1,) * (4 - constant.ndim) + constant.shape)[0]
-    return np.ascontiguousarray(whole.transpose(1, 2, 0) if layout == "NCHW" else whole)
+    """A constant that broadcasts to a map as [h, w, c], or as [d, h, w, c] where slices differ."""
+    whole = constant.astype(np.float32).reshape((1,) * (len(layout) - constant.ndim) + constant.shape)
+    last = np.moveaxis(whole[0], channel_axis(layout) - 1, -1)
+    volume = last.reshape(*as_volume(last.shape[:-1]), last.shape[-1])
+    return np.ascontiguousarray(volume if len(volume) > 1 else volume[0])

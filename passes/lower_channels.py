@@ -8,6 +8,8 @@ is such a Gather (gather_shuffles.py).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
@@ -36,7 +38,7 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     for output, chosen in zip(node.outputs, choices, strict=True):
         values = _chosen(context, x, chosen, str(output.name))
         channels = len(chosen)
-        forms.append(Delta(values, x.boxes, x.live, x.layout, channels, x.height, x.width))
+        forms.append(replace(x, values=values, channels=channels))
         context.forms[output] = forms[-1]
     return forms[0]
 
@@ -57,13 +59,12 @@ def _choices(node: ir.Node, context: LoweringContext, x: Delta) -> list[Indices]
     assert node.inputs[0] is not None
     axis, everything = x.channel_axis, np.arange(x.channels)
     if node.op_type == "Expand":
-        wide = [1, 1, 1, 1]
-        wide[axis] = static_shape(node.outputs[0])[axis] if len(static_shape(node.outputs[0])) == 4 else 0
-        fits = np.broadcast_shapes(static_shape(node.inputs[0]), tuple(wide)) == static_shape(node.outputs[0])
-        return [np.zeros(wide[axis], np.int64)] if x.channels == 1 and fits else "it repeats more than one channel"
+        before, after = static_shape(node.inputs[0]), static_shape(node.outputs[0])
+        alone = len(before) == len(after) and _without(before, axis) == _without(after, axis)
+        return [np.zeros(after[axis], np.int64)] if x.channels == 1 and alone else "it repeats more than one channel"
     if node.op_type == "Slice":
-        return _slice(node, context, axis, everything)
-    if _int(node, "axis", 0) % 4 != axis:
+        return _slice(node, context, x, everything)
+    if _int(node, "axis", 0) % len(x.layout) != axis:
         return "it does not choose among channels"
     if node.op_type == "Split":
         sizes = [static_shape(output)[axis] for output in node.outputs]
@@ -76,7 +77,11 @@ def _choices(node: ir.Node, context: LoweringContext, x: Delta) -> list[Indices]
     return [everything[indices.astype(np.int64)]]
 
 
-def _slice(node: ir.Node, context: LoweringContext, axis: int, everything: Indices) -> list[Indices] | str:
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+def _slice(node: ir.Node, context: LoweringContext, x: Delta, everything: Indices) -> list[Indices] | str:
     given = [context.constant(value) if value is not None else None for value in node.inputs[1:]]
     if len(given) < 2 or any(array is None for array, value in zip(given, node.inputs[1:], strict=True) if value):
         return "its bounds are not constant"
@@ -84,7 +89,7 @@ def _slice(node: ir.Node, context: LoweringContext, axis: int, everything: Indic
     assert starts is not None and ends is not None
     axes = given[2] if len(given) > 2 and given[2] is not None else np.arange(len(starts))
     steps = given[3] if len(given) > 3 and given[3] is not None else np.ones(len(starts), np.int64)
-    if [int(one) % 4 for one in axes] != [axis]:
+    if [int(one) % len(x.layout) for one in axes] != [x.channel_axis]:
         return "it does not choose among channels alone"
     start, end, step = int(starts[0]), int(ends[0]), int(steps[0])
     limit = len(everything)

@@ -16,9 +16,9 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     deltas = [form for form in forms if isinstance(form, Delta)]
     if len(deltas) != len(forms):
         return "not all of its inputs are spatial deltas"
-    if len({(delta.layout, delta.map_shape) for delta in deltas}) > 1:
+    if len({(delta.layout, delta.spatial) for delta in deltas}) > 1:
         return "its inputs differ in layout or map size"
-    if node.attributes["axis"].as_int() % 4 != deltas[0].channel_axis:
+    if node.attributes["axis"].as_int() % len(deltas[0].layout) != deltas[0].channel_axis:
         return "it does not concatenate channels"
     return None
 

@@ -2,6 +2,11 @@
 
 Y = Conv(X, W, b)    ->    y_boxes = WindowBoxes(x_boxes)
 DY = IncrementalConv(DX, x_boxes, y_boxes, W)
+
+of a volume's slices ->    g_boxes = DepthBoxes(x_boxes), y_boxes = WindowBoxes(g_boxes)
+DY = IncrementalConv(DepthGather(DX, x_boxes, g_boxes), g_boxes, y_boxes, W)
+
+A window of one slice needs no gather.
 """
 
 from __future__ import annotations
@@ -15,11 +20,12 @@ from krypton_compile.passes.lowering import (
     Delta,
     Form,
     LoweringContext,
+    emit_depth_gather,
     emit_window_boxes,
     make_delta,
     window_attributes,
 )
-from krypton_compile.passes.windows import read_window
+from krypton_compile.passes.windows import depth_window, read_axes, slice_window
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:
@@ -27,7 +33,7 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     x, weight = context.forms.get(node.inputs[0]) if node.inputs[0] else None, node.inputs[1]
     if not isinstance(x, Delta):
         return "its input is not a spatial delta"
-    if x.layout != "NCHW":
+    if not x.channels_first:
         return f"its input is {x.layout}"
     if weight is None or weight.const_value is None:
         return "its weights are not constant"
@@ -43,10 +49,12 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rule above."""
     x, weight, name = context.delta(node.inputs[0]), node.inputs[1], str(node.outputs[0].name)
     assert weight is not None
-    output = static_shape(node.outputs[0])
-    window = read_window(node, static_shape(weight)[2:], x.map_shape, (output[2], output[3]))
-    boxes = emit_window_boxes(context, x, window, name)
-    group = node.attributes["group"].as_int() if "group" in node.attributes else 1
+    axes = read_axes(node, static_shape(weight)[2:], x.spatial, static_shape(node.outputs[0])[2:])
+    window, group = slice_window(axes), node.attributes["group"].as_int() if "group" in node.attributes else 1
+    rows, source, live = emit_depth_gather(context, x, depth_window(axes), name, group)
+    boxes = emit_window_boxes(context, live, window, name)
     attributes: dict[str, int | Sequence[int]] = {**window_attributes(window), "group": group}
-    values = context.emit("IncrementalConv", [x.values, x.boxes, boxes, weight], attributes, f"{name}.delta")
-    return make_delta(node, values, boxes, "NCHW")
+    if len(axes) == 3:
+        attributes["slices"] = axes[0].output
+    values = context.emit("IncrementalConv", [rows, source, boxes, weight], attributes, f"{name}.delta")
+    return make_delta(node, values, boxes, x.layout)

@@ -33,7 +33,7 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
         if node.op_type not in ("Add", "Sub", "Mul"):
             return f"{node.op_type} of two image-dependent maps has no rule yet"
         a, b = deltas
-        if (a.layout, a.channels, a.map_shape) != (b.layout, b.channels, b.map_shape):
+        if (a.layout, a.channels, a.spatial) != (b.layout, b.channels, b.spatial):
             return "its two maps differ in shape or layout (broadcasting)"
         return None
     constants = [value for value, form in zip(node.inputs, forms, strict=True) if form is None]
@@ -88,7 +88,7 @@ def _gate(node: ir.Node, context: LoweringContext) -> tuple[ir.Value, ir.Value] 
     for source, gate in (node.inputs, node.inputs[::-1]):
         x = context.forms.get(source) if source is not None else None
         if isinstance(x, Delta) and gate is not None and isinstance(context.forms.get(gate), Dense):
-            one_a_channel = [1, 1, 1, 1]
+            one_a_channel = [1] * len(x.layout)
             one_a_channel[x.channel_axis] = x.channels
             if source is not None and static_shape(gate) == tuple(one_a_channel):
                 return source, gate
@@ -116,15 +116,15 @@ def _multiplied(node: ir.Node, context: LoweringContext) -> Delta:
 
 
 def _map_shape(delta: Delta) -> tuple[int, ...]:
-    if delta.layout == "NCHW":
-        return 1, delta.channels, delta.height, delta.width
-    return 1, delta.height, delta.width, delta.channels
+    if delta.channels_first:
+        return 1, delta.channels, *delta.spatial
+    return 1, *delta.spatial, delta.channels
 
 
 def _check_batch_normalization(node: ir.Node, context: LoweringContext) -> str | None:
     x = context.forms.get(node.inputs[0]) if node.inputs[0] else None
-    if not isinstance(x, Delta) or x.layout != "NCHW":
-        return "its input is not an NCHW spatial delta"
+    if not isinstance(x, Delta) or not x.channels_first:
+        return "its input is not a spatial delta whose channels come first"
     if any(context.constant(value) is None for value in node.inputs[1:]):
         return "its parameters are not constant"
     if "training_mode" in node.attributes and node.attributes["training_mode"].as_int():

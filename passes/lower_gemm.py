@@ -1,4 +1,4 @@
-"""Gemm and MatMul after a Flatten: the box's columns only. MatMul of an NHWC map: a 1x1 convolution.
+"""Gemm and MatMul after a Flatten: the box's columns only. MatMul of a map whose channels come last: a 1x1 convolution.
 
     Y = Flatten(X) W + b    ->    Y' = Y0 + IncrementalGemm(DX, boxes, W),  W with rows in (y, x, c) order
     Y = X W, W [C, M]       ->    DY = IncrementalConv(DX, boxes, boxes, W^T)
@@ -9,6 +9,7 @@ stored once and in one order, and onnxruntime makes no packed copy of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,7 +47,7 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     assert isinstance(flat, Flat)
     x = flat.delta
     weight = _pixel_major(node, context, flat)
-    attributes = {"input_shape": x.map_shape}
+    attributes = {"input_shape": x.full_shape}
     base = _replace_base(node, context, flat, weight)
     delta = context.emit("IncrementalGemm", [x.values, x.boxes, weight], attributes, f"{name}.delta")
     return add_base(context, delta, base)
@@ -54,7 +55,7 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
 
 def _check_pixels(node: ir.Node, context: LoweringContext, x: Delta) -> str | None:
     weight = context.constant(node.inputs[1])
-    if node.op_type != "MatMul" or x.layout != "NHWC":
+    if node.op_type != "MatMul" or x.channels_first:
         return "its input is not a flattened map"
     if weight is None or weight.ndim != 2 or weight.dtype != np.float32:
         return "its weights are not a constant float matrix"
@@ -67,8 +68,10 @@ def _lower_pixels(node: ir.Node, context: LoweringContext, x: Delta) -> Form:
     window = Window((1, 1), (1, 1), (0, 0), (1, 1), x.map_shape, x.map_shape)
     weight = context.initializer(f"{name}.filters", np.ascontiguousarray(matrix.T)[:, :, None, None])
     attributes: dict[str, int | Sequence[int]] = {**window_attributes(window), "group": 1}
+    if x.depth > 1:
+        attributes["slices"] = x.depth
     values = context.emit("IncrementalConv", [x.values, x.boxes, x.live, weight], attributes, f"{name}.delta")
-    return make_delta(node, values, x.live, "NHWC")
+    return make_delta(node, values, x.live, x.layout)
 
 
 def _pixel_major(node: ir.Node, context: LoweringContext, flat: Flat) -> ir.Value:
@@ -78,12 +81,12 @@ def _pixel_major(node: ir.Node, context: LoweringContext, flat: Flat) -> ir.Valu
     assert array is not None
     transposed = "transB" in node.attributes and bool(node.attributes["transB"].as_int())
     x = flat.delta
-    single = x.layout == "NHWC" or x.height * x.width == 1 or x.channels == 1
+    single = not x.channels_first or math.prod(x.spatial) == 1 or x.channels == 1
     if single and not transposed:
         return value
     matrix = array.T if transposed else array
     if not single:
-        matrix = matrix.reshape(x.channels, x.height, x.width, -1).transpose(1, 2, 0, 3)
+        matrix = matrix.reshape(x.channels, math.prod(x.spatial), -1).transpose(1, 0, 2)
     columns = matrix.shape[-1]
     return context.initializer(f"{value.name}.pixel_major", np.ascontiguousarray(matrix.reshape(-1, columns)))
 
@@ -92,11 +95,11 @@ def _replace_base(node: ir.Node, context: LoweringContext, flat: Flat, weight: i
     """The base graph's own product, by the same op and the same W: one box, the whole map."""
     x, name = flat.delta, str(node.outputs[0].name)
     rows = context.initializer(f"{name}.rows", np.array([-1, x.channels], np.int64))
-    whole = context.initializer(f"{name}.whole_map", np.array([[0, 0, x.height, x.width]], np.int32))
+    whole = context.initializer(f"{name}.whole_map", np.array([[0, 0, x.height, x.width]] * x.depth, np.int32))
     pixels = context.emit_base(
         "Reshape", [context.base_map(flat.base, x.layout), rows], {}, f"{name}.pixels", domain=""
     )
-    attributes = {"input_shape": x.map_shape}
+    attributes = {"input_shape": x.full_shape}
     product = context.emit_base("IncrementalGemm", [pixels, whole, weight], attributes, f"{name}.product")
     bias = node.inputs[2] if node.op_type == "Gemm" and len(node.inputs) > 2 else None
     new = product if bias is None else context.emit_base("Add", [product, bias], {}, f"{name}.base", domain="")

@@ -13,10 +13,10 @@ from krypton_compile.passes.lowering import Delta, Form, LoweringContext, make_d
 def check(node: ir.Node, context: LoweringContext) -> str | None:
     """Why this normalization cannot be incremental, or None."""
     x = context.forms.get(node.inputs[0]) if node.inputs[0] else None
-    if not isinstance(x, Delta) or x.layout != "NHWC":
-        return "its input is not an NHWC spatial delta"
+    if not isinstance(x, Delta) or x.channels_first:
+        return "its input is not a spatial delta whose channels come last"
     axis = node.attributes["axis"].as_int() if "axis" in node.attributes else -1
-    if axis % 4 != 3:
+    if axis % len(x.layout) != x.channel_axis:
         return f"it normalizes from axis {axis} on, not the channels alone"
     scale = context.constant(node.inputs[1])
     if scale is None or scale.size != x.channels:
@@ -31,6 +31,6 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     x, name, source = context.delta(node.inputs[0]), str(node.outputs[0].name), node.inputs[0]
     assert source is not None
     epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5
-    inputs = [x.values, x.boxes, context.base_map(source, "NHWC"), node.inputs[1]]
+    inputs = [x.values, x.boxes, context.base_map(source, x.layout), node.inputs[1]]
     values = context.emit("IncrementalLayerNorm", inputs, {"epsilon": epsilon}, f"{name}.delta")
-    return make_delta(node, values, x.boxes, "NHWC", x.live)
+    return make_delta(node, values, x.boxes, x.layout, x.live)

@@ -2,16 +2,19 @@
 
 Rows are pixels with their channels whatever the layout, so a Transpose between NCHW and NHWC only
 renames the axes; Flatten and Reshape to [1, C*H*W] wait, as a Flat form, for the Gemm that reads them.
+Pads along a volume's slices are a window of one slice that reads beyond the ends.
 """
 
 from __future__ import annotations
 
+import math
+
 import onnx_ir as ir
 
+from krypton_compile.geometry import DepthWindow
 from krypton_compile.interface import static_shape
-from krypton_compile.passes.lowering import Delta, Flat, Form, LoweringContext, make_delta
-
-_TO_NHWC, _TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
+from krypton_compile.layouts import spatial_axes, swapped
+from krypton_compile.passes.lowering import Delta, Flat, Form, LoweringContext, emit_depth_gather, make_delta
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:
@@ -22,13 +25,14 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     if not isinstance(x, Delta):
         return "its input is not a spatial delta"
     if node.op_type == "Transpose":
-        if tuple(node.attributes["perm"].as_ints()) != (_TO_NHWC if x.layout == "NCHW" else _TO_NCHW):
-            return "it is not a change between NCHW and NHWC"
+        other = swapped(x.layout)
+        if tuple(node.attributes["perm"].as_ints()) != tuple(x.layout.index(axis) for axis in other):
+            return f"it is not a change from {x.layout} to {other}"
         return None
     if node.op_type == "Pad":
         return _check_pad(node, x, context)
     output = static_shape(node.outputs[0])
-    if output != (1, x.channels * x.height * x.width):
+    if output != (1, x.channels * math.prod(x.spatial)):
         return f"it reshapes to {list(output)}, which neither keeps nor flattens the map"
     return None
 
@@ -41,14 +45,17 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
         return context.forms[source]
     x, name = context.delta(source), str(node.outputs[0].name)
     if node.op_type == "Transpose":
-        return make_delta(node, x.values, x.boxes, "NHWC" if x.layout == "NCHW" else "NCHW", x.live)
+        return make_delta(node, x.values, x.boxes, swapped(x.layout), x.live)
     if node.op_type != "Pad":
         return Flat(x, source)
     begins, _ = _pads(node, x, context)
     output = make_delta(node, x.values, x.boxes, x.layout)
-    attributes = {"shift": begins, "output_shape": output.map_shape}
-    boxes = context.emit("TranslateBoxes", [x.live], attributes, f"{name}.boxes")
-    values = context.emit("IncrementalPad", [x.values, x.boxes, boxes], attributes, f"{name}.delta")
+    *front, top, left = (0, 0, *begins)[-max(2, len(begins)) :]
+    along = DepthWindow(1, 1, sum(front), 1, x.depth, output.depth)
+    values, source, live = emit_depth_gather(context, x, along, name)
+    attributes = {"shift": (top, left), "output_shape": output.map_shape}
+    boxes = context.emit("TranslateBoxes", [live], attributes, f"{name}.boxes")
+    values = context.emit("IncrementalPad", [values, source, boxes], attributes, f"{name}.delta")
     return make_delta(node, values, boxes, x.layout)
 
 
@@ -64,10 +71,10 @@ def _check_pad(node: ir.Node, x: Delta, context: LoweringContext) -> str | None:
     return "it pads batch or channels" if any(others) else None
 
 
-def _pads(node: ir.Node, x: Delta, context: LoweringContext) -> tuple[tuple[int, int], list[int]]:
+def _pads(node: ir.Node, x: Delta, context: LoweringContext) -> tuple[list[int], list[int]]:
+    """Begin pads of the spatial axes; all pads of the others."""
     pads = context.constant(node.inputs[1])
     assert pads is not None
-    axes = (2, 3) if x.layout == "NCHW" else (1, 2)
+    axes, rank = spatial_axes(x.layout), len(x.layout)
     flat = [int(pad) for pad in pads]
-    others = [flat[axis] for axis in range(8) if axis % 4 not in axes]
-    return (flat[axes[0]], flat[axes[1]]), others
+    return [flat[axis] for axis in axes], [flat[axis] for axis in range(2 * rank) if axis % rank not in axes]

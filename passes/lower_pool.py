@@ -2,23 +2,26 @@
 
 Y = MaxPool(X)        ->  DY = max over taps of (X0 - Y0) + DX, X0 and Y0 the base maps
 Y = AveragePool(X)    ->  DY = sum over taps of DX / count of the absolute window
+
+The window of a volume has a depth: both ops read several slices then.
 """
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
-from krypton_compile.geometry import Window
 from krypton_compile.interface import static_shape
 from krypton_compile.passes.lowering import (
     Delta,
     Form,
     LoweringContext,
+    depth_attribute,
+    emit_depth_boxes,
     emit_window_boxes,
     make_delta,
     window_attributes,
 )
-from krypton_compile.passes.windows import end_pads, read_window
+from krypton_compile.passes.windows import Axis, depth_window, end_pads, read_axes, slice_window
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:
@@ -26,51 +29,52 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     x = context.forms.get(node.inputs[0]) if node.inputs[0] else None
     if not isinstance(x, Delta):
         return "its input is not a spatial delta"
-    if x.layout != "NCHW":
+    if not x.channels_first:
         return f"its input is {x.layout}"
     if len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
         return "its indices are used"
-    return _check_ceil_mode(node, _window(node, x))
+    return _check_ceil_mode(node, _axes(node, x))
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rules above."""
     x, name = context.delta(node.inputs[0]), str(node.outputs[0].name)
-    window = _window(node, x)
-    boxes = emit_window_boxes(context, x, window, name)
+    axes = _axes(node, x)
+    window, along = slice_window(axes), depth_window(axes)
+    boxes = emit_window_boxes(context, emit_depth_boxes(context, x, along, name), window, name)
     attributes = dict(window_attributes(window))
+    if len(axes) == 3:
+        attributes |= depth_attribute(along, axes[0].end)
     if node.op_type == "MaxPool":
         source = node.inputs[0]
         assert source is not None
-        maps = [context.base_map(source, "NCHW"), context.base_map(node.outputs[0], "NCHW")]
+        maps = [context.base_map(source, x.layout), context.base_map(node.outputs[0], x.layout)]
         values = context.emit("IncrementalMaxPool", [x.values, x.boxes, boxes, *maps], attributes, f"{name}.delta")
-        return make_delta(node, values, boxes, "NCHW", context.shrink(values, boxes, name))
+        return make_delta(node, values, boxes, x.layout, context.shrink(values, boxes, name))
     include = node.attributes["count_include_pad"].as_int() if "count_include_pad" in node.attributes else 0
     # The divisor counts the pads that the node states, not those that ceil_mode adds.
-    attributes["pads"] = [*window.pads, *end_pads(node, window)]
+    attributes["pads"] = [*window.pads, *end_pads(axes)]
     values = context.emit(
         "IncrementalAveragePool",
         [x.values, x.boxes, boxes],
         {**attributes, "count_include_pad": include},
         f"{name}.delta",
     )
-    return make_delta(node, values, boxes, "NCHW")
+    return make_delta(node, values, boxes, x.layout)
 
 
-def _window(node: ir.Node, x: Delta) -> Window:
-    output = static_shape(node.outputs[0])
-    return read_window(node, node.attributes["kernel_shape"].as_ints(), x.map_shape, (output[2], output[3]))
+def _axes(node: ir.Node, x: Delta) -> list[Axis]:
+    kernel = node.attributes["kernel_shape"].as_ints()
+    return read_axes(node, kernel, x.spatial, static_shape(node.outputs[0])[2:])
 
 
-def _check_ceil_mode(node: ir.Node, window: Window) -> str | None:
+def _check_ceil_mode(node: ir.Node, axes: list[Axis]) -> str | None:
     """Windows that ceil_mode hangs over the padding's end: onnxruntime's versions disagree on two of their details."""
     include = "count_include_pad" in node.attributes and node.attributes["count_include_pad"].as_int()
-    ends = end_pads(node, window)
-    for axis in (0, 1):
-        start = (window.output_shape[axis] - 1) * window.strides[axis]
-        reach = window.dilations[axis] * (window.kernel[axis] - 1) + 1
-        if start >= window.input_shape[axis] + window.pads[axis]:
+    for axis in axes:
+        start = (axis.output - 1) * axis.stride
+        if start >= axis.size + axis.pad:
             return "its last window starts in the padding; whether there is one depends on onnxruntime's version"
-        if include and start + reach > window.input_shape[axis] + window.pads[axis] + ends[axis]:
+        if include and start + axis.reach > axis.size + axis.pad + axis.end:
             return "its last window ends beyond the padding; what it divides by depends on onnxruntime's version"
     return None

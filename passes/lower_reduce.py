@@ -1,4 +1,4 @@
-"""GlobalAveragePool, GlobalMaxPool, and ReduceMean, ReduceSum, ReduceMax over H and W: the end of the spatial part.
+"""GlobalAveragePool, GlobalMaxPool; ReduceMean, ReduceSum, ReduceMax of all spatial axes: the end of the spatial part.
 
     Y = GlobalAveragePool(X)    ->    Y' = Y0 + sum over the box of DX / (H * W)
     Y = GlobalMaxPool(X)        ->    Y' = Y0 + (max of X0 + DX - max of X0)
@@ -8,10 +8,13 @@ The result is small, so it is carried on as T' itself.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
+from krypton_compile.layouts import spatial_axes
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext
 
 
@@ -21,10 +24,9 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     if not isinstance(x, Delta):
         return "its input is not a spatial delta"
     if node.op_type in ("GlobalAveragePool", "GlobalMaxPool"):
-        return None if x.layout == "NCHW" else f"its input is {x.layout}"
-    axes = reduced_axes(node, context)
-    expected = [2, 3] if x.layout == "NCHW" else [1, 2]
-    return None if axes == expected else f"it reduces axes {axes}, not H and W"
+        return None if x.channels_first else f"its input is {x.layout}"
+    axes, expected = reduced_axes(node, context, len(x.layout)), list(spatial_axes(x.layout))
+    return None if axes == expected else f"it reduces axes {axes}, not {expected}"
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
@@ -35,9 +37,9 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     if node.op_type in ("GlobalMaxPool", "ReduceMax"):
         inputs = [x.values, x.boxes, context.base_map(source, x.layout)]
         return add_base(context, context.emit("IncrementalGlobalMaxPool", inputs, {}, name), output)
-    delta = context.emit("IncrementalGlobalAveragePool", [x.values, x.boxes], {"input_shape": x.map_shape}, name)
+    delta = context.emit("IncrementalGlobalAveragePool", [x.values, x.boxes], {"input_shape": x.full_shape}, name)
     if node.op_type == "ReduceSum":
-        pixels = context.initializer(f"{output.name}.pixels", np.array(x.height * x.width, np.float32))
+        pixels = context.initializer(f"{output.name}.pixels", np.array(math.prod(x.full_shape), np.float32))
         delta = context.emit("Mul", [delta, pixels], {}, f"{name}.sum", domain="")
     return add_base(context, delta, output)
 
@@ -51,9 +53,9 @@ def add_base(context: LoweringContext, delta: ir.Value, output: ir.Value) -> Den
     return Dense(context.emit("Add", [delta, output], {}, f"{output.name}.occluded", domain=""))
 
 
-def reduced_axes(node: ir.Node, context: LoweringContext) -> list[int] | None:
-    """The axes that a reduction of a rank-4 tensor names, in order; None where it names none that is constant."""
+def reduced_axes(node: ir.Node, context: LoweringContext, rank: int) -> list[int] | None:
+    """The axes that a reduction of a tensor names, in order; None where it names none that is constant."""
     if "axes" in node.attributes:
-        return sorted(axis % 4 for axis in node.attributes["axes"].as_ints())
+        return sorted(axis % rank for axis in node.attributes["axes"].as_ints())
     array = context.constant(node.inputs[1]) if len(node.inputs) > 1 else None
-    return None if array is None else sorted(int(axis) % 4 for axis in array)
+    return None if array is None else sorted(int(axis) % rank for axis in array)

@@ -19,11 +19,11 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
         return "its input is not a spatial delta"
     if node.op_type in _SOFTMAX:
         axis = node.attributes["axis"].as_int() if "axis" in node.attributes else -1
-        return None if axis % 4 == x.channel_axis else "it is not over the channels"
-    axes = reduced_axes(node, context)
+        return None if axis % len(x.layout) == x.channel_axis else "it is not over the channels"
+    axes = reduced_axes(node, context, len(x.layout))
     if axes != [x.channel_axis]:
-        return f"it reduces axes {axes}, neither H and W nor the channels"
-    return None if len(static_shape(node.outputs[0])) == 4 else "it drops the channel axis"
+        return f"it reduces axes {axes}, neither all spatial ones nor the channels"
+    return None if len(static_shape(node.outputs[0])) == len(x.layout) else "it drops the channel axis"
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:

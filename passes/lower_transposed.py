@@ -125,7 +125,7 @@ def _convolved(node: ir.Node, context: LoweringContext, x: Delta, filters: Float
 def _emit_conv(
     node: ir.Node, context: LoweringContext, x: Delta, filters: Floats, window: Window, group: int, name: str
 ) -> Delta:
-    boxes = emit_window_boxes(context, x, window, name)
+    boxes = emit_window_boxes(context, x.live, window, name)
     weight = context.initializer(f"{name}.filters", filters)
     attributes: dict[str, int | Sequence[int]] = {**window_attributes(window), "group": group}
     values = context.emit("IncrementalConv", [x.values, x.boxes, boxes, weight], attributes, f"{name}.delta")

@@ -21,8 +21,9 @@ import onnx_ir as ir
 
 from krypton_compile import schemas
 from krypton_compile.annotations import NODE_OP, NODE_SOURCE
-from krypton_compile.geometry import Window
+from krypton_compile.geometry import DepthWindow, Window
 from krypton_compile.interface import static_shape
+from krypton_compile.layouts import as_volume, axes_of, channel_axis, spatial_axes
 
 Inputs = Sequence[ir.Value | None]
 Attributes = Mapping[str, int | float | str | Sequence[int]]
@@ -32,7 +33,8 @@ Attributes = Mapping[str, int | float | str | Sequence[int]]
 class Delta:
     """A spatial delta: ``values`` [R, C] on ``boxes`` [B, 4]; ``layout`` is the base tensor's axis order.
 
-    ``live`` [B, 4] are boxes inside of these that hold every non-zero: what follows grows from them.
+    ``live`` [B, 4] are boxes inside of these that hold every non-zero: what follows grows from them. A volume has
+    B * ``depth`` boxes, one a slice of (height, width); a signal has one row.
     """
 
     values: ir.Value
@@ -42,16 +44,32 @@ class Delta:
     channels: int
     height: int
     width: int
+    depth: int = 1
 
     @property
     def map_shape(self) -> tuple[int, int]:
-        """(H, W) of the map."""
+        """(H, W) of the map, or of a volume's slice."""
         return self.height, self.width
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """The sizes of the base tensor's spatial axes, as many as it has."""
+        return (self.depth, self.height, self.width)[3 - axes_of(self.layout) :]
+
+    @property
+    def full_shape(self) -> tuple[int, ...]:
+        """[H, W] of the map, [D, H, W] of a volume: what ops take as ``input_shape``."""
+        return self.spatial if axes_of(self.layout) == 3 else self.map_shape
 
     @property
     def channel_axis(self) -> int:
         """Where the base tensor has its channels."""
-        return 1 if self.layout == "NCHW" else 3
+        return channel_axis(self.layout)
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether they come before the spatial axes."""
+        return self.channel_axis == 1
 
 
 @dataclass(frozen=True)
@@ -141,14 +159,14 @@ class LoweringContext:
         return value
 
     def base_map(self, value: ir.Value, layout: str) -> ir.Value:
-        """The NHWC view [H, W, C] of a base tensor; made once."""
+        """The view [H, W, C] of a base tensor, [D, H, W, C] of a volume; made once."""
         if value not in self.base_maps:
             name = str(value.name)
             attributes: Attributes = {"layout": layout, "tensor_name": name}
             view = self.emit_base("BaseMap", [value], attributes, f"{name}.base_map")
             view.type = ir.TensorType(ir.DataType.FLOAT)
-            channels, height, width = chw(static_shape(value), layout)
-            view.shape = ir.Shape([height, width, channels])
+            channels, *sizes = volume_shape(static_shape(value), layout)
+            view.shape = ir.Shape([*(sizes if axes_of(layout) == 3 else sizes[1:]), channels])
             self.base_maps[value] = view
         return self.base_maps[value]
 
@@ -185,15 +203,15 @@ class LoweringContext:
         return candidate
 
 
-def chw(shape: Sequence[int], layout: str) -> tuple[int, int, int]:
-    """(C, H, W) of a [1, ...] rank-4 shape."""
-    return (shape[1], shape[2], shape[3]) if layout == "NCHW" else (shape[3], shape[1], shape[2])
+def volume_shape(shape: Sequence[int], layout: str) -> tuple[int, int, int, int]:
+    """(C, D, H, W) of a shape of that layout."""
+    return shape[channel_axis(layout)], *as_volume([shape[axis] for axis in spatial_axes(layout)])
 
 
 def make_delta(node: ir.Node, values: ir.Value, boxes: ir.Value, layout: str, live: ir.Value | None = None) -> Delta:
-    """The Delta of the node's first output, whose static shape gives C, H and W; ``live`` are the boxes when None."""
-    channels, height, width = chw(static_shape(node.outputs[0]), layout)
-    return Delta(values, boxes, live or boxes, layout, channels, height, width)
+    """The Delta of the node's first output, whose static shape gives its sizes; ``live`` are the boxes when None."""
+    channels, depth, height, width = volume_shape(static_shape(node.outputs[0]), layout)
+    return Delta(values, boxes, live or boxes, layout, channels, height, width, depth)
 
 
 def per_channel(array: npt.NDArray[np.generic] | None, delta: Delta) -> npt.NDArray[np.float64] | None:
@@ -203,8 +221,9 @@ def per_channel(array: npt.NDArray[np.generic] | None, delta: Delta) -> npt.NDAr
     values = array.astype(np.float64)
     if values.size == 1:
         return np.full(delta.channels, values.reshape(()))
-    shape = (1,) * (4 - values.ndim) + values.shape
-    if len(shape) != 4 or values.size != delta.channels or shape[delta.channel_axis] != delta.channels:
+    rank = len(delta.layout)
+    shape = (1,) * (rank - values.ndim) + values.shape
+    if len(shape) != rank or values.size != delta.channels or shape[delta.channel_axis] != delta.channels:
         return None
     return values.reshape(-1)
 
@@ -234,6 +253,30 @@ def window_attributes(window: Window) -> dict[str, Sequence[int]]:
     }
 
 
-def emit_window_boxes(context: LoweringContext, x: Delta, window: Window, name: str) -> ir.Value:
+def emit_window_boxes(context: LoweringContext, live: ir.Value, window: Window, name: str) -> ir.Value:
     """Boxes after a window op."""
-    return context.emit("WindowBoxes", [x.live], window_attributes(window), f"{name}.boxes")
+    return context.emit("WindowBoxes", [live], window_attributes(window), f"{name}.boxes")
+
+
+def depth_attribute(window: DepthWindow, end_pad: int = 0) -> dict[str, Sequence[int]]:
+    """A window along slices as the ops take it."""
+    numbers = [window.kernel, window.stride, window.pad, end_pad, window.dilation]
+    return {"depth": [*numbers, window.input_depth, window.output_depth]}
+
+
+def emit_depth_boxes(context: LoweringContext, x: Delta, window: DepthWindow, name: str) -> ir.Value:
+    """The hulls of the slices that each output slice reads."""
+    if window.trivial:
+        return x.live
+    return context.emit("DepthBoxes", [x.live], depth_attribute(window), f"{name}.depth_boxes")
+
+
+def emit_depth_gather(
+    context: LoweringContext, x: Delta, window: DepthWindow, name: str, group: int = 1
+) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """Values, boxes and live boxes of those slices, side by side as channels."""
+    if window.trivial:
+        return x.values, x.boxes, x.live
+    boxes = emit_depth_boxes(context, x, window, name)
+    attributes: Attributes = {**depth_attribute(window), "group": group}
+    return context.emit("DepthGather", [x.values, x.boxes, boxes], attributes, f"{name}.depth"), boxes, boxes

@@ -1,12 +1,14 @@
 """Propagate boxes: what a reference patch costs, layer by layer, before anything runs.
 
 Walks the body with boxes alone (every box op has its rule in :mod:`krypton_compile.geometry`) for all
-positions of a reference patch. Zeros are not known here, so ShrinkBoxes counts as the identity.
-Writes the growth into node metadata; returns boxes and multiply-adds (paper, equations 10-14).
+positions of a reference patch; of volumes, slice by slice. Zeros are not known here, so ShrinkBoxes counts as
+the identity. Writes the growth into node metadata; returns boxes and multiply-adds (paper, equations 10-14).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,36 +16,36 @@ import onnx_ir as ir
 
 from krypton_compile import geometry
 from krypton_compile.annotations import NODE_GROWTH, NODE_SOURCE
-from krypton_compile.geometry import Boxes, Window
+from krypton_compile.geometry import Boxes, DepthWindow, Window
 from krypton_compile.interface import static_shape
 from krypton_compile.schemas import DOMAIN
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """Of one original node: its largest box (h, w), and multiply-adds summed over all positions."""
+    """Of one original node: its largest box, and multiply-adds summed over all positions."""
 
-    growth: tuple[int, int]
+    growth: tuple[int, ...]  # as many sizes as the image has
     paper: int  # all taps of every output in the box (equation 12)
     overlap: int  # only the taps that land inside the delta
 
 
 def propagate_boxes(body: list[ir.Node], boxes_input: ir.Value, grid: Boxes) -> dict[str, LayerCost]:
-    """Costs by the original node's name, for the positions ``grid`` int32 [P, 4]."""
+    """Costs by the original node's name, for the positions ``grid`` int32 [P, 2n]."""
     boxes: dict[ir.Value, Boxes] = {boxes_input: grid}
     costs: dict[str, LayerCost] = {}
     for node in body:
         found = _box_op(node, boxes)
         if found is not None:
-            boxes[node.outputs[-1]] = found
+            boxes[node.outputs[0]] = found
         current = found if found is not None else _boxes_of(node, boxes)
         source = node.metadata_props.get(NODE_SOURCE)
         if current is None or source is None:
             continue
-        growth = (int(current[:, 2].max(initial=0)), int(current[:, 3].max(initial=0)))
-        node.metadata_props[NODE_GROWTH] = f"{growth[0]}x{growth[1]}"
+        growth = _largest(current, len(grid), grid.shape[1] // 2)
+        node.metadata_props[NODE_GROWTH] = "x".join(map(str, growth))
         paper, overlap = _multiply_adds(node, boxes) if node.op_type == "IncrementalConv" else (0, 0)
-        earlier = costs.get(source, LayerCost((0, 0), 0, 0))
+        earlier = costs.get(source, LayerCost((), 0, 0))
         costs[source] = LayerCost(growth, earlier.paper + paper, earlier.overlap + overlap)
     return costs
 
@@ -65,6 +67,13 @@ def read_window(node: ir.Node) -> Window:
     )
 
 
+def _largest(boxes: Boxes, positions: int, axes: int) -> tuple[int, ...]:
+    """The largest box, of a volume by how many of its slices hold one."""
+    slices = ~geometry.is_empty(boxes).reshape(positions, -1)
+    sizes = (int(slices.sum(axis=1).max()), int(boxes[:, 2].max(initial=0)), int(boxes[:, 3].max(initial=0)))
+    return sizes[3 - axes :]
+
+
 def _box_op(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Boxes | None:
     inputs = [boxes[value] for value in node.inputs if value is not None and value in boxes]
     if node.op_type == "WindowBoxes":
@@ -74,10 +83,20 @@ def _box_op(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Boxes | None:
     if node.op_type == "TranslateBoxes":
         shift, shape = node.attributes["shift"].as_ints(), node.attributes["output_shape"].as_ints()
         return geometry.translate_boxes(inputs[0], (shift[0], shift[1]), (shape[0], shape[1]))
+    if node.op_type == "SliceBoxes":
+        offsets = geometry.row_offsets(inputs[0])[:-1]
+        return geometry.slice_boxes(inputs[0], offsets, node.attributes["image_shape"].as_ints())[0]
+    if node.op_type == "DepthBoxes":
+        return geometry.depth_boxes(inputs[0], _read_depth(node))
     if node.op_type == "ResampleBoxes":
         tables = [value.const_value.numpy() for value in node.inputs[1:] if value is not None and value.const_value]
         return geometry.resample_boxes(inputs[0], tables[0].astype(np.int64), tables[1].astype(np.int64))
     return inputs[0] if node.op_type == "ShrinkBoxes" else None
+
+
+def _read_depth(node: ir.Node) -> DepthWindow:
+    kernel, stride, pad, _, dilation, before, after = node.attributes["depth"].as_ints()
+    return DepthWindow(kernel, stride, pad, dilation, before, after)
 
 
 def _boxes_of(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Boxes | None:
@@ -92,8 +111,22 @@ def _boxes_of(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Boxes | None:
 def _multiply_adds(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> tuple[int, int]:
     source, target, weight = node.inputs[1], node.inputs[2], node.inputs[3]
     assert source is not None and target is not None and weight is not None
-    window = read_window(node)
-    maps, depth = static_shape(weight)[:2]
+    window, shape = read_window(node), static_shape(weight)
     area = int(geometry.areas(boxes[target]).sum())
-    pairs = int(geometry.overlapping_taps(boxes[source], boxes[target], window).sum())
-    return area * window.kernel[0] * window.kernel[1] * maps * depth, pairs * maps * depth
+    pairs = sum(int(geometry.overlapping_taps(read, boxes[target], window).sum()) for read in _slices(node, boxes))
+    return area * math.prod(shape), pairs * shape[0] * shape[1]
+
+
+def _slices(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Iterator[Boxes]:
+    """The boxes that a convolution reads: its input's, or behind a DepthGather those of each slice of the window."""
+    rows, source = node.inputs[0], node.inputs[1]
+    assert rows is not None and source is not None
+    gather = rows.producer()
+    if gather is None or gather.op_type != "DepthGather" or gather.inputs[1] is None:
+        yield boxes[source]
+        return
+    window, volumes = _read_depth(gather), boxes[gather.inputs[1]]
+    for tap in range(window.kernel):
+        slices, inside = geometry.depth_sources(window, tap)
+        read = volumes.reshape(-1, window.input_depth, 4)[:, slices]
+        yield np.where(inside[None, :, None], read, 0).reshape(-1, 4).astype(np.int32)

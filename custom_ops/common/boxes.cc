@@ -18,6 +18,10 @@ Ort::ConstValue Input(const Ort::KernelContext& context, size_t index, const cha
   return value;
 }
 
+std::string MapText(MapShape shape, int64_t channels, int64_t depth) {
+  return depth == 1 ? ShapeText({shape.h, shape.w, channels}) : ShapeText({depth, shape.h, shape.w, channels});
+}
+
 std::string BoxText(const Box& box) { return ShapeText({box.y0, box.x0, box.h, box.w}); }
 
 }  // namespace
@@ -28,6 +32,16 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) text += (i ? "," : "") + std::to_string(shape[i]);
   return text + "]";
+}
+
+VolumeShape ReadMapShape(const Ort::ConstKernelInfo& info) {
+  const std::vector<int64_t> shape = info.GetAttributes<int64_t>("input_shape");
+  if (shape.size() != 2 && shape.size() != 3) Fail("attribute input_shape: expected [H,W] or [D,H,W]");
+  for (int64_t size : shape) {
+    if (size < 1 || size > (int64_t{1} << 20)) Fail("attribute input_shape: sizes must be positive");
+  }
+  const size_t first = shape.size() - 2;
+  return {{shape[first], shape[first + 1]}, first == 0 ? 1 : shape[0]};
 }
 
 BoxList ReadBoxes(const Ort::KernelContext& context, size_t index, const char* name) {
@@ -73,9 +87,13 @@ Values ReadValues(const Ort::KernelContext& context, size_t index, const char* n
 }
 
 BaseMap ReadBaseMap(const Ort::KernelContext& context, size_t index, const char* name) {
-  const Ort::ConstValue value = Input(context, index, name, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, 3);
+  const size_t rank = context.GetInput(index).GetTensorTypeAndShapeInfo().GetDimensionsCount();
+  const bool volume = rank == 4;
+  const Ort::ConstValue value = Input(context, index, name, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, volume ? 4 : 3);
   const std::vector<int64_t> shape = value.GetTensorTypeAndShapeInfo().GetShape();
-  return {value.GetTensorData<float>(), shape[0], shape[1], shape[2]};
+  if (!volume) return {value.GetTensorData<float>(), shape[0], shape[1], shape[2]};
+  if (shape[0] < 1) Fail(std::string(name) + ": expected at least one slice, found shape " + ShapeText(shape));
+  return {value.GetTensorData<float>(), shape[1], shape[2], shape[3], shape[0]};
 }
 
 const float* ReadPerChannel(const Ort::KernelContext& context, size_t index, const char* name, int64_t channels) {
@@ -124,10 +142,17 @@ void CheckSameCount(const BoxList& a, const BoxList& b, const char* a_name, cons
   }
 }
 
-void CheckMap(const BaseMap& map, const char* name, MapShape shape, int64_t channels) {
-  if (map.h != shape.h || map.w != shape.w || map.channels != channels) {
-    Fail(std::string(name) + ": expected " + ShapeText({shape.h, shape.w, channels}) + ", found " +
-         ShapeText({map.h, map.w, map.channels}));
+void CheckMap(const BaseMap& map, const char* name, MapShape shape, int64_t channels, int64_t depth) {
+  if (map.h != shape.h || map.w != shape.w || map.channels != channels || map.depth != depth) {
+    Fail(std::string(name) + ": expected " + MapText(shape, channels, depth) + ", found " +
+         MapText({map.h, map.w}, map.channels, map.depth));
+  }
+}
+
+void CheckSlices(const BoxList& boxes, const char* name, int64_t depth) {
+  if (boxes.count % depth != 0) {
+    Fail(std::string(name) + ": expected " + std::to_string(depth) + " boxes a position, one a slice; found " +
+         std::to_string(boxes.count) + " in all");
   }
 }
 

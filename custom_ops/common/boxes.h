@@ -1,5 +1,6 @@
 // Boxes and ragged rows (DESIGN section 4): `values` float32 [R, C] holds the rows of all boxes of a
-// chunk, one after another; box b owns rows offsets[b] .. offsets[b + 1].
+// chunk, one after another; box b owns rows offsets[b] .. offsets[b + 1]. A volume of D slices has D boxes a position,
+// one a slice: box b of position b / D lies on slice b % D.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,13 @@ struct MapShape {
   int64_t h, w;
 };
 
+// Attribute input_shape of ops that end the spatial part: [H, W], or [D, H, W] of a volume.
+struct VolumeShape {
+  MapShape slice;
+  int64_t depth;
+  int64_t pixels() const { return depth * slice.h * slice.w; }
+};
+
 struct BoxList {
   const Box* data = nullptr;
   int64_t count = 0;
@@ -36,11 +44,17 @@ struct Values {
   const float* row(int64_t r) const { return data + r * channels; }
 };
 
+// [H, W, C]; of volumes [D, H, W, C].
 struct BaseMap {
   const float* data;
-  int64_t h, w, channels;
-  const float* pixel(int64_t y, int64_t x) const { return data + (y * w + x) * channels; }
+  int64_t h, w, channels, depth = 1;
+  // Below box b of a chunk.
+  const float* pixel(int64_t b, int64_t y, int64_t x) const {
+    return data + ((depth == 1 ? y : b % depth * h + y) * w + x) * channels;
+  }
 };
+
+VolumeShape ReadMapShape(const Ort::ConstKernelInfo& info);
 
 // Readers check type, rank and bounds and throw Ort::Exception naming the input: boxes come from
 // callers, and nothing after these checks may read out of bounds.
@@ -60,7 +74,9 @@ Box Hull(const Box& a, const Box& b);
 // for more rows than the parts have room for.
 void CheckInside(const BoxList& hull, const std::vector<BoxList>& parts);
 void CheckSameCount(const BoxList& a, const BoxList& b, const char* a_name, const char* b_name);
-void CheckMap(const BaseMap& map, const char* name, MapShape shape, int64_t channels);
+void CheckMap(const BaseMap& map, const char* name, MapShape shape, int64_t channels, int64_t depth = 1);
+// As many boxes a position as the volume has slices.
+void CheckSlices(const BoxList& boxes, const char* name, int64_t depth);
 
 [[noreturn]] void Fail(const std::string& message);
 std::string ShapeText(const std::vector<int64_t>& shape);

@@ -17,7 +17,8 @@ inline Pointwise ReadPointwise(const Ort::KernelContext& context, size_t limit_i
   const BaseMap z = ReadBaseMap(context, 2, "Z0");
   const BoxList boxes = ReadBoxes(context, 1, "boxes", {z.h, z.w});
   const Values d = ReadValues(context, 0, "X", boxes);
-  CheckMap(z, "Z0", {z.h, z.w}, d.channels);
+  CheckMap(z, "Z0", {z.h, z.w}, d.channels, z.depth);
+  CheckSlices(boxes, "boxes", z.depth);
   return {z, boxes, d, DeltaLimit(context, limit_index)};
 }
 
@@ -26,9 +27,9 @@ template <class Row>
 void WriteRows(Ort::KernelContext& context, const Pointwise& input, const Row& row) {
   const int64_t channels = input.d.channels;
   float* out = WriteValues(context, 0, input.d.rows, channels);
-  ForEachPixel(context, input.boxes, [&](int64_t, int64_t y, int64_t x, int64_t at) {
+  ForEachPixel(context, input.boxes, [&](int64_t b, int64_t y, int64_t x, int64_t at) {
     float* to = out + at * channels;
-    row(input.z.pixel(y, x), input.d.row(at), to, channels);
+    row(input.z.pixel(b, y, x), input.d.row(at), to, channels);
     input.limit.Flush(to, channels);
   });
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "common/boxes.h"
 #include "common/op.h"
@@ -43,6 +44,50 @@ struct Window {
   MapShape input() const { return {y.in, x.in}; }
   MapShape output() const { return {y.out, x.out}; }
 };
+
+// The window along the slices of a volume, which takes D_in boxes a position to D_out. There are few slices, so the
+// taps of each that lie inside are found once.
+struct DepthWindow {
+  explicit DepthWindow(const WindowAxis& window) : axis(window) {
+    for (int64_t o = 0; o < axis.out; ++o) taps.push_back(axis.Taps(o, 0, axis.in));
+  }
+  int64_t Position(int64_t y_box) const { return axis.out == 1 ? y_box : y_box / axis.out; }
+  int64_t Slice(int64_t y_box) const { return axis.out == 1 ? 0 : y_box % axis.out; }
+  // The x_box that a tap of an output slice reads.
+  int64_t Source(int64_t position, int64_t slice, int64_t tap) const {
+    return position * axis.in + axis.Input(slice, tap);
+  }
+  void CheckCounts(const BoxList& x_boxes, const BoxList& y_boxes) const {
+    CheckSlices(x_boxes, "x_boxes", axis.in);
+    CheckSlices(y_boxes, "y_boxes", axis.out);
+    if (x_boxes.count / axis.in != y_boxes.count / axis.out) {
+      Fail("x_boxes has " + std::to_string(x_boxes.count / axis.in) + " positions, y_boxes has " +
+           std::to_string(y_boxes.count / axis.out));
+    }
+  }
+
+  WindowAxis axis;
+  std::vector<Range> taps;
+};
+
+// Attribute depth, [kernel, stride, pad, end pad, dilation, slices before, slices after]; absent, there is one slice.
+inline DepthWindow ReadDepth(const Ort::ConstKernelInfo& info, bool required = false) {
+  std::vector<int64_t> v = {1, 1, 0, 0, 1, 1, 1};
+  try {
+    v = info.GetAttributes<int64_t>("depth");
+  } catch (const Ort::Exception&) {
+    if (required) throw;
+  }
+  if (v.size() != 7) Fail("attribute depth: expected 7 entries, found " + std::to_string(v.size()));
+  constexpr int64_t kLimit = int64_t{1} << 20;
+  for (int i : {0, 1, 4, 5, 6}) {
+    if (v[i] < 1 || v[i] > kLimit) Fail("attribute depth: kernel, stride, dilation and slices must be positive");
+  }
+  for (int i : {2, 3}) {
+    if (v[i] < -kLimit || v[i] > kLimit) Fail("attribute depth: pads out of range");
+  }
+  return DepthWindow({v[0], v[1], v[2], v[3], v[4], v[5], v[6]});
+}
 
 inline Window ReadWindow(const Ort::ConstKernelInfo& info) {
   const auto kernel = AttributeList<int64_t>(info, "kernel_shape", 2);

@@ -16,7 +16,7 @@ struct ConvRow {
   int64_t source;  // float offset in X of the first tap's pixel
   int64_t pitch;   // floats in X from one tap row (ky) to the next
   int64_t target;  // output row
-  int64_t pixel;   // absolute output pixel, y * W + x: the row of Z0
+  int64_t pixel;   // absolute output pixel, y * W + x, of volumes (z * H + y) * W + x: the row of Z0
 };
 
 // A stretch of the reduction that is contiguous in X and in W:

@@ -1,6 +1,9 @@
-// BaseMap: the NHWC view of a base tensor that the incremental ops read pixel rows of. The delta
+// BaseMap: the view of a base tensor, channels last, that the incremental ops read pixel rows of. The delta
 // algebra breaks on Inf - Inf, so this is also where a NaN or Inf in image or network is refused.
+#include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <string>
 
 #include "common/boxes.h"
@@ -16,21 +19,26 @@ struct BaseMapKernel : KernelBase<BaseMapKernel> {
 
   explicit BaseMapKernel(const Ort::ConstKernelInfo& info)
       : KernelBase(info),
-        nchw_(info.GetAttribute<std::string>("layout") == "NCHW"),
+        layout_(info.GetAttribute<std::string>("layout")),
+        channels_first_(layout_.size() > 1 && layout_[1] == 'C'),
         tensor_name_(AttributeOr<std::string>(info, "tensor_name", "")) {}
 
   void Compute(Ort::KernelContext context) const {
     const Ort::ConstValue tensor = context.GetInput(0);
     const std::vector<int64_t> shape = tensor.GetTensorTypeAndShapeInfo().GetShape();
-    if (shape.size() != 4 || shape[0] != 1) {
-      Fail("expected one image, a tensor [1,C,H,W] or [1,H,W,C]; found " + ShapeText(shape));
+    if (shape.size() != layout_.size() || shape.size() < 3 || shape[0] != 1) {
+      Fail("expected one image, a tensor of batch 1 in the order " + layout_ + "; found " + ShapeText(shape));
     }
-    const int64_t h = nchw_ ? shape[2] : shape[1], w = nchw_ ? shape[3] : shape[2];
-    const int64_t channels = nchw_ ? shape[1] : shape[3], pixels = h * w;
+    const auto first = shape.begin() + (channels_first_ ? 2 : 1), last = shape.end() - (channels_first_ ? 0 : 1);
+    std::vector<int64_t> sizes(first, last);  // a signal is a picture of one row
+    if (sizes.size() == 1) sizes.insert(sizes.begin(), 1);
+    const int64_t channels = channels_first_ ? shape[1] : shape.back();
+    const int64_t pixels = std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
+    sizes.push_back(channels);
     const float* source = tensor.GetTensorData<float>();
     CheckFinite(source, pixels * channels);
-    float* map = context.GetOutput(0, {h, w, channels}).GetTensorMutableData<float>();
-    if (!nchw_) {
+    float* map = context.GetOutput(0, sizes).GetTensorMutableData<float>();
+    if (!channels_first_) {
       std::copy(source, source + pixels * channels, map);
       return;
     }
@@ -58,7 +66,8 @@ struct BaseMapKernel : KernelBase<BaseMapKernel> {
     }
   }
 
-  bool nchw_;
+  std::string layout_;
+  bool channels_first_;
   std::string tensor_name_;
 };
 

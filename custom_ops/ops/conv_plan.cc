@@ -9,6 +9,7 @@ namespace {
 // The part of one box that belongs to a class.
 struct Rectangle {
   int64_t box;
+  int64_t slice;  // pixels before those of its slice
   TapRun y, x;
 };
 
@@ -23,7 +24,7 @@ void Rows(const Rectangle& part, const Window& window, const BoxList& x_boxes, c
     const int64_t ix = window.x.Input(target.x0 + part.x.begin, part.x.lo) - source.x0;
     int64_t from = (x_boxes.offsets[part.box] + iy * source.w + ix) * channels;
     int64_t row = y_boxes.offsets[part.box] + i * target.w + part.x.begin;
-    int64_t pixel = y * window.x.out + target.x0 + part.x.begin;
+    int64_t pixel = part.slice + y * window.x.out + target.x0 + part.x.begin;
     for (int64_t j = part.x.begin; j < part.x.end; ++j, ++row, ++pixel, from += window.x.stride * channels) {
       visit(ConvRow{from, pitch, row, pixel});
     }
@@ -36,14 +37,14 @@ void PlaceByPixel(const std::vector<Rectangle>& parts, const Window& window, con
   int64_t first = INT64_MAX, last = 0;
   for (const Rectangle& part : parts) {
     const Box& box = y_boxes[part.box];
-    first = std::min(first, (box.y0 + part.y.begin) * window.x.out + box.x0 + part.x.begin);
-    last = std::max(last, (box.y0 + part.y.end - 1) * window.x.out + box.x0 + part.x.end);
+    first = std::min(first, part.slice + (box.y0 + part.y.begin) * window.x.out + box.x0 + part.x.begin);
+    last = std::max(last, part.slice + (box.y0 + part.y.end - 1) * window.x.out + box.x0 + part.x.end);
   }
   std::vector<int32_t> next(static_cast<size_t>(last - first), 0);
   for (const Rectangle& part : parts) {
     const Box& box = y_boxes[part.box];
     for (int64_t y = box.y0 + part.y.begin; y < box.y0 + part.y.end; ++y) {
-      int32_t* counts = next.data() + (y * window.x.out + box.x0 + part.x.begin - first);
+      int32_t* counts = next.data() + (part.slice + y * window.x.out + box.x0 + part.x.begin - first);
       for (int64_t j = 0; j < part.x.end - part.x.begin; ++j) ++counts[j];
     }
   }
@@ -75,7 +76,7 @@ void FindTapRuns(const WindowAxis& axis, int64_t begin, int64_t end, int64_t lo,
 }
 
 ConvPlan PlanConv(const Ort::KernelContext& context, const Window& window, const BoxList& x_boxes,
-                  const BoxList& y_boxes, int64_t channels, bool by_pixel) {
+                  const BoxList& y_boxes, int64_t channels, int64_t slices, bool by_pixel) {
   struct Class {
     TapRun y, x;
     int64_t count = 0;
@@ -91,6 +92,7 @@ ConvPlan PlanConv(const Ort::KernelContext& context, const Window& window, const
     const Box &source = x_boxes[b], &target = y_boxes[b];
     if (target.empty()) continue;
     const bool gone = source.empty();
+    const int64_t slice = slices == 1 ? 0 : b % slices * window.y.out * window.x.out;
     FindTapRuns(window.y, target.y0, target.y1(), source.y0, gone ? source.y0 : source.y1(), &runs_y);
     FindTapRuns(window.x, target.x0, target.x1(), source.x0, gone ? source.x0 : source.x1(), &runs_x);
     for (const TapRun& y : runs_y) {
@@ -107,7 +109,7 @@ ConvPlan PlanConv(const Ort::KernelContext& context, const Window& window, const
           classes.push_back({y, x});
         }
         classes[index].count += (y.end - y.begin) * (x.end - x.begin);
-        classes[index].parts.push_back({b, y, x});
+        classes[index].parts.push_back({b, slice, y, x});
       }
     }
   }

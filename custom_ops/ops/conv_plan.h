@@ -31,8 +31,8 @@ struct ConvPlan {
 };
 
 // Within a class rows come box by box or, with `by_pixel`, pixel by pixel: the same pixel of
-// neighbouring positions then stands side by side, where zero patterns agree.
+// neighbouring positions then stands side by side, where zero patterns agree. Box b lies on slice b % slices.
 ConvPlan PlanConv(const Ort::KernelContext& context, const Window& window, const BoxList& x_boxes,
-                  const BoxList& y_boxes, int64_t channels, bool by_pixel);
+                  const BoxList& y_boxes, int64_t channels, int64_t slices, bool by_pixel);
 
 }  // namespace krypton

@@ -13,23 +13,24 @@ struct Densify : KernelBase<Densify> {
   static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
 
   explicit Densify(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), nchw_(info.GetAttribute<std::string>("layout") == "NCHW") {}
+      : KernelBase(info), layout_(info.GetAttribute<std::string>("layout")) {}
 
   void Compute(Ort::KernelContext context) const {
     const BaseMap t = ReadBaseMap(context, 2, "T0");
     const BoxList boxes = ReadBoxes(context, 1, "boxes", {t.h, t.w});
     const Values d = ReadValues(context, 0, "X", boxes);
-    CheckMap(t, "T0", {t.h, t.w}, d.channels);
-    const int64_t channels = d.channels, pixels = t.h * t.w, size = pixels * channels;
-    const std::vector<int64_t> shape = nchw_ ? std::vector<int64_t>{boxes.count, channels, t.h, t.w}
-                                             : std::vector<int64_t>{boxes.count, t.h, t.w, channels};
-    float* out = context.GetOutput(0, shape).GetTensorMutableData<float>();
-    const int64_t pixel_step = nchw_ ? 1 : channels, channel_step = nchw_ ? pixels : 1;
+    CheckMap(t, "T0", {t.h, t.w}, d.channels, t.depth);
+    CheckSlices(boxes, "boxes", t.depth);
+    const int64_t channels = d.channels, pixels = t.h * t.w, all = t.depth * pixels;
+    const bool channels_first = layout_.size() > 1 && layout_[1] == 'C';
+    float* out = context.GetOutput(0, Shape(boxes.count / t.depth, t, channels_first)).GetTensorMutableData<float>();
+    const int64_t pixel_step = channels_first ? 1 : channels, channel_step = channels_first ? all : 1;
     ParallelRanges(context, boxes.count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
-        float* map = out + b * size;
+        const int64_t slice = b % t.depth;
+        float* map = out + b / t.depth * all * channels + slice * pixels * pixel_step;
         for (int64_t p = 0; p < pixels; ++p) {
-          const float* source = t.data + p * channels;
+          const float* source = t.data + (slice * pixels + p) * channels;
           for (int64_t c = 0; c < channels; ++c) map[p * pixel_step + c * channel_step] = source[c];
         }
         const Box& box = boxes[b];
@@ -45,7 +46,20 @@ struct Densify : KernelBase<Densify> {
   }
 
  private:
-  bool nchw_;
+  // [B, C, sizes] or [B, sizes, C], as many sizes as the layout has.
+  std::vector<int64_t> Shape(int64_t positions, const BaseMap& t, bool channels_first) const {
+    std::vector<int64_t> sizes = {t.depth, t.h, t.w};
+    const int64_t axes = static_cast<int64_t>(layout_.size()) - 2;
+    if (axes < 1 || axes > 3 || (axes < 3 && t.depth != 1) || (axes == 1 && t.h != 1)) {
+      Fail("T0: " + ShapeText(sizes) + " pixels are no map of layout " + layout_);
+    }
+    sizes.erase(sizes.begin(), sizes.end() - axes);
+    sizes.insert(channels_first ? sizes.begin() : sizes.end(), t.channels);
+    sizes.insert(sizes.begin(), positions);
+    return sizes;
+  }
+
+  std::string layout_;
 };
 
 }  // namespace

@@ -18,8 +18,8 @@ struct Strips {
   const DeltaLimit& limit;
   float* y;
 
-  // All outputs of one box.
-  void Run(const Box& source, int64_t x_row, const Box& target, int64_t y_row) const {
+  // All outputs of box b.
+  void Run(int64_t b, const Box& source, int64_t x_row, const Box& target, int64_t y_row) const {
     if (target.empty()) return;
     std::vector<TapRun> runs_y, runs_x;
     FindTapRuns(window.y, target.y0, target.y1(), source.y0, source.empty() ? source.y0 : source.y1(), &runs_y);
@@ -29,7 +29,7 @@ struct Strips {
       for (size_t i = 0; i < runs_x.size(); ++i) ListTaps(run_y, runs_x[i], source.w, &taps[i]);
       for (int64_t row = run_y.begin; row < run_y.end; ++row) {
         for (size_t i = 0; i < runs_x.size(); ++i) {
-          Strip(source, x_row, target, y_row, row, run_y, runs_x[i], taps[i]);
+          Strip(b, source, x_row, target, y_row, row, run_y, runs_x[i], taps[i]);
         }
       }
     }
@@ -45,8 +45,8 @@ struct Strips {
     }
   }
 
-  void Strip(const Box& source, int64_t x_row, const Box& target, int64_t y_row, int64_t row, const TapRun& run_y,
-             const TapRun& run_x, const std::vector<DepthwiseTap>& taps) const {
+  void Strip(int64_t b, const Box& source, int64_t x_row, const Box& target, int64_t y_row, int64_t row,
+             const TapRun& run_y, const TapRun& run_x, const std::vector<DepthwiseTap>& taps) const {
     const int64_t channels = x.channels, count = run_x.end - run_x.begin;
     const int64_t out_y = target.y0 + row, out_x = target.x0 + run_x.begin;
     float* out = y + (y_row + row * target.w + run_x.begin) * channels;
@@ -56,7 +56,7 @@ struct Strips {
     }
     const int64_t in_y = window.y.Input(out_y, run_y.lo) - source.y0;
     const int64_t in_x = window.x.Input(out_x, run_x.lo) - source.x0;
-    const float* base = z.data == nullptr ? nullptr : z.data + (out_y * window.x.out + out_x) * channels;
+    const float* base = z.data == nullptr ? nullptr : z.pixel(b, out_y, out_x);
     ActiveKernels().depthwise({x.row(x_row + in_y * source.w + in_x), window.x.stride * channels, taps.data(),
                                static_cast<int64_t>(taps.size()), out, base, count, channels, lo, hi});
     limit.Flush(out, count * channels);
@@ -79,7 +79,7 @@ void DepthwiseConv(const Ort::KernelContext& context, const Window& window, cons
   const Strips strips{window, x, packed, z, lo, hi, limit, y};
   ParallelRanges(context, y_boxes.count, 1, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
-      strips.Run(x_boxes[b], x_boxes.offsets[b], y_boxes[b], y_boxes.offsets[b]);
+      strips.Run(b, x_boxes[b], x_boxes.offsets[b], y_boxes[b], y_boxes.offsets[b]);
     }
   });
 }

@@ -34,7 +34,9 @@ struct Operand {
   BoxList boxes;
   Values d;
 
-  const float* base_row(int64_t y, int64_t x) const { return base.pixel(base.h == 1 ? 0 : y, base.w == 1 ? 0 : x); }
+  const float* base_row(int64_t p, int64_t y, int64_t x) const {
+    return base.pixel(p, base.h == 1 ? 0 : y, base.w == 1 ? 0 : x);
+  }
 };
 
 Operand ReadOperand(const Ort::KernelContext& context, const char* name, size_t base, size_t values) {
@@ -46,7 +48,8 @@ Operand ReadOperand(const Ort::KernelContext& context, const char* name, size_t 
   operand.moves = true;
   operand.boxes = ReadBoxes(context, values + 1, boxes.c_str(), {operand.base.h, operand.base.w});
   operand.d = ReadValues(context, values, name, operand.boxes);
-  CheckMap(operand.base, base_name.c_str(), {operand.base.h, operand.base.w}, operand.d.channels);
+  CheckMap(operand.base, base_name.c_str(), {operand.base.h, operand.base.w}, operand.d.channels, operand.base.depth);
+  CheckSlices(operand.boxes, boxes.c_str(), operand.base.depth);
   return operand;
 }
 
@@ -119,11 +122,14 @@ struct IncrementalBinary : KernelBase<IncrementalBinary> {
     const MapShape shape{Broadcast(a.base.h, b.base.h, "heights"), Broadcast(a.base.w, b.base.w, "widths")};
     const int64_t channels = Broadcast(a.base.channels, b.base.channels, "channels");
     const BoxList y_boxes = ReadBoxes(context, 4, "y_boxes", shape);
+    if (b.base.depth != a.base.depth && (b.moves || b.base.depth != 1)) {
+      Fail("A0 and B0: expected equal slices, found " + ShapeText({a.base.depth, b.base.depth}));
+    }
     std::vector<BoxList> parts;
     for (const Operand* operand : {&a, &b}) {
       if (!operand->moves) continue;
       // Only a constant spreads over pixels: the boxes of a delta are those of the result.
-      CheckMap(operand->base, operand == &a ? "A0" : "B0", shape, operand->base.channels);
+      CheckMap(operand->base, operand == &a ? "A0" : "B0", shape, operand->base.channels, operand->base.depth);
       parts.push_back(operand->boxes);
     }
     CheckInside(y_boxes, parts);
@@ -137,8 +143,8 @@ struct IncrementalBinary : KernelBase<IncrementalBinary> {
       };
       float* y = out + row * channels;
       Row(function_, y, channels,
-          {left.base_row(py, px), moved(left), right.base_row(py, px), moved(right), left.base.channels == channels,
-           right.base.channels == channels});
+          {left.base_row(p, py, px), moved(left), right.base_row(p, py, px), moved(right),
+           left.base.channels == channels, right.base.channels == channels});
       limit.Flush(y, channels);
     });
   }

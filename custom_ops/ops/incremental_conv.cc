@@ -4,6 +4,8 @@
 //   rows are sorted by tap set, then by pixel (conv_plan.h); a task is some hundred rows and all columns:
 //   for tap set among the rows: tiles and their lists of non-zeros (conv_tiles.h)
 //     for group: for block of columns: conv_block (kernels.h)
+//
+// A convolution of volumes is this one of its slices, behind DepthGather; its W keeps the depth of its window.
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -38,6 +40,7 @@ Precision ReadPrecision(const std::string& name) {
 
 struct Shape {
   int64_t channels, groups, depth, maps, maps_per_group;  // C, G, C/G, M, M/G
+  int64_t slices = 1;  // of volumes, that one output slice reads: C counts the channels of all of them
   bool depthwise() const { return depth == 1 && groups == channels && maps == channels; }
 };
 
@@ -74,6 +77,21 @@ AlignedFloats PackBlocks(const float* w, const Shape& s, int64_t taps) {
   return packed;
 }
 
+// W [M, C/G, kD, kH, kW] -> [M, kD, C/G, kH, kW], the order of DepthGather's channels.
+std::vector<float> GatheredOrder(const float* w, const Shape& s, int64_t taps) {
+  std::vector<float> ordered(static_cast<size_t>(s.maps * s.depth * taps));
+  const int64_t part = s.depth / s.slices;
+  float* out = ordered.data();
+  for (int64_t m = 0; m < s.maps; ++m) {
+    for (int64_t z = 0; z < s.slices; ++z) {
+      for (int64_t c = 0; c < part; ++c, out += taps) {
+        std::copy_n(w + ((m * part + c) * s.slices + z) * taps, taps, out);
+      }
+    }
+  }
+  return ordered;
+}
+
 struct IncrementalConv : KernelBase<IncrementalConv> {
   static constexpr const char* kName = "IncrementalConv";
   static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloatOptional, kFloatOptional},
@@ -83,28 +101,37 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
       : KernelBase(info),
         window_(ReadWindow(info)),
         groups_(AttributeOr<int64_t>(info, "group", 1)),
+        slices_(AttributeOr<int64_t>(info, "slices", 1)),
         lo_(AttributeOr<float>(info, "min", 0.0f)),
         hi_(AttributeOr<float>(info, "max", std::numeric_limits<float>::infinity())),
-        precision_(ReadPrecision(AttributeOr<std::string>(info, "precision", "float32"))) {}
+        precision_(ReadPrecision(AttributeOr<std::string>(info, "precision", "float32"))) {
+    if (slices_ < 1) Fail("attribute slices: expected at least 1");
+  }
 
   void Compute(Ort::KernelContext context) const {
     const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes", window_.input());
     const BoxList y_boxes = ReadBoxes(context, 2, "y_boxes", window_.output());
     CheckSameCount(x_boxes, y_boxes, "x_boxes", "y_boxes");
+    CheckSlices(y_boxes, "y_boxes", slices_);
     const Values x = ReadValues(context, 0, "X", x_boxes);
     const Ort::ConstValue weights = context.GetInput(3);
     const Shape shape = ReadShape(weights, x.channels);
     BaseMap z{nullptr, 0, 0, 0};
     if (context.GetInputCount() > 4 && context.GetInput(4)) {
       z = ReadBaseMap(context, 4, "Z0");
-      CheckMap(z, "Z0", window_.output(), shape.maps);
+      CheckMap(z, "Z0", window_.output(), shape.maps, slices_);
     }
     const DeltaLimit limit(context, 5);
     const int64_t taps = window_.y.kernel * window_.x.kernel;
     const float* raw = weights.GetTensorData<float>();
+    // Packs what pack(W) makes of the weights, once.
+    const auto packed_once = [&](PackedWeights* kept, const auto& pack) {
+      return kept->Get(raw,
+                       [&] { return shape.slices == 1 ? pack(raw) : pack(GatheredOrder(raw, shape, taps).data()); });
+    };
     float* y = WriteValues(context, 0, y_boxes.rows(), shape.maps);
     if (shape.depthwise()) {
-      const float* packed = packed_.Get(raw, [&] { return PackTaps(raw, shape.channels, taps); });
+      const float* packed = packed_once(&packed_, [&](const float* w) { return PackTaps(w, shape.channels, taps); });
       DepthwiseConv(context, window_, x, x_boxes, y_boxes, packed, z, lo_, hi_, limit, y);
       return;
     }
@@ -112,14 +139,14 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     const SplitKernels* split = ActiveKernels().split;
     if (split != nullptr && !SplitPays(split->costs, shape, nonzero.density())) split = nullptr;
     const bool sparse = nonzero.density() < (split == nullptr ? kDense : split->dense);
-    const ConvPlan plan = PlanConv(context, window_, x_boxes, y_boxes, shape.channels, sparse);
+    const ConvPlan plan = PlanConv(context, window_, x_boxes, y_boxes, shape.channels, slices_, sparse);
     ClearUntouched(plan, y, shape.maps);
     std::optional<SplitValues> pieces;
     SplitBlock block{};
     if (split != nullptr) {
       const bool low = precision_ == Precision::kBfloat16x3;
-      const float* packed =
-          split_packed_.Get(raw, [&] { return PackSplit(*split, raw, shape.maps, shape.channels, taps, low); });
+      const float* packed = packed_once(
+          &split_packed_, [&](const float* w) { return PackSplit(*split, w, shape.maps, shape.channels, taps, low); });
       pieces.emplace(context, *split, x, low);
       block.x_hi = pieces->hi(), block.x_lo = pieces->lo();
       block.w = reinterpret_cast<const uint16_t*>(packed), block.depth = taps * shape.channels;
@@ -133,7 +160,7 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
         Segments(c, shape, 1, &segments);
         ConvGroups(*split, plan.rows.data() + begin, end - begin, segments, sparse ? &nonzero : nullptr, block);
       } else {
-        const float* packed = packed_.Get(raw, [&] { return PackBlocks(raw, shape, taps); });
+        const float* packed = packed_once(&packed_, [&](const float* w) { return PackBlocks(w, shape, taps); });
         Columns(x, plan, c, begin, end, shape, packed, sparse ? &nonzero : nullptr, z, y);
       }
       for (int64_t i = begin; i < end; ++i) limit.Flush(y + plan.rows[i].target * shape.maps, shape.maps);
@@ -175,12 +202,14 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
 
   Shape ReadShape(const Ort::ConstValue& weights, int64_t channels) const {
     const std::vector<int64_t> w = weights.GetTensorTypeAndShapeInfo().GetShape();
-    if (w.size() != 4 || w[2] != window_.y.kernel || w[3] != window_.x.kernel || groups_ < 1 ||
-        w[1] * groups_ != channels || w[0] % groups_ != 0 || w[0] < 1) {
-      Fail("W: expected [M,C/group,kH,kW] for C = " + std::to_string(channels) +
-           ", group = " + std::to_string(groups_) + "; found " + ShapeText(w));
+    const int64_t kernel_y = w.size() > 3 ? w[w.size() - 2] : 1, slices = w.size() == 5 ? w[2] : 1;
+    if (w.size() < 3 || w.size() > 5 || kernel_y != window_.y.kernel || w.back() != window_.x.kernel || groups_ < 1 ||
+        slices < 1 || w[1] * slices * groups_ != channels || w[0] % groups_ != 0 || w[0] < 1) {
+      Fail("W: expected [M,C/group,kH,kW], of signals [M,C/group,kW], of volumes [M,C/group,kD,kH,kW] behind a " +
+           std::string("DepthGather, for C = ") + std::to_string(channels) + ", group = " + std::to_string(groups_) +
+           "; found " + ShapeText(w));
     }
-    return {channels, groups_, w[1], w[0], w[0] / groups_};
+    return {channels, groups_, w[1] * slices, w[0], w[0] / groups_, slices};
   }
 
   // The reduction of one tap set as stretches that lie side by side in X and in W.
@@ -253,7 +282,7 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
   }
 
   Window window_;
-  int64_t groups_;
+  int64_t groups_, slices_;
   float lo_, hi_;
   Precision precision_;
   mutable PackedWeights packed_, split_packed_;

@@ -1,5 +1,6 @@
 // IncrementalGemm: the first fully connected layer, on the box's pixels only:
 //   Y[b, n] = sum over (y, x) in box b, c of DX[b, y, x, c] * W[(y * width + x) * C + c, n]
+// and of volumes over the slices (z) too, W[((z * height + y) * width + x) * C + c, n].
 //
 // Positions that cover a pixel share its C x N slice of W, so a task takes 128 columns and walks
 // the pixels: pack the slice's columns into panels once (L2), pass over all rows of that pixel. W is
@@ -25,15 +26,17 @@ struct PixelRows {
   std::vector<ConvRow> rows;
 };
 
-PixelRows GroupByPixel(const BoxList& boxes, int64_t channels, int64_t height, int64_t width) {
+PixelRows GroupByPixel(const BoxList& boxes, int64_t channels, const VolumeShape& map) {
   PixelRows grouped;
-  grouped.first.assign(static_cast<size_t>(height * width) + 1, 0);
+  grouped.first.assign(static_cast<size_t>(map.pixels()) + 1, 0);
   const auto each = [&](const auto& visit) {
     for (int64_t b = 0; b < boxes.count; ++b) {
       const Box& box = boxes[b];
       int64_t row = boxes.offsets[b];
+      const int64_t slice = b % map.depth, position = b / map.depth;
       for (int64_t y = box.y0; y < box.y1() && !box.empty(); ++y) {
-        for (int64_t x = box.x0; x < box.x1(); ++x, ++row) visit(y * width + x, row, b);
+        for (int64_t x = box.x0; x < box.x1(); ++x, ++row)
+          visit((slice * map.slice.h + y) * map.slice.w + x, row, position);
       }
     }
   };
@@ -49,28 +52,28 @@ struct IncrementalGemm : KernelBase<IncrementalGemm> {
   static constexpr const char* kName = "IncrementalGemm";
   static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
 
-  explicit IncrementalGemm(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), shape_(AttributeList<int64_t>(info, "input_shape", 2)) {}
+  explicit IncrementalGemm(const Ort::ConstKernelInfo& info) : KernelBase(info), map_(ReadMapShape(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList boxes = ReadBoxes(context, 1, "boxes", {shape_[0], shape_[1]});
+    const BoxList boxes = ReadBoxes(context, 1, "boxes", map_.slice);
+    CheckSlices(boxes, "boxes", map_.depth);
     const Values d = ReadValues(context, 0, "X", boxes);
     const Values w = ReadValues(context, 2, "W");
-    const int64_t channels = d.channels, columns = w.channels;
-    if (w.rows != shape_[0] * shape_[1] * channels) {
-      Fail("W: expected " + std::to_string(shape_[0] * shape_[1] * channels) + " rows (H*W*C), found " +
+    const int64_t channels = d.channels, columns = w.channels, positions = boxes.count / map_.depth;
+    if (w.rows != map_.pixels() * channels) {
+      Fail("W: expected " + std::to_string(map_.pixels() * channels) + " rows (a pixel's channels each), found " +
            std::to_string(w.rows));
     }
-    float* out = context.GetOutput(0, {boxes.count, columns}).GetTensorMutableData<float>();
-    const PixelRows grouped = GroupByPixel(boxes, channels, shape_[0], shape_[1]);
+    float* out = context.GetOutput(0, {positions, columns}).GetTensorMutableData<float>();
+    const PixelRows grouped = GroupByPixel(boxes, channels, map_);
     const NonzeroMap nonzero(context, d);
     const int64_t blocks = (columns + kColumns - 1) / kColumns;
     // Scratch is taken before the parallel part, which must not throw.
-    const int64_t scratch_size = boxes.count * kColumns + channels * kColumns;
+    const int64_t scratch_size = positions * kColumns + channels * kColumns;
     AlignedFloats scratch = AllocateAligned(static_cast<size_t>(blocks * scratch_size));
     ParallelFor(context, blocks, [&](int64_t block) {
       float* sums = scratch.get() + block * scratch_size;
-      Block(d, w, grouped, nonzero, block * kColumns, boxes.count, sums, sums + boxes.count * kColumns, out);
+      Block(d, w, grouped, nonzero, block * kColumns, positions, sums, sums + positions * kColumns, out);
     });
   }
 
@@ -85,7 +88,7 @@ struct IncrementalGemm : KernelBase<IncrementalGemm> {
     std::fill_n(packed, channels * kColumns, 0.0f);
     ConvBlock conv{};
     conv.x = d.data, conv.y_stride = kColumns, conv.accumulate = true;
-    for (int64_t pixel = 0; pixel < shape_[0] * shape_[1]; ++pixel) {
+    for (int64_t pixel = 0; pixel < map_.pixels(); ++pixel) {
       const int64_t first = grouped.first[pixel], count = grouped.first[pixel + 1] - first;
       if (count == 0) continue;
       tiles.Build(grouped.rows.data() + first, count, segments, &nonzero, 0);
@@ -103,7 +106,7 @@ struct IncrementalGemm : KernelBase<IncrementalGemm> {
     for (int64_t b = 0; b < positions; ++b) std::copy_n(sums + b * kColumns, columns, out + b * w.channels + column);
   }
 
-  std::vector<int64_t> shape_;
+  VolumeShape map_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 // IncrementalGlobalAveragePool: DY = sum of DX over the box / (H * W); [B, C]. Also ReduceMean over H, W.
+// Of volumes over the rows of all slices of a position, which follow each other.
 #include <algorithm>
 
 #include "common/boxes.h"
@@ -14,18 +15,20 @@ struct IncrementalGlobalAveragePool : KernelBase<IncrementalGlobalAveragePool> {
   static constexpr Slot kInputs[] = {kFloat, kInt32}, kOutputs[] = {kFloat};
 
   explicit IncrementalGlobalAveragePool(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), shape_(AttributeList<int64_t>(info, "input_shape", 2)) {}
+      : KernelBase(info), map_(ReadMapShape(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList boxes = ReadBoxes(context, 1, "boxes", {shape_[0], shape_[1]});
+    const BoxList boxes = ReadBoxes(context, 1, "boxes", map_.slice);
+    CheckSlices(boxes, "boxes", map_.depth);
     const Values d = ReadValues(context, 0, "X", boxes);
-    const float scale = 1.0f / static_cast<float>(shape_[0] * shape_[1]);
-    float* out = context.GetOutput(0, {boxes.count, d.channels}).GetTensorMutableData<float>();
-    ParallelRanges(context, boxes.count, 4, [&](int64_t begin, int64_t end) {
+    const float scale = 1.0f / static_cast<float>(map_.pixels());
+    const int64_t positions = boxes.count / map_.depth;
+    float* out = context.GetOutput(0, {positions, d.channels}).GetTensorMutableData<float>();
+    ParallelRanges(context, positions, 4, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         float* y = out + b * d.channels;
         std::fill_n(y, d.channels, 0.0f);
-        for (int64_t r = boxes.offsets[b]; r < boxes.offsets[b + 1]; ++r) {
+        for (int64_t r = boxes.offsets[b * map_.depth]; r < boxes.offsets[(b + 1) * map_.depth]; ++r) {
           ActiveKernels().add_scaled_row(y, d.row(r), scale, d.channels);
         }
       }
@@ -33,7 +36,7 @@ struct IncrementalGlobalAveragePool : KernelBase<IncrementalGlobalAveragePool> {
   }
 
  private:
-  std::vector<int64_t> shape_;
+  VolumeShape map_;
 };
 
 }  // namespace

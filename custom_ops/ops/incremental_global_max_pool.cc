@@ -21,25 +21,33 @@ struct IncrementalGlobalMaxPool : KernelBase<IncrementalGlobalMaxPool> {
     const BaseMap x0 = ReadBaseMap(context, 2, "X0");
     const BoxList boxes = ReadBoxes(context, 1, "boxes", {x0.h, x0.w});
     const Values d = ReadValues(context, 0, "X", boxes);
-    CheckMap(x0, "X0", {x0.h, x0.w}, d.channels);
-    const int64_t channels = d.channels;
-    const std::vector<float> base = Largest(x0, {0, 0, 0, 0}, nullptr);
-    float* out = context.GetOutput(0, {boxes.count, channels}).GetTensorMutableData<float>();
-    ParallelRanges(context, boxes.count, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) {
-        const std::vector<float> moved = Largest(x0, boxes[b], d.row(boxes.offsets[b]));
-        for (int64_t c = 0; c < channels; ++c) out[b * channels + c] = moved[c] - base[c];
+    CheckMap(x0, "X0", {x0.h, x0.w}, d.channels, x0.depth);
+    CheckSlices(boxes, "boxes", x0.depth);
+    const int64_t channels = d.channels, positions = boxes.count / x0.depth;
+    float* out = context.GetOutput(0, {positions, channels}).GetTensorMutableData<float>();
+    std::vector<float> base = Nothing(channels);
+    for (int64_t z = 0; z < x0.depth; ++z) Raise(base, x0, z, {0, 0, 0, 0}, nullptr);
+    ParallelRanges(context, positions, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        std::vector<float> moved = Nothing(channels);
+        for (int64_t b = p * x0.depth; b < (p + 1) * x0.depth; ++b) {
+          Raise(moved, x0, b, boxes[b], d.row(boxes.offsets[b]));
+        }
+        for (int64_t c = 0; c < channels; ++c) out[p * channels + c] = moved[c] - base[c];
       }
     });
   }
 
  private:
-  // Of the base map, with `d` added on the box.
-  static std::vector<float> Largest(const BaseMap& x0, const Box& box, const float* d) {
-    std::vector<float> top(static_cast<size_t>(x0.channels), -std::numeric_limits<float>::infinity());
+  static std::vector<float> Nothing(int64_t channels) {
+    return std::vector<float>(static_cast<size_t>(channels), -std::numeric_limits<float>::infinity());
+  }
+
+  // By the base map below box b, with `d` added on the box.
+  static void Raise(std::vector<float>& top, const BaseMap& x0, int64_t b, const Box& box, const float* d) {
     for (int64_t y = 0; y < x0.h; ++y) {
       for (int64_t x = 0; x < x0.w; ++x) {
-        const float* base = x0.pixel(y, x);
+        const float* base = x0.pixel(b, y, x);
         if (y >= box.y0 && y < box.y1() && x >= box.x0 && x < box.x1()) {
           for (int64_t c = 0; c < x0.channels; ++c) top[c] = std::max(top[c], base[c] + d[c]);
           d += x0.channels;
@@ -48,7 +56,6 @@ struct IncrementalGlobalMaxPool : KernelBase<IncrementalGlobalMaxPool> {
         }
       }
     }
-    return top;
   }
 };
 

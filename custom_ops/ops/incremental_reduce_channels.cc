@@ -66,8 +66,8 @@ struct IncrementalReduceChannels : KernelBase<IncrementalReduceChannels> {
     const int64_t channels = input.d.channels;
     if (channels == 0) Fail("X: expected channels");
     float* out = WriteValues(context, 0, input.d.rows, 1);
-    ForEachPixel(context, input.boxes, [&](int64_t, int64_t y, int64_t x, int64_t at) {
-      out[at] = Change(input.z.pixel(y, x), input.d.row(at), channels);
+    ForEachPixel(context, input.boxes, [&](int64_t b, int64_t y, int64_t x, int64_t at) {
+      out[at] = Change(input.z.pixel(b, y, x), input.d.row(at), channels);
       input.limit.Flush(out + at, 1);
     });
   }

@@ -6,6 +6,7 @@
 
 #include "common/boxes.h"
 #include "common/op.h"
+#include "common/regions.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -19,7 +20,7 @@ struct OcclusionChunks : KernelBase<OcclusionChunks> {
 
   explicit OcclusionChunks(const Ort::ConstKernelInfo& info)
       : KernelBase(info),
-        image_(AttributeList<int64_t>(info, "image_shape", 2)),
+        image_(ReadImageShape(info)),
         channels_(info.GetAttribute<int64_t>("channels")),
         chunk_(info.GetAttribute<int64_t>("chunk")),
         groups_(AttributeOr<int64_t>(info, "layer_groups", 1)) {
@@ -27,8 +28,8 @@ struct OcclusionChunks : KernelBase<OcclusionChunks> {
   }
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList boxes = ReadBoxes(context, 0, "boxes", {image_[0], image_[1]});
-    const int64_t rows = boxes.rows();
+    const RegionList boxes = ReadRegions(context, 0, "boxes", image_);
+    const int64_t rows = boxes.offsets.back(), numbers = static_cast<int64_t>(2 * boxes.axes);
     CheckPatches(context.GetInput(1), rows);
     const std::vector<int64_t> mask = context.GetInput(2).GetTensorTypeAndShapeInfo().GetShape();
     if (mask.size() != 1 || (mask[0] != 0 && mask[0] != rows)) {
@@ -41,11 +42,11 @@ struct OcclusionChunks : KernelBase<OcclusionChunks> {
                     [](float eps) { return eps >= 0 && std::isfinite(eps); });
 
     const int64_t chunks = std::max<int64_t>(1, (boxes.count + chunk_ - 1) / chunk_), padded = chunks * chunk_;
-    Box* out = reinterpret_cast<Box*>(context.GetOutput(0, {chunks, chunk_, 4}).GetTensorMutableData<int32_t>());
+    int32_t* out = context.GetOutput(0, {chunks, chunk_, numbers}).GetTensorMutableData<int32_t>();
     int64_t* offsets = context.GetOutput(1, {chunks, chunk_}).GetTensorMutableData<int64_t>();
+    std::fill_n(out, padded * numbers, 0);
     for (int64_t b = 0; b < padded; ++b) {
-      const bool present = b < boxes.count && !boxes[b].empty();
-      out[b] = present ? boxes[b] : Box{0, 0, 0, 0};
+      if (b < boxes.count && !boxes[b].empty()) std::copy_n(boxes[b].numbers, numbers, out + b * numbers);
       offsets[b] = b < boxes.count ? boxes.offsets[b] : rows;
     }
   }

@@ -1,5 +1,5 @@
 // OcclusionDelta: the input's delta, d = new - image inside each box, 0 where a mask says so; new is
-// the baseline's pixel, or the position's own row of `patches`.
+// the baseline's pixel, or the position's own row of `patches`. Of volumes, one box a slice (SliceBoxes).
 #include "common/boxes.h"
 #include "common/op.h"
 #include "ops/ops.h"
@@ -15,7 +15,7 @@ struct OcclusionDelta : KernelBase<OcclusionDelta> {
 
   void Compute(Ort::KernelContext context) const {
     const BaseMap image = ReadBaseMap(context, 0, "image"), baseline = ReadBaseMap(context, 1, "baseline");
-    CheckMap(baseline, "baseline", {image.h, image.w}, image.channels);
+    CheckMap(baseline, "baseline", {image.h, image.w}, image.channels, image.depth);
     const Values patches = ReadValues(context, 2, "patches");
     const Ort::ConstValue mask_value = context.GetInput(3);
     const std::vector<int64_t> mask_shape = mask_value.GetTensorTypeAndShapeInfo().GetShape();
@@ -23,6 +23,7 @@ struct OcclusionDelta : KernelBase<OcclusionDelta> {
     const int64_t mask_rows = mask_shape[0];
     const bool* mask = mask_value.GetTensorData<bool>();
     const BoxList boxes = ReadBoxes(context, 4, "boxes", {image.h, image.w});
+    CheckSlices(boxes, "boxes", image.depth);
     const Ort::ConstValue offsets_value = context.GetInput(5);
     const int64_t* offsets = offsets_value.GetTensorData<int64_t>();
     if (offsets_value.GetTensorTypeAndShapeInfo().GetShape() != std::vector<int64_t>{boxes.count}) {
@@ -44,8 +45,8 @@ struct OcclusionDelta : KernelBase<OcclusionDelta> {
       for (int64_t y = box.y0; y < box.y1(); ++y) {
         for (int64_t x = box.x0; x < box.x1(); ++x, ++row, d += channels) {
           const bool replaced = mask_rows == 0 || mask[row];
-          const float* pixel = patches.rows > 0 ? patches.row(row) : baseline.pixel(y, x);
-          const float* old = image.pixel(y, x);
+          const float* pixel = patches.rows > 0 ? patches.row(row) : baseline.pixel(b, y, x);
+          const float* old = image.pixel(b, y, x);
           for (int64_t c = 0; c < channels; ++c) d[c] = replaced ? pixel[c] - old[c] : 0.0f;
         }
       }

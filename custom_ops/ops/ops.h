@@ -8,6 +8,8 @@ namespace krypton {
 const OrtCustomOp* BaseMapOp();
 const OrtCustomOp* DeltaLimitOp();
 const OrtCustomOp* DensifyOp();
+const OrtCustomOp* DepthBoxesOp();
+const OrtCustomOp* DepthGatherOp();
 const OrtCustomOp* IncrementalActivationOp();
 const OrtCustomOp* IncrementalAddOp();
 const OrtCustomOp* IncrementalAveragePoolOp();
@@ -30,6 +32,7 @@ const OrtCustomOp* OcclusionChunksOp();
 const OrtCustomOp* OcclusionDeltaOp();
 const OrtCustomOp* ResampleBoxesOp();
 const OrtCustomOp* ShrinkBoxesOp();
+const OrtCustomOp* SliceBoxesOp();
 const OrtCustomOp* TranslateBoxesOp();
 const OrtCustomOp* UnionBoxesOp();
 const OrtCustomOp* WindowBoxesOp();

@@ -27,17 +27,21 @@ from krypton_compile.reference.occlusion import OcclusionChunks, OcclusionDelta
 from krypton_compile.reference.pool import IncrementalAveragePool, IncrementalMaxPool
 from krypton_compile.reference.reduce import IncrementalGemm, IncrementalGlobalAveragePool, IncrementalGlobalMaxPool
 from krypton_compile.reference.resample import IncrementalResample, ResampleBoxes
+from krypton_compile.reference.slices import DepthBoxes, DepthGather, SliceBoxes
 from krypton_compile.reference.thresholds import DeltaLimit
 
 REFERENCE_OPS: tuple[type[OpRun], ...] = (
     OcclusionChunks,
     DeltaLimit,
     BaseMap,
+    SliceBoxes,
     OcclusionDelta,
     WindowBoxes,
     UnionBoxes,
     TranslateBoxes,
     ResampleBoxes,
+    DepthBoxes,
+    DepthGather,
     ShrinkBoxes,
     IncrementalPad,
     IncrementalResample,

@@ -18,7 +18,7 @@ from onnx.reference.op_run import OpRun
 
 from krypton_compile.geometry import Boxes
 from krypton_compile.reference.elementwise import check_inside, read_hull
-from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map
+from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, slices_of
 from krypton_compile.reference.thresholds import flush
 from krypton_compile.schemas import DOMAIN
 
@@ -54,22 +54,24 @@ class IncrementalBinary(OpRun):
         function: str,
         swapped: int = 0,
     ) -> tuple[Floats]:
-        shape = np.broadcast_shapes(A0.shape, B0.shape)
-        check_map("A0", A0, (*shape[:2], A.shape[1]))
+        shape = np.broadcast_shapes(A0.shape, B0.shape)[-3:]
+        check_map("A0", slices_of("A0", A0, A.shape[1]), (-1, *shape[:2], A.shape[1]))
         check_boxes("a_boxes", a_boxes, (shape[0], shape[1]))
         parts = [a_boxes]
         if B is not None:
             if b_boxes is None:
                 raise ValueError("b_boxes: expected the boxes of B")
-            check_map("B0", B0, (*shape[:2], B.shape[1]))
+            check_map(
+                "B0", slices_of("B0", B0, B.shape[1]), (A0.shape[0] if A0.ndim == 4 else 1, *shape[:2], B.shape[1])
+            )
             check_boxes("b_boxes", b_boxes, (shape[0], shape[1]))
             parts.append(b_boxes)
         check_inside(y_boxes, parts)
         moved, other = read_hull("A", A, a_boxes, y_boxes), np.zeros((1, 1), np.float32)
         if B is not None and b_boxes is not None:
             other = read_hull("B", B, b_boxes, y_boxes)
-        wide = np.broadcast_to(B0, (*shape[:2], B0.shape[2]))
-        before = [base_rows("A0", A0, y_boxes, A0.shape[2]), base_rows("B0", wide, y_boxes, B0.shape[2])]
+        wide = np.broadcast_to(B0, (*np.broadcast_shapes(A0.shape[:-1], B0.shape[:-1]), B0.shape[-1]))
+        before = [base_rows("A0", A0, y_boxes, A0.shape[-1]), base_rows("B0", wide, y_boxes, B0.shape[-1])]
         after = [base.astype(np.float64) + delta for base, delta in zip(before, (moved, other), strict=True)]
         order = (1, 0) if swapped else (0, 1)
         compute = _FUNCTIONS[function]

@@ -15,14 +15,25 @@ from onnx.reference.op_run import OpRun
 
 from krypton_compile.geometry import Boxes, Window
 from krypton_compile.reference.activation import clip_delta
-from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, cut_boxes, delta_maps
+from krypton_compile.reference.ragged import (
+    Floats,
+    base_rows,
+    check_boxes,
+    check_map,
+    check_slices,
+    cut_boxes,
+    delta_maps,
+)
 from krypton_compile.reference.thresholds import flush
 from krypton_compile.reference.windows import WindowAttributes, read_window, tap_pictures
 from krypton_compile.schemas import DOMAIN, PRECISIONS
 
 
 class IncrementalConv(OpRun):
-    """Conv of the delta; W is ONNX's [M, C/group, kH, kW]."""
+    """Conv of the delta; W is ONNX's [M, C/group, kH, kW], of signals [M, C/group, kW].
+
+    Of volumes it is [M, C/group, kD, kH, kW], and X what DepthGather makes; ``slices`` counts the boxes of a position.
+    """
 
     op_domain = DOMAIN
 
@@ -35,6 +46,7 @@ class IncrementalConv(OpRun):
         Z0: Floats | None = None,
         limit: Floats | None = None,
         group: int = 1,
+        slices: int = 1,
         min: float = 0.0,
         max: float = math.inf,
         precision: str = "float32",
@@ -44,14 +56,27 @@ class IncrementalConv(OpRun):
             raise ValueError(f"attribute precision: expected {', '.join(PRECISIONS)}, found '{precision}'")
         described = read_window(window)
         deltas = delta_maps("X", X, x_boxes, described.input_shape)
-        check_map("W", W, (-1, X.shape[1] // group, *described.kernel))
+        weights = gathered_order(W)
+        check_map("W", weights, (-1, X.shape[1] // group, *described.kernel))
         check_boxes("y_boxes", y_boxes, described.output_shape)
+        check_slices("y_boxes", y_boxes, slices)
         features = W.shape[0]
-        values = cut_boxes((convolve(delta, W, described, group) for delta in deltas), y_boxes, features)
+        values = cut_boxes((convolve(delta, weights, described, group) for delta in deltas), y_boxes, features)
         if Z0 is not None:
-            check_map("Z0", Z0, (*described.output_shape, features))
+            before = (slices, *described.output_shape, features)
+            check_map("Z0", Z0, before if slices > 1 or Z0.ndim == 4 else before[1:])
             values = clip_delta(values, base_rows("Z0", Z0, y_boxes, features), min, max)
         return (flush(values, limit),)
+
+
+def gathered_order(weights: Floats) -> Floats:
+    """W as that of a convolution of slices: the taps along the depth side by side as channels."""
+    if weights.ndim == 3:
+        return weights[:, :, None]
+    if weights.ndim != 5:
+        return weights
+    turned = weights.transpose(0, 2, 1, 3, 4)
+    return np.ascontiguousarray(turned).reshape(len(weights), -1, *weights.shape[3:])
 
 
 def convolve(full: Floats, weights: Floats, window: Window, group: int) -> Floats:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
 from krypton_compile.geometry import Boxes, areas, is_empty, row_offsets
-from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map
+from krypton_compile.reference.ragged import Floats, base_rows, check_map, check_regions, slices_of
 from krypton_compile.schemas import DOMAIN
 
 Mask = npt.NDArray[np.bool_]
@@ -36,7 +36,7 @@ class OcclusionChunks(OpRun):
         chunk: int,
         layer_groups: int = 1,
     ) -> tuple[Boxes, Offsets]:
-        check_boxes("boxes", boxes, (image_shape[0], image_shape[1]))
+        check_regions("boxes", boxes, tuple(image_shape))
         total = int(areas(boxes).sum())
         check_map("patches", patches, (total, channels) if len(patches) else (0, -1))
         _check_mask(mask, total)
@@ -49,9 +49,9 @@ class OcclusionChunks(OpRun):
         if not ((eps >= 0) & np.isfinite(eps)).all():
             raise ValueError(f"eps: expected 0 (exact) or more, found {eps.tolist()}")
         count = max(1, -(-len(boxes) // chunk))
-        chunks = np.zeros((count * chunk, 4), np.int32)
+        chunks = np.zeros((count * chunk, boxes.shape[1]), np.int32)
         chunks[: len(boxes)] = np.where(is_empty(boxes)[:, None], 0, boxes)
-        return chunks.reshape(count, chunk, 4), row_offsets(chunks)[:-1].reshape(count, chunk)
+        return chunks.reshape(count, chunk, boxes.shape[1]), row_offsets(chunks)[:-1].reshape(count, chunk)
 
 
 class OcclusionDelta(OpRun):
@@ -62,9 +62,9 @@ class OcclusionDelta(OpRun):
     def _run(
         self, image: Floats, baseline: Floats, patches: Floats, mask: Mask, boxes: Boxes, offsets: Offsets
     ) -> tuple[Floats]:
-        check_map("image", image, (-1, -1, -1))
+        channels = image.shape[-1]
+        slices_of("image", image, channels)
         check_map("baseline", baseline, image.shape)
-        channels = image.shape[2]
         check_map("patches", patches, (-1, channels) if len(patches) else (0, -1))
         _check_mask(mask, len(mask))
         if offsets.dtype != np.int64 or offsets.shape != (len(boxes),):

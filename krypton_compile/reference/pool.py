@@ -6,7 +6,8 @@
               count_include_pad inside the padded map [-begin, size + end) instead, which a window of
               ceil_mode may leave
 
-A window without any tap to count has the delta 0.
+A window without any tap to count has the delta 0. Of volumes the window has a ``depth`` too: taps are then those of
+the slices that it reads.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
-from krypton_compile.geometry import Boxes, Pair, Window
-from krypton_compile.reference.ragged import Floats, check_boxes, check_map, cut_boxes, delta_maps
+from krypton_compile.geometry import Boxes, DepthWindow, Pair, Window, depth_sources
+from krypton_compile.reference.ragged import Floats, check_boxes, check_map, cut_boxes, delta_maps, slices_of
+from krypton_compile.reference.slices import check_depth
 from krypton_compile.reference.thresholds import flush
-from krypton_compile.reference.windows import WindowAttributes, read_window, tap_pictures, tap_positions
+from krypton_compile.reference.windows import WindowAttributes, read_depth, read_window, tap_pictures, tap_positions
 from krypton_compile.schemas import DOMAIN
 
 
@@ -37,15 +39,21 @@ class IncrementalMaxPool(OpRun):
         X0: Floats,
         Y0: Floats,
         limit: Floats | None = None,
+        depth: list[int] | None = None,
         **window: Unpack[WindowAttributes],
     ) -> tuple[Floats]:
-        described = read_window(window)
-        deltas = delta_maps("X", X, x_boxes, described.input_shape)
+        described, along = read_window(window), read_depth(depth)
+        check_depth(x_boxes, y_boxes, along)
+        deltas = list(delta_maps("X", X, x_boxes, described.input_shape))
         check_boxes("y_boxes", y_boxes, described.output_shape)
-        check_map("X0", X0, (*described.input_shape, X.shape[1]))
-        check_map("Y0", Y0, (*described.output_shape, X.shape[1]))
-        values = cut_boxes((max_delta(delta, X0, Y0, described) for delta in deltas), y_boxes, X.shape[1])
-        return (flush(values, limit),)
+        before, after = slices_of("X0", X0, X.shape[1]), slices_of("Y0", Y0, X.shape[1])
+        check_map("X0", before, (along.input_depth, *described.input_shape, X.shape[1]))
+        check_map("Y0", after, (along.output_depth, *described.output_shape, X.shape[1]))
+        maps = (
+            max_delta([(deltas[at], before[at % len(before)]) for at in read], after[row % len(after)], described)
+            for row, read in enumerate(sources(along, len(y_boxes)))
+        )
+        return (flush(cut_boxes(maps, y_boxes, X.shape[1]), limit),)
 
 
 class IncrementalAveragePool(OpRun):
@@ -60,25 +68,44 @@ class IncrementalAveragePool(OpRun):
         y_boxes: Boxes,
         limit: Floats | None = None,
         count_include_pad: int = 0,
+        depth: list[int] | None = None,
         **window: Unpack[WindowAttributes],
     ) -> tuple[Floats]:
-        described = read_window(window)
-        deltas = delta_maps("X", X, x_boxes, described.input_shape)
+        described, along = read_window(window), read_depth(depth)
+        check_depth(x_boxes, y_boxes, along)
+        deltas = list(delta_maps("X", X, x_boxes, described.input_shape))
         check_boxes("y_boxes", y_boxes, described.output_shape)
         pads = window["pads"] if count_include_pad else [0, 0, 0, 0]
         divisors = window_divisors(described, (pads[0], pads[1]), (pads[2], pads[3]))
-        averages = (sum_taps(delta, described) / divisors[..., None] for delta in deltas)
+        ends = (depth[2], depth[3]) if depth is not None and count_include_pad else (0, 0)
+        slices = depth_divisors(along, *ends)
+        averages = (
+            sum((sum_taps(deltas[at], described) for at in read), np.zeros((*described.output_shape, X.shape[1])))
+            / (divisors[..., None] * slices[row % len(slices)])
+            for row, read in enumerate(sources(along, len(y_boxes)))
+        )
         values = cut_boxes((average.astype(np.float32) for average in averages), y_boxes, X.shape[1])
         return (flush(values, limit),)
 
 
-def max_delta(delta: Floats, base_in: Floats, base_out: Floats, window: Window) -> Floats:
-    """The max rule on one full map."""
+def sources(window: DepthWindow, boxes: int) -> list[list[int]]:
+    """For each of so many output boxes the input boxes whose slices it reads."""
+    taps = [depth_sources(window, tap) for tap in range(window.kernel)]
+    found = []
+    for box in range(boxes):
+        position, slice_ = divmod(box, window.output_depth)
+        found.append([position * window.input_depth + int(source[slice_]) for source, inside in taps if inside[slice_]])
+    return found
+
+
+def max_delta(read: list[tuple[Floats, Floats]], base_out: Floats, window: Window) -> Floats:
+    """The max rule on one full map, from the (delta, base) maps that it reads: one, or those of several slices."""
     best = np.full_like(base_out, -np.inf)
-    deltas = tap_pictures(delta, window, 0.0)
-    bases = tap_pictures(base_in, window, -np.inf)
-    for (_, change), (_, before) in zip(deltas, bases, strict=True):
-        best = np.maximum(best, (before - base_out) + change)
+    for delta, base_in in read:
+        deltas = tap_pictures(delta, window, 0.0)
+        bases = tap_pictures(base_in, window, -np.inf)
+        for (_, change), (_, before) in zip(deltas, bases, strict=True):
+            best = np.maximum(best, (before - base_out) + change)
     return np.where(np.isneginf(best), np.float32(0), best)
 
 
@@ -88,6 +115,14 @@ def sum_taps(delta: Floats, window: Window) -> npt.NDArray[np.float64]:
     for _, picture in tap_pictures(delta, window, 0.0):
         result += picture
     return result
+
+
+def depth_divisors(window: DepthWindow, before: int, after: int) -> npt.NDArray[np.int64]:
+    """Taps along the depth of each output slice that fall into [-before, size + after); int64 [D_out], at least 1."""
+    taps = np.arange(window.kernel)[:, None] * window.dilation
+    places = np.arange(window.output_depth) * window.stride - window.pad + taps
+    counted = (places >= -before) & (places < window.input_depth + after)
+    return np.maximum(counted.sum(axis=0, dtype=np.int64), 1)
 
 
 def window_divisors(window: Window, before: Pair, after: Pair) -> npt.NDArray[np.int64]:

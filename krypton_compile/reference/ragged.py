@@ -34,6 +34,24 @@ def check_boxes(name: str, boxes: Boxes, shape: Pair = (_LARGEST, _LARGEST)) -> 
         raise ValueError(f"{name}: box {row} is {boxes[row].tolist()}, not inside a map of {shape[0]} x {shape[1]}")
 
 
+def check_slices(name: str, boxes: Boxes, depth: int) -> None:
+    """Raise ValueError unless there are ``depth`` boxes a position, one a slice."""
+    if len(boxes) % depth:
+        raise ValueError(f"{name}: expected {depth} boxes a position, found {len(boxes)} in all")
+
+
+def check_regions(name: str, boxes: Boxes, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless ``boxes`` is int32 [B, 2n] and each lies on a map of these n sizes."""
+    axes = len(shape)
+    if boxes.dtype != np.int32 or boxes.ndim != 2 or boxes.shape[1] != 2 * axes:
+        raise ValueError(f"{name}: expected int32 [B, {2 * axes}], found {boxes.dtype} {list(boxes.shape)}")
+    wide = boxes.astype(np.int64)
+    outside = (wide < 0).any(axis=1) | (wide[:, :axes] + wide[:, axes:] > shape).any(axis=1)
+    if outside.any():
+        row = int(outside.argmax())
+        raise ValueError(f"{name}: box {row} is {boxes[row].tolist()}, not inside a map of {list(shape)}")
+
+
 def check_map(name: str, tensor: Floats, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless ``tensor`` is float32 of ``shape``; -1 stands for any size."""
     fits = tensor.ndim == len(shape) and all(want in (-1, have) for want, have in zip(shape, tensor.shape, strict=True))
@@ -85,7 +103,14 @@ def cut_boxes(maps: Iterable[Floats], boxes: Boxes, channels: int) -> Floats:
 
 
 def base_rows(name: str, base: Floats, boxes: Boxes, channels: int) -> Floats:
-    """The base map's rows under each box: values [R, C], aligned with the delta's rows."""
-    check_map(name, base, (-1, -1, channels))
-    check_boxes("boxes", boxes, base.shape[:2])
-    return cut_boxes([base] * len(boxes), boxes, channels)
+    """The base map's rows under each box: values [R, C], aligned with the delta's rows; of volumes, of its slice."""
+    slices = slices_of(name, base, channels)
+    check_boxes("boxes", boxes, slices[0].shape[:2])
+    check_slices("boxes", boxes, len(slices))
+    return cut_boxes((slices[b % len(slices)] for b in range(len(boxes))), boxes, channels)
+
+
+def slices_of(name: str, base: Floats, channels: int) -> Floats:
+    """A base map [H, W, C], or [D, H, W, C] of a volume, as [D, H, W, C]."""
+    check_map(name, base, (-1, -1, -1, channels) if base.ndim == 4 else (-1, -1, channels))
+    return base if base.ndim == 4 else base[None]

@@ -12,7 +12,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.geometry import Pair, Window
+from krypton_compile.geometry import DepthWindow, Pair, Window
 from krypton_compile.reference.ragged import Floats
 
 
@@ -39,6 +39,16 @@ def read_window(attributes: WindowAttributes) -> Window:
         input_shape=_pair("input_shape", attributes["input_shape"]),
         output_shape=_pair("output_shape", attributes["output_shape"]),
     )
+
+
+def read_depth(depth: list[int] | None, slices: int = 1) -> DepthWindow:
+    """The window along slices that the attribute describes; without it, each of ``slices`` by itself."""
+    if depth is None:
+        return DepthWindow(1, 1, 0, 1, slices, slices)
+    if len(depth) != 7:
+        raise ValueError(f"depth: expected [kernel, stride, pad, end pad, dilation, before, after], found {depth}")
+    kernel, stride, pad, _, dilation, before, after = depth
+    return DepthWindow(kernel, stride, pad, dilation, before, after)
 
 
 def tap_positions(window: Window, axis: int, tap: int) -> npt.NDArray[np.int64]:

@@ -330,6 +330,129 @@ def channel_cases(rng: np.random.Generator) -> Iterator[Case]:
         yield Case(f"global max {channels}", "IncrementalGlobalMaxPool", [x, boxes, z0])
 
 
+DEPTHS = {
+    "3": (3, 1, 1, 1, 1),
+    "3 stride 2": (3, 2, 1, 0, 1),
+    "2 stride 2": (2, 2, 0, 0, 1),
+    "dilated": (3, 1, 2, 2, 2),
+    "asymmetric": (4, 1, 0, 2, 1),
+    "stride over kernel": (1, 2, 0, 0, 1),
+    "padded beyond": (2, 3, 1, 3, 1),
+}
+"""(kernel, stride, pad, end pad, dilation) along 5 slices."""
+
+
+def make_slices(rng: np.random.Generator, shape: tuple[int, int], depth: int, positions: int = 4) -> geometry.Boxes:
+    """Boxes of ``positions`` on volumes of ``depth`` slices."""
+    return make_boxes(rng, shape, positions * depth - 4)
+
+
+def make_depth(spec: tuple[int, ...], slices: int = 5) -> tuple[geometry.DepthWindow, dict[str, Any]]:
+    """The window along the slices, and as the ops take it."""
+    kernel, stride, pad, end, dilation = spec
+    after = (slices + pad + end - dilation * (kernel - 1) - 1) // stride + 1
+    window = geometry.DepthWindow(kernel, stride, pad, dilation, slices, after)
+    return window, {"depth": [kernel, stride, pad, end, dilation, slices, after]}
+
+
+def depth_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Windows along the slices of volumes."""
+    shape, channels = (7, 6), 4
+    for index, (title, spec) in enumerate(DEPTHS.items()):
+        along, depth = make_depth(spec)
+        boxes = make_slices(rng, shape, along.input_depth)
+        x = make_values(rng, boxes, channels)
+        hulls = geometry.depth_boxes(boxes, along)
+        yield Case(f"depth boxes {title}", "DepthBoxes", [boxes], depth)
+        group = (1, 2, 4)[index % 3]
+        yield Case(f"depth gather {title}", "DepthGather", [x, boxes, hulls], {**depth, "group": group})
+        window, ends = make_window(*WINDOWS["3x3"][:4], shape)
+        after, attributes = geometry.window_boxes(hulls, window), {**window_attributes(window, ends), **depth}
+        x0 = rng.standard_normal((along.input_depth, *shape, channels)).astype(np.float32)
+        y0 = rng.standard_normal((along.output_depth, *window.output_shape, channels)).astype(np.float32)
+        yield Case(f"max pool of volumes {title}", "IncrementalMaxPool", [x, boxes, after, x0, y0], attributes)
+        for include in (0, 1):
+            extra = {**attributes, "count_include_pad": include}
+            yield Case(f"average pool of volumes {title} {include}", "IncrementalAveragePool", [x, boxes, after], extra)
+        gathered = make_values(rng, hulls, along.kernel * channels)
+        for maps, groups in ((6, 1), (8, 2), (along.kernel * channels, along.kernel * channels)):
+            kernel = (1,) if groups > 2 else (along.kernel,)
+            weight = rng.standard_normal((maps, along.kernel * channels // groups // kernel[0], *kernel, 3, 3))
+            z0 = rng.standard_normal((along.output_depth, *window.output_shape, maps)).astype(np.float32)
+            inputs = [gathered, hulls, after, weight.astype(np.float32), z0]
+            extra = {**window_attributes(window, ends), "group": groups, "slices": along.output_depth}
+            yield Case(f"conv of volumes {title} group {groups}", "IncrementalConv", inputs, extra)
+
+
+def volume_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Volumes as slices, and signals: the other ops that know of them."""
+    shape, channels, depth = (7, 6), 4, 3
+    boxes = make_slices(rng, shape, depth)
+    x = make_values(rng, boxes, channels)
+    z0 = rng.standard_normal((depth, *shape, channels)).astype(np.float32)
+    yield Case("relu of volumes", "IncrementalClip", [x, boxes, z0])
+    yield Case("tanh of volumes", "IncrementalActivation", [x, boxes, z0], {"function": "Tanh"})
+    yield Case("lrn of volumes", "IncrementalLRN", [x, boxes, z0], {"size": 3, "alpha": 0.2})
+    scale = rng.standard_normal(channels).astype(np.float32)
+    yield Case("layer norm of volumes", "IncrementalLayerNorm", [x, boxes, z0, scale], {"epsilon": 1e-2})
+    others = boxes[::-1].copy()
+    inputs = [x, boxes, z0, z0 + 1, geometry.union_boxes([boxes, others]), make_values(rng, others, channels), others]
+    yield Case("multiply of volumes", "IncrementalBinary", inputs, {"function": "Mul"})
+    inputs = [x, boxes, z0, rng.standard_normal((shape[0], 1, channels)).astype(np.float32), boxes]
+    yield Case("max of volumes and a constant", "IncrementalBinary", inputs, {"function": "Max"})
+    yield Case("softmax of volumes", "IncrementalSoftmax", [x, boxes, z0])
+    yield Case("reduce volumes", "IncrementalReduceChannels", [x, boxes, z0], {"function": "L2"})
+    weight = rng.standard_normal((depth * 42 * channels, 9)).astype(np.float32)
+    size = {"input_shape": (depth, *shape)}
+    yield Case("gemm of volumes", "IncrementalGemm", [x, boxes, weight], size)
+    yield Case("gap of volumes", "IncrementalGlobalAveragePool", [x, boxes], size)
+    for layout in ("NCDHW", "NDHWC"):
+        yield Case(f"densify {layout}", "Densify", [x, boxes, z0], {"layout": layout})
+        full = rng.standard_normal((1, 3, 4, 5, 6)).astype(np.float32)
+        yield Case(f"base map {layout}", "BaseMap", [full], {"layout": layout, "tensor_name": "t"})
+    rows = make_boxes(rng, (1, 9))
+    signal, z0 = make_values(rng, rows, channels), rng.standard_normal((1, 9, channels)).astype(np.float32)
+    for layout in ("NCL", "NLC"):
+        yield Case(f"densify {layout}", "Densify", [signal, rows, z0], {"layout": layout})
+        full = rng.standard_normal((1, 7, 5)).astype(np.float32)
+        yield Case(f"base map {layout}", "BaseMap", [full], {"layout": layout, "tensor_name": "t"})
+    window, ends = make_window((1, 3), (1, 2), (0, 1, 0, 1), (1, 1), (1, 9))
+    inputs = [signal, rows, geometry.window_boxes(rows, window), rng.standard_normal((6, 4, 3)).astype(np.float32)]
+    yield Case("conv of signals", "IncrementalConv", inputs, window_attributes(window, ends))
+
+
+def make_regions(rng: np.random.Generator, shape: tuple[int, ...], count: int = 5) -> geometry.Boxes:
+    """A caller's boxes, [P, 2n]: empty, full, a corner, one pixel, then random ones."""
+    axes = len(shape)
+    rows = [[0] * 2 * axes, [0] * axes + [*shape], [n - 1 for n in shape] + [1] * axes, [n // 2 for n in shape]]
+    rows[3] += [1] * axes
+    for _ in range(count):
+        start = [int(rng.integers(0, n)) for n in shape]
+        rows.append(start + [int(rng.integers(1, n - at + 1)) for n, at in zip(shape, start, strict=True)])
+    return np.array(rows, np.int32)
+
+
+def region_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """What callers give of signals and volumes."""
+    tau, eps = np.ones(1, np.float32), np.zeros(1, np.float32)
+    none, all_of = np.zeros((0, 0), np.float32), np.zeros(0, bool)
+    for shape in ((11,), (5, 6), (4, 5, 6)):
+        boxes, title = make_regions(rng, shape), f"{len(shape)} axes"
+        attributes = {"image_shape": shape, "channels": 3, "chunk": 4}
+        yield Case(f"chunks {title}", "OcclusionChunks", [boxes, none, all_of, tau, eps], attributes)
+        offsets = geometry.row_offsets(boxes)
+        yield Case(f"slices {title}", "SliceBoxes", [boxes, offsets[:-1]], {"image_shape": shape})
+        if len(shape) != 3:
+            continue
+        sliced, rows = geometry.slice_boxes(boxes, offsets[:-1], shape)
+        image, baseline = rng.standard_normal((2, *shape, 3)).astype(np.float32)
+        patches = rng.standard_normal((int(offsets[-1]), 3)).astype(np.float32)
+        mask = rng.random(len(patches)) < 0.5
+        for own, chosen in ((none, all_of), (patches, all_of), (none, mask)):
+            inputs = [image, baseline, own, chosen, sliced, rows]
+            yield Case(f"occlusion of volumes {len(own)} {len(chosen)}", "OcclusionDelta", inputs)
+
+
 def tail_cases(rng: np.random.Generator) -> Iterator[Case]:
     """The end of the spatial part, and base maps."""
     for channels, columns in ((1, 1), (5, 4), (16, 130), (33, 256)):
@@ -372,15 +495,6 @@ def occlusion_cases(rng: np.random.Generator) -> Iterator[Case]:
 def cases() -> list[Case]:
     """All of them, from one seed."""
     rng = np.random.default_rng(20240731)
-    makers = (
-        conv_cases,
-        pool_cases,
-        box_cases,
-        pointwise_cases,
-        tail_cases,
-        occlusion_cases,
-        resample_cases,
-        binary_cases,
-        channel_cases,
-    )
+    makers = (conv_cases, pool_cases, box_cases, pointwise_cases, tail_cases, occlusion_cases)
+    makers += (depth_cases, volume_cases, region_cases, resample_cases, binary_cases, channel_cases)
     return [case for maker in makers for case in maker(rng)]

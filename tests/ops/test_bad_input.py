@@ -30,16 +30,12 @@ def box_inputs(case: Case) -> list[int]:
     return [i for i, a in enumerate(case.inputs) if a.dtype == np.int32 and a.ndim == 2 and a.shape[1] == 4]
 
 
-BOXES_ALONE = ("WindowBoxes", "UnionBoxes", "TranslateBoxes", "ResampleBoxes", "OcclusionChunks")
-NO_MAP = ("UnionBoxes", "TranslateBoxes")
+BOXES_ALONE = ("WindowBoxes", "UnionBoxes", "TranslateBoxes", "DepthBoxes", "ResampleBoxes", "OcclusionChunks")
+NO_MAP = ("UnionBoxes", "TranslateBoxes", "DepthBoxes")
 TARGETS = {
-    *(
-        ("IncrementalConv", 2),
-        ("IncrementalMaxPool", 2),
-        ("IncrementalAveragePool", 2),
-        ("IncrementalPad", 2),
-        ("IncrementalResample", 2),
-    ),
+    *(("IncrementalConv", 2), ("IncrementalMaxPool", 2), ("IncrementalAveragePool", 2), ("IncrementalPad", 2)),
+    ("DepthGather", 2),
+    ("IncrementalResample", 2),
 }
 
 
@@ -73,9 +69,84 @@ def test_wrong_shapes_are_refused(op: str) -> None:
         if (op, index) == ("DeltaLimit", 0):
             continue  # a tensor of any shape
         inputs = list(case.inputs)
-        inputs[index] = array[None]
+        inputs[index] = array[None, None] if array.ndim == 3 else array[None]  # one slice more is a volume's map
         with pytest.raises(Exception, match=r"krypton|rank|Rank"):
             run_cpu(replace(case, inputs=inputs))
+
+
+def by_name(name: str) -> Case:
+    return next(case for case in cases() if case.name == name)
+
+
+VOLUMES = {
+    "conv of volumes 3 group 1": 2,
+    "max pool of volumes 3": 1,
+    "average pool of volumes 3 0": 1,
+    "depth boxes 3": 0,
+    "depth gather 3": 1,
+    "relu of volumes": 1,
+    "multiply of volumes": 6,
+    "gap of volumes": 1,
+    "gemm of volumes": 1,
+    "densify NCDHW": 1,
+    "occlusion of volumes 0 0": 4,
+}
+"""Cases, and which of their inputs are boxes that must be as many a position as the volume has slices."""
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_other_numbers_of_slices_are_refused(name: str) -> None:
+    case, index = by_name(name), VOLUMES[name]
+    inputs = list(case.inputs)
+    inputs[index] = np.concatenate([inputs[index], np.zeros((1, 4), np.int32)])  # an empty box: no rows more
+    with pytest.raises(Exception, match=r"krypton.*(slice|boxes)"):
+        run_cpu(replace(case, inputs=inputs))
+    with pytest.raises(ValueError, match=r"boxes|offsets"):
+        run_reference(replace(case, inputs=inputs))
+
+
+BAD_DEPTHS = [
+    [3, 1, 1, 1, 1, 5],
+    [0, 1, 1, 1, 1, 5, 5],
+    [3, 1, 1, 1, 1, 0, 5],
+    [3, 0, 1, 1, 1, 5, 5],
+    [3, 1, 1, 1, 1, 5, 2],
+]
+
+
+@pytest.mark.parametrize("depth", BAD_DEPTHS)
+def test_bad_depths_are_refused(depth: list[int]) -> None:
+    """No window, or one after which there are other slices than the boxes are of."""
+    for name in ("depth gather 3", "max pool of volumes 3", "average pool of volumes 3 0"):
+        case = by_name(name)
+        with pytest.raises(Exception, match=r"krypton"):
+            run_cpu(replace(case, attributes={**case.attributes, "depth": depth}))
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("op", ["SliceBoxes", "OcclusionChunks"])
+def test_bad_boxes_of_any_rank_are_refused(op: str, axes: int) -> None:
+    case = by_name(f"{'slices' if op == 'SliceBoxes' else 'chunks'} {axes} axes")
+    boxes, huge = case.inputs[0], 2**31 - 1
+    for axis in range(2 * axes):
+        for value in (-1, 13, huge, -(2**31)):
+            bad = boxes.copy()
+            bad[1, axis] = value
+            with pytest.raises(Exception, match=r"krypton.*does not lie inside"):
+                run_cpu(replace(case, inputs=[bad, *case.inputs[1:]]))
+            with pytest.raises(ValueError, match="not inside"):
+                run_reference(replace(case, inputs=[bad, *case.inputs[1:]]))
+    for wrong in (boxes[:, :-1], boxes[0]):
+        with pytest.raises(Exception, match="krypton"):
+            run_cpu(replace(case, inputs=[wrong, *case.inputs[1:]]))
+
+
+def test_depth_gather_refuses_more_than_its_slices_hold() -> None:
+    case = by_name("depth gather 3")
+    inputs = [array.copy() for array in case.inputs]
+    inputs[2][:] = (0, 0, 1000, 1000)
+    with pytest.raises(Exception, match=r"krypton.*y_boxes"):
+        run_cpu(replace(case, inputs=inputs))
 
 
 @pytest.mark.parametrize("op", [op for op, case in BY_OP.items() if box_inputs(case)])

@@ -9,6 +9,7 @@ import onnxruntime as ort
 from onnx import numpy_helper
 
 from krypton_compile import Report, compile, get_library_path
+from krypton_compile.layouts import channel_axis, spatial_axes
 
 BOUND = 1e-5
 """DESIGN section 10: of max |score|, the base's or the position's own."""
@@ -54,6 +55,17 @@ def random_boxes(shape: tuple[int, int], rng: np.random.Generator, count: int = 
     return np.array(rows, np.int32)
 
 
+def random_regions(shape: tuple[int, ...], rng: np.random.Generator, count: int = 14) -> np.ndarray:
+    """The same of signals and volumes, [P, 2n]."""
+    axes = len(shape)
+    rows = [[0] * axes + [*shape], [0] * 2 * axes, [0] * axes + [2] * axes, [n - 2 for n in shape] + [2] * axes]
+    rows += [[n // 2 for n in shape] + [1] * axes] * 2
+    for _ in range(count):
+        start = [int(rng.integers(0, n)) for n in shape]
+        rows.append(start + [int(rng.integers(1, n - at + 1)) for n, at in zip(shape, start, strict=True)])
+    return np.array(rows, np.int32)
+
+
 def run_naive(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     """Scores of the original model, one image at a time: some models know no other batch."""
     options = ort.SessionOptions()
@@ -77,14 +89,14 @@ def compile_and_check(model: onnx.ModelProto, layout: str = "NCHW", spread: bool
     rng = np.random.default_rng(3)
     shape = [dim.dim_value or 1 for dim in compiled.graph.input[0].type.tensor_type.shape.dim]
     image, baseline = (rng.standard_normal(shape).astype(np.float32) for _ in range(2))
-    size = (shape[2], shape[3]) if layout == "NCHW" else (shape[1], shape[2])
-    boxes = random_boxes(size, rng)
+    size = tuple(shape[axis] for axis in spatial_axes(layout))
+    boxes = random_boxes((size[0], size[1]), rng) if len(size) == 2 else random_regions(size, rng)
     names = [value.name for value in compiled.graph.input]
     found, base = run_compiled(compiled, {names[0]: image, names[1]: boxes, names[2]: baseline})[:2]
     occluded = np.repeat(image, len(boxes), axis=0)
-    for row, (y, x, h, w) in enumerate(boxes):
-        area = (slice(y, y + h), slice(x, x + w))
-        index = (slice(None), *area) if layout == "NCHW" else (*area, slice(None))
+    for row, box in enumerate(boxes):
+        area = tuple(slice(start, start + extent) for start, extent in zip(*np.split(box, 2), strict=True))
+        index = (slice(None), *area) if channel_axis(layout) == 1 else (*area, slice(None))
         occluded[(row, *index)] = baseline[(0, *index)]
     expected = run_naive(model, occluded)
     scale = np.maximum(np.abs(expected).max(axis=1), np.abs(base).max())

@@ -1,0 +1,51 @@
+"""Axis orders: where a tensor has its channels, and where its spatial axes.
+
+signals NCL, NLC    pictures NCHW, NHWC    volumes NCDHW, NDHWC
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+LAYOUTS = ("NCL", "NLC", "NCHW", "NHWC", "NCDHW", "NDHWC")
+KINDS = {1: "signal", 2: "picture", 3: "volume"}
+"""What has so many spatial axes."""
+
+_SPATIAL = {1: "L", 2: "HW", 3: "DHW"}
+
+
+def channels_first(axes: int) -> str:
+    """The order of so many spatial axes whose channels come first."""
+    return f"NC{_SPATIAL[axes]}"
+
+
+def channels_last(axes: int) -> str:
+    """The order of so many spatial axes whose channels come last."""
+    return f"N{_SPATIAL[axes]}C"
+
+
+def axes_of(layout: str) -> int:
+    """How many spatial axes there are."""
+    return len(layout) - 2
+
+
+def channel_axis(layout: str) -> int:
+    """Where the channels are."""
+    return layout.index("C")
+
+
+def spatial_axes(layout: str) -> tuple[int, ...]:
+    """Where the spatial axes are, in order."""
+    return tuple(axis for axis, name in enumerate(layout) if name not in "NC")
+
+
+def swapped(layout: str) -> str:
+    """The other order of the same axes."""
+    axes = axes_of(layout)
+    return channels_last(axes) if channel_axis(layout) == 1 else channels_first(axes)
+
+
+def as_volume(sizes: Sequence[int]) -> tuple[int, int, int]:
+    """Spatial sizes as (D, H, W): a picture has one slice, a signal one row."""
+    depth, height, width = (*(1,) * (3 - len(sizes)), *sizes)
+    return depth, height, width
