@@ -37,13 +37,18 @@ class Interface:
         return static_shape(self.image)[channel_axis(self.layout)]
 
 
+def has_static_shape(value: ir.Value) -> bool:
+    """Whether every size is known."""
+    return value.shape is not None and all(isinstance(dim, int) for dim in value.shape)
+
+
 def static_shape(value: ir.Value) -> tuple[int, ...]:
     """The value's shape as integers.
 
     Raises:
         ModelError: unknown or symbolic.
     """
-    if value.shape is None or not all(isinstance(dim, int) for dim in value.shape):
+    if value.shape is None or not has_static_shape(value):
         raise ModelError(f"tensor '{value.name}': expected a static shape, found {value.shape}")
     return tuple(dim for dim in value.shape if isinstance(dim, int))
 

@@ -57,16 +57,20 @@ def describe(source: Source) -> str:
     return str(source) if isinstance(source, (str, os.PathLike)) else f"<{type(source).__name__}>"
 
 
+def is_large(proto: onnx.ModelProto) -> bool:
+    """Whether it is beyond protobuf's 2 GB, and cannot be one piece of bytes."""
+    return proto.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF
+
+
 def save_proto(proto: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
     """Writes the whole file or nothing; weights beyond protobuf's 2 GB go to ``<path>.data``."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    large = proto.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         temporary = Path(folder) / target.name
-        if large:
+        if is_large(proto):
             data = f"{target.name}.data"
-            onnx.save_model(proto, temporary, save_as_external_data=True, location=data)
+            ir.save(ir.from_proto(proto), temporary, external_data=data)  # onnx's own would empty the given proto
             (Path(folder) / data).replace(target.parent / data)
         else:
             onnx.save_model(proto, temporary)

@@ -29,6 +29,7 @@ from krypton_compile.passes.gather_shuffles import gather_shuffles
 from krypton_compile.passes.hold_inputs import hold_inputs
 from krypton_compile.passes.lower import INCREMENTAL, Outcome, lower, occluded
 from krypton_compile.passes.lowering import Delta, LoweringContext
+from krypton_compile.passes.measure_shapes import measure_shapes
 from krypton_compile.passes.propagate_boxes import LayerCost, propagate_boxes
 from krypton_compile.passes.verify import compare_models
 from krypton_compile.passes.widen_half import widen_half
@@ -100,6 +101,8 @@ def compile(
     image = find_image(graph, input_name)
     fix_shapes(image, _image_shape(image, image_size, layout), graph)
     canonicalize(graph_model)
+    if measure_shapes(graph_model, image):
+        canonicalize(graph_model)
     decompose(graph)
     gather_shuffles(graph)
     commute_mean(graph)

@@ -34,6 +34,7 @@ from krypton_compile.passes import (
 )
 from krypton_compile.passes.densify import densify, lower_dense
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext
+from krypton_compile.passes.once_a_position import reads
 from krypton_compile.schemas import DOMAIN, FUNCTIONS
 
 _SLICED = ("chunk.slices", "chunk.slice_offsets")
@@ -173,7 +174,7 @@ def occluded(value: ir.Value, context: LoweringContext) -> Dense:
 
 
 def _lower_node(node: ir.Node, context: LoweringContext) -> Outcome:
-    dependent = [context.forms[value] for value in node.inputs if value is not None and value in context.forms]
+    dependent = [context.forms[value] for value in reads(node) if value in context.forms]
     if not dependent:
         return Outcome(node, BASE_ONLY, "does not depend on the image")
     if all(isinstance(form, Dense) for form in dependent):

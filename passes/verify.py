@@ -19,6 +19,7 @@ from krypton_compile.errors import LibraryError, VerificationError
 from krypton_compile.interface import Interface, static_shape
 from krypton_compile.layouts import channel_axis
 from krypton_compile.library import get_library_path
+from krypton_compile.running import open_session
 
 LOGIT_BOUND = 1e-5
 """Of max |logit|; onnxruntime against itself at other optimisation levels differs by 3e-7 to 5e-7."""
@@ -113,7 +114,7 @@ def _reference_session(original: onnx.ModelProto, target: str) -> ort.InferenceS
     model.CopyFrom(original)
     if target not in [value.name for value in model.graph.output]:
         model.graph.output.append(onnx.helper.make_tensor_value_info(target, onnx.TensorProto.FLOAT, None))
-    return ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return open_session(model)
 
 
 def _occluded_row(
@@ -137,10 +138,7 @@ def _compiled_rows(
     boxes: geometry.Boxes,
     use_logits: bool,
 ) -> npt.NDArray[np.float32]:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3  # overridable initializers are meant; onnxruntime warns of each
-    options.register_custom_ops_library(get_library_path())
-    session = ort.InferenceSession(compiled.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(compiled, get_library_path())
     inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
     feeds = {inputs[0]: image, inputs[1]: boxes, inputs[2]: np.zeros_like(image)}
