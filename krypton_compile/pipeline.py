@@ -16,7 +16,15 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from krypton_compile import geometry, schemas
 from krypton_compile.annotations import FROZEN_KEY, MODEL_KEY, ModelAnnotation, write_labels, write_model_annotation
 from krypton_compile.errors import ModelError
-from krypton_compile.interface import Interface, find_image, find_layout, find_logits, find_scores, static_shape
+from krypton_compile.interface import (
+    Interface,
+    find_image,
+    find_layout,
+    find_logits,
+    find_scores,
+    has_static_shape,
+    static_shape,
+)
 from krypton_compile.layouts import KINDS, channels_first, channels_last, spatial_axes
 from krypton_compile.loading import Source, describe, load_proto, save_proto
 from krypton_compile.passes.add_thresholds import add_thresholds
@@ -244,7 +252,7 @@ def _layers(
             LayerReport(
                 name,
                 node.op_type,
-                static_shape(output) if output.shape is not None else (),
+                static_shape(output) if has_static_shape(output) else (),
                 outcome.became,
                 outcome.reason,
                 cost.growth if cost else None,

@@ -33,6 +33,7 @@ from krypton_compile.passes import (
     lower_transposed,
 )
 from krypton_compile.passes.densify import densify, lower_dense
+from krypton_compile.passes.lower_rest import lower_rest, needs_the_rest
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext
 from krypton_compile.passes.once_a_position import reads
 from krypton_compile.schemas import DOMAIN, FUNCTIONS
@@ -158,11 +159,14 @@ def lower(context: LoweringContext, interface: Interface, inputs: OcclusionInput
     live = context.shrink(values, boxes, str(image.name))
     depth, height, width = as_volume(interface.image_shape)
     context.forms[image] = Delta(values, boxes, live, interface.layout, interface.channels, height, width, depth)
-    outcomes = []
-    for node in list(context.graph):
-        if node.domain == DOMAIN:
-            continue
+    outcomes: list[Outcome] = []
+    nodes = [node for node in context.graph if node.domain != DOMAIN]
+    for index, node in enumerate(nodes):
         context.source = node
+        reason = needs_the_rest(node) if any(value in context.forms for value in reads(node)) else None
+        if reason is not None:
+            outcomes += _lower_rest(nodes[index:], reason, interface, context)
+            break
         outcomes.append(_lower_node(node, context))
     context.source = None
     return outcomes
@@ -173,10 +177,22 @@ def occluded(value: ir.Value, context: LoweringContext) -> Dense:
     return densify(context.replaced.get(value, value), context)
 
 
+def _lower_rest(nodes: list[ir.Node], reason: str, interface: Interface, context: LoweringContext) -> list[Outcome]:
+    wanted = [value for value in (interface.scores, interface.logits) if value is not None]
+    rest = set(lower_rest(nodes, wanted, context))
+    behind = f"behind '{nodes[0].name}', {reason.split(':', maxsplit=1)[0]}"
+    outcomes = [Outcome(node, DENSE, behind) if node in rest else _constant(node) for node in nodes[1:]]
+    return [Outcome(nodes[0], DENSE, reason), *outcomes]
+
+
+def _constant(node: ir.Node) -> Outcome:
+    return Outcome(node, BASE_ONLY, "does not depend on the image")
+
+
 def _lower_node(node: ir.Node, context: LoweringContext) -> Outcome:
     dependent = [context.forms[value] for value in reads(node) if value in context.forms]
     if not dependent:
-        return Outcome(node, BASE_ONLY, "does not depend on the image")
+        return _constant(node)
     if all(isinstance(form, Dense) for form in dependent):
         lower_dense(node, context)
         # Few floats a position are left once H and W are gone; that is the classifier, not a fallback.

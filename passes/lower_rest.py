@@ -1,0 +1,52 @@
+"""Lower the rest: from a node on whose outputs no form fits, all that follows runs once a position.
+
+Such nodes are of quantized networks, whose values are rounded after every layer (a delta of less than half a step
+vanishes, one of more jumps), and those whose outputs are no tensors of fixed shape (sequences, NonZero).
+
+    T' = T0 + D of all that the rest reads    ->    scores = Scan(T', the rest)
+
+The body is the model's own, so onnxruntime fuses and rounds in it as it does in the original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from krypton_compile.interface import has_static_shape
+from krypton_compile.passes.densify import densify
+from krypton_compile.passes.lowering import LoweringContext
+from krypton_compile.passes.once_a_position import once_a_position, reads
+
+QUANTIZED = "quantized: its values are rounded after every layer, so small deltas vanish or jump"
+
+
+def needs_the_rest(node: ir.Node) -> str | None:
+    """Why what follows cannot be node by node, or None."""
+    if node.op_type.startswith(("QuantizeLinear", "DynamicQuantizeLinear", "QLinear")):
+        return QUANTIZED
+    for value in node.outputs:
+        if value.name and not (isinstance(value.type, ir.TensorType) and has_static_shape(value)):
+            return f"the size of its output '{value.name}' depends on the image, or it is no tensor"
+    return None
+
+
+def lower_rest(nodes: Sequence[ir.Node], wanted: Sequence[ir.Value], context: LoweringContext) -> list[ir.Node]:
+    """Emits the Scan for all of ``nodes`` that depend on the image, and returns them; ``wanted`` are its outputs."""
+    found: list[ir.Node] = []
+    changing = set(context.forms)
+    for node in nodes:
+        if any(value in changing for value in reads(node)):
+            found.append(node)
+            changing.update(node.outputs)
+    dense = {value: densify(value, context) for node in found for value in reads(node) if value in context.forms}
+    made = {value for node in found for value in node.outputs}
+    weights = [node for node in context.graph if node.op_type == "DequantizeLinear" and made_for(node, found)]
+    once_a_position([*weights, *found], [value for value in wanted if value in made], dense, context)
+    return found
+
+
+def made_for(node: ir.Node, readers: Sequence[ir.Node]) -> bool:
+    """Whether one of the readers takes the node's output: weights are dequantized where onnxruntime can fuse that."""
+    return node not in readers and any(use.node in readers for use in node.outputs[0].uses())
