@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from krypton_compile.annotations import LABELS_KEY, PREPROCESSING_KEY, SOURCE_KEY, write_labels
 from krypton_compile.errors import ModelError
 from krypton_compile.interface import Interface, static_shape
+from krypton_compile.layouts import KINDS
 from krypton_compile.loading import Source, sha256
 
 if TYPE_CHECKING:
@@ -36,12 +37,15 @@ def provenance(
 
 
 def _fitting(preprocessing: str | Preprocessing, interface: Interface) -> Preprocessing:
+    sizes = interface.image_shape
+    if len(sizes) != 2:
+        raise ModelError(f"preprocessing: for pictures; input '{interface.image.name}' is a {KINDS[len(sizes)]}")
     # The runtime builds on the compiler, not the other way round: only who asks for this loads it.
     from krypton_compile.runtime.recipes import read_recipe
 
     try:
         recipe = read_recipe(preprocessing) if isinstance(preprocessing, str) else preprocessing
-        recipe.check_fits(interface.image_shape, interface.channels)
+        recipe.check_fits((sizes[0], sizes[1]), interface.channels)
     except (ValueError, OSError) as error:
         raise ModelError(str(error)) from error
     return recipe

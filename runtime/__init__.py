@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from krypton_compile.runtime.approximation import Approximation, DrillDown
     from krypton_compile.runtime.explanation import Explanation
+    from krypton_compile.runtime.fields import FieldExplanation
     from krypton_compile.runtime.preprocess import Preprocessing
     from krypton_compile.runtime.scoring import OcclusionScores
     from krypton_compile.runtime.session import OcclusionSession
@@ -20,6 +21,7 @@ _HOMES = {
     "Approximation": "approximation",
     "DrillDown": "approximation",
     "Explanation": "explanation",
+    "FieldExplanation": "fields",
     "OcclusionScores": "scoring",
     "OcclusionSession": "session",
     "Preprocessing": "preprocess",
@@ -30,6 +32,7 @@ __all__ = [
     "Approximation",
     "DrillDown",
     "Explanation",
+    "FieldExplanation",
     "OcclusionScores",
     "OcclusionSession",
     "Preprocessing",

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.errors import OcclusionError
-from krypton_compile.geometry import Boxes
+from krypton_compile.geometry import Boxes, Pair
+from krypton_compile.layouts import KINDS
+
+_ROWS = {1: "(x0, w)", 2: "(y0, x0, h, w)", 3: "(z0, y0, x0, d, h, w)"}
+_SIZES = {1: "(L)", 2: "(H, W)", 3: "(D, H, W)"}
+_Number = TypeVar("_Number", np.int64, np.float64)
 
 
 def check_image(image: object, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
@@ -42,25 +49,39 @@ def make_baseline(baseline: object, shape: tuple[int, ...]) -> npt.NDArray[np.fl
     return check_image(baseline, "baseline", shape)
 
 
-def check_boxes(boxes: object, image_shape: tuple[int, int]) -> Boxes:
-    """int32 [P, 4] boxes inside the image.
+def check_picture(spatial: tuple[int, ...]) -> Pair:
+    """(H, W) of a model's input.
+
+    Raises:
+        OcclusionError: it is a signal or a volume.
+    """
+    if len(spatial) != 2:
+        raise OcclusionError(
+            f"the model's input is a {KINDS[len(spatial)]} of {list(spatial)}, and this is for pictures; "
+            "explain() with patch_size, stride and baseline, and score(), take it as an array"
+        )
+    return spatial[0], spatial[1]
+
+
+def check_boxes(boxes: object, image_shape: tuple[int, ...]) -> Boxes:
+    """int32 [P, 4] boxes inside the image; of signals and volumes [P, 2n].
 
     Raises:
         OcclusionError: another dtype or shape, a negative size, or a box outside the image (named).
     """
     array = np.asarray(boxes)
-    if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 4:
+    axes = len(image_shape)
+    if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2 * axes:
         raise OcclusionError(
-            f"boxes: expected integers of shape [P, 4], rows (y0, x0, h, w); found {array.dtype} {array.shape}"
+            f"boxes: expected integers of shape [P, {2 * axes}], rows {_ROWS[axes]}; found {array.dtype} {array.shape}"
         )
     wide = array.astype(np.int64)
-    end_y, end_x = wide[:, 0] + wide[:, 2], wide[:, 1] + wide[:, 3]
-    bad = (wide < 0).any(axis=1) | (end_y > image_shape[0]) | (end_x > image_shape[1])
+    bad = (wide < 0).any(axis=1) | (wide[:, :axes] + wide[:, axes:] > image_shape).any(axis=1)
     if bad.any():
         row = int(bad.argmax())
         raise OcclusionError(
-            f"boxes: row {row} (y0,x0,h,w) {wide[row].tolist()} does not lie inside the image "
-            f"(H, W) {tuple(image_shape)}; clip it first"
+            f"boxes: row {row} {_ROWS[axes].replace(' ', '')} {wide[row].tolist()} does not lie inside the image "
+            f"{_SIZES[axes]} {tuple(image_shape)}; clip it first"
         )
     return np.ascontiguousarray(array, np.int32)
 
@@ -138,11 +159,19 @@ def check_classes(classes: Sequence[int] | None, count: int) -> npt.NDArray[np.i
 
 
 def changed_boxes(different: npt.NDArray[np.bool_], boxes: Boxes) -> npt.NDArray[np.bool_]:
-    """Which boxes hold any pixel that differs; ``different`` bool [H, W], by a summed-area table."""
-    table = np.zeros((different.shape[0] + 1, different.shape[1] + 1), np.int64)
-    table[1:, 1:] = different.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
-    y0, x0, h, w = (boxes[:, i].astype(np.int64) for i in range(4))
-    y1, x1 = y0 + h, x0 + w
-    inside = table[y1, x1] - table[y0, x1] - table[y1, x0] + table[y0, x0]
-    changed: npt.NDArray[np.bool_] = inside > 0
+    """Which boxes hold any pixel that differs; ``different`` bool [H, W] and the like."""
+    changed: npt.NDArray[np.bool_] = box_sums(different.astype(np.int64), boxes) > 0
     return changed
+
+
+def box_sums(numbers: npt.NDArray[_Number], boxes: Boxes) -> npt.NDArray[_Number]:
+    """[P]: the sum of ``numbers`` [H, W], or of as many axes as the boxes have, over each; by a summed-area table."""
+    table = np.pad(numbers, [(1, 0)] * numbers.ndim)
+    for axis in range(numbers.ndim):
+        table = table.cumsum(axis=axis)
+    starts, sizes = np.split(boxes.astype(np.int64), 2, axis=1)
+    total = np.zeros(len(boxes), table.dtype)
+    for ends in product((1, 0), repeat=numbers.ndim):
+        corners = table[tuple((starts + sizes * ends).T)]
+        total = total - corners if ends.count(0) % 2 else total + corners
+    return total

@@ -20,7 +20,7 @@ import onnxruntime as ort
 
 from krypton_compile.annotations import EPS, TAU
 from krypton_compile.errors import LibraryError, OcclusionError
-from krypton_compile.geometry import Boxes
+from krypton_compile.geometry import Boxes, Pair
 from krypton_compile.library import get_library_path, multiplies_bfloat16, multiplies_bfloat16x3
 from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.approximation import REDUCED, read_settings
@@ -90,7 +90,8 @@ class Engine:
         self.preprocessing = parts.preprocessing
         if preprocessing is not None:
             self.preprocessing = read_recipe(preprocessing) if isinstance(preprocessing, str) else preprocessing
-            self.preprocessing.check_fits(parts.annotation.image_shape, parts.annotation.channels)
+            size = checks.check_picture(parts.annotation.image_shape)
+            self.preprocessing.check_fits(size, parts.annotation.channels)
         self.labels = parts.labels if labels is None else tuple(labels)
         self.source_sha256 = parts.source_sha256
         self.frozen_gates = parts.frozen_gates
@@ -98,7 +99,7 @@ class Engine:
         self.image_name = parts.annotation.image
         self.image_shape = parts.image_shape
         self.layout = parts.annotation.layout
-        self.image_size = parts.annotation.image_shape
+        self.spatial = parts.annotation.image_shape
         self.threads = threads or len(os.sched_getaffinity(0))
         self._captured = parts.captured
         self._limits = parts.limits
@@ -130,6 +131,15 @@ class Engine:
             raise OcclusionError(
                 f"{len(self.labels)} labels for a model of {self.classes} classes; expected one a class"
             )
+
+    @property
+    def image_size(self) -> Pair:
+        """(H, W) of the model's pictures; ``spatial`` has the sizes of signals and volumes too.
+
+        Raises:
+            OcclusionError: it takes no pictures.
+        """
+        return checks.check_picture(self.spatial)
 
     def prepare(self, image: npt.ArrayLike, baseline: npt.ArrayLike = 0.0) -> PreparedImage:
         """Runs the model once on the image itself.

@@ -11,7 +11,9 @@ NaN where no window covers a pixel. Regions of a label map do not overlap: each 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -69,28 +71,30 @@ def count_windows(windows: Windows) -> npt.NDArray[np.int64]:
 
 
 def accumulate(
-    values: npt.ArrayLike, boxes: npt.NDArray[np.int32], image_shape: tuple[int, int], *, mean: bool = True
+    values: npt.ArrayLike, boxes: npt.NDArray[np.int32], image_shape: tuple[int, ...], *, mean: bool = True
 ) -> Array:
     """Mean, or sum, of ``values`` [P] over the ``boxes`` [P, 4] that cover each pixel; NaN where none does.
 
     Each box is four corner entries of a difference array whose two cumulative sums are its
-    indicator, so the cost is P + H*W whatever the boxes' sizes. Sums are float64. Where every
+    indicator, so the cost is P + H*W whatever the boxes' sizes; of signals it is two entries and
+    one sum, of volumes eight and three. Sums are float64. Where every
     covering value is exactly zero the map is too: the sums' rounding residue is cut off.
 
     Raises:
         ValueError: shapes that do not match, a box outside the image, or a value that is NaN or Inf.
     """
     value = np.asarray(values, np.float64)
-    height, width = image_shape
-    if value.ndim != 1 or boxes.shape != (len(value), 4):
-        raise ValueError(f"values {list(value.shape)} and boxes {list(boxes.shape)}; expected [P] and [P, 4]")
+    axes = len(image_shape)
+    if value.ndim != 1 or boxes.shape != (len(value), 2 * axes):
+        raise ValueError(f"values {list(value.shape)} and boxes {list(boxes.shape)}; expected [P] and [P, {2 * axes}]")
     if not np.isfinite(value).all():
         raise ValueError(f"{np.count_nonzero(~np.isfinite(value))} of {len(value)} values are NaN or Inf")
-    y0, x0, h, w = boxes.astype(np.int64).T
-    outside = (boxes < 0).any(axis=1) | (y0 + h > height) | (x0 + w > width)
+    wide = boxes.astype(np.int64)
+    outside = (boxes < 0).any(axis=1) | (wide[:, :axes] + wide[:, axes:] > image_shape).any(axis=1)
     if outside.any():
         first = int(np.argmax(outside))
-        raise ValueError(f"box {first} = {boxes[first].tolist()} leaves the image of {height} x {width} pixels")
+        pixels = " x ".join(map(str, image_shape))
+        raise ValueError(f"box {first} = {boxes[first].tolist()} leaves the image of {pixels} pixels")
     cover = _coverer(boxes, image_shape)
     count = cover(np.ones(len(value)))
     changing = cover((value != 0).astype(np.float64))
@@ -99,17 +103,20 @@ def accumulate(
 
 
 def _coverer(
-    boxes: npt.NDArray[np.int32], image_shape: tuple[int, int]
+    boxes: npt.NDArray[np.int32], image_shape: tuple[int, ...]
 ) -> Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
-    """Of weights [P], the sum over the boxes that cover each pixel, float64 [H, W]."""
-    height, width = image_shape
-    y0, x0, h, w = boxes.astype(np.int64).T
-    corners = np.concatenate([y0, y0, y0 + h, y0 + h]) * (width + 1) + np.concatenate([x0, x0 + w, x0, x0 + w])
+    """Of weights [P], the sum over the boxes that cover each pixel, float64 [H, W] and the like."""
+    padded = tuple(size + 1 for size in image_shape)
+    starts, sizes = np.split(boxes.astype(np.int64), 2, axis=1)
+    ends = list(product((0, 1), repeat=len(image_shape)))  # of each corner, whether it is the end of an axis
+    corners = np.concatenate([np.ravel_multi_index(tuple((starts + sizes * end).T), padded) for end in ends])
 
     def cover(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        signed = np.concatenate([weight, -weight, -weight, weight])
-        steps = np.bincount(corners, signed, minlength=(height + 1) * (width + 1)).reshape(height + 1, width + 1)
-        return np.asarray(steps.cumsum(axis=0).cumsum(axis=1)[:height, :width])
+        signed = np.concatenate([-weight if sum(end) % 2 else weight for end in ends])
+        steps = np.bincount(corners, signed, minlength=math.prod(padded)).reshape(padded)
+        for axis in range(len(padded)):
+            steps = steps.cumsum(axis=axis)
+        return np.asarray(steps[tuple(slice(size) for size in image_shape)])
 
     return cover
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from krypton_compile.annotations import LABELS_KEY, PREPROCESSING_KEY, write_labels
 from krypton_compile.cache import compile_cached
 from krypton_compile.errors import NotCompiledError
+from krypton_compile.layouts import KINDS
 from krypton_compile.runtime.labels import read_labels
 from krypton_compile.runtime.options import UNKNOWN_PREPROCESSING, read_preprocessing
 from krypton_compile.runtime.session import OcclusionSession
@@ -66,6 +67,12 @@ def open_model(options: argparse.Namespace, say: Say) -> Opened:
     if options.layout not in (None, session.layout):
         raise ValueError(
             f"--layout {options.layout}: {options.model} was compiled as {session.layout}; compile it again"
+        )
+    if len(session.spatial) != 2:
+        kind = KINDS[len(session.spatial)]
+        raise ValueError(
+            f"{options.model}: its input is a {kind} of {list(session.spatial)}; this command is "
+            "for pictures. In Python, explain() takes it as an array"
         )
     if session.annotation.channels not in (1, 3):
         raise ValueError(

@@ -65,8 +65,8 @@ def ask(
 ) -> Question:
     """The question that these arguments put; see :meth:`OcclusionSession.explain` for them and the errors."""
     started = time.perf_counter()
-    if value not in VALUES:
-        raise OcclusionError(f"value {value!r}; expected one of {', '.join(VALUES)}")
+    checks.check_picture(session.spatial)
+    check_value(value)
     check_activation(activation, session.annotation.logits is not None, session.classes)
     shown = read_input(image, session.image_shape, session.layout, session.preprocessing, layout)
     canvas = Canvas(shown.tensor, session.layout, session.preprocessing, layout)
@@ -77,12 +77,7 @@ def ask(
     prepared = session.prepare(shown.tensor, occluder.image)
     base = activate(activation, prepared.base_scores, prepared.base_logits)
     resolved = resolve_target(target, base, session.labels)
-    if isinstance(classes, str):
-        if classes != TARGET:
-            raise OcclusionError(f"classes {classes!r}; expected a list of class indices, or {TARGET!r}")
-        kept = np.arange(session.classes) if resolved.every else np.array([resolved.index])
-    else:
-        kept = checks.check_classes(classes, session.classes)
+    kept = choose_classes(classes, resolved, session.classes)
     focus = [resolved.index] if classes is None and not resolved.every else list(range(len(kept)))
     return Question(
         prepared,
@@ -93,12 +88,42 @@ def ask(
         focus,
         value,
         activation,
-        _check_batch_size(batch_size),
+        check_batch_size(batch_size),
         time.perf_counter() - started,
     )
 
 
-def _check_batch_size(batch_size: int | str) -> int | None:
+def check_value(value: str) -> None:
+    """Refuses what is none of :data:`VALUES`.
+
+    Raises:
+        OcclusionError: it is none.
+    """
+    if value not in VALUES:
+        raise OcclusionError(f"value {value!r}; expected one of {', '.join(VALUES)}")
+
+
+def choose_classes(
+    classes: Sequence[int] | Literal["target"] | None, target: Target, count: int
+) -> npt.NDArray[np.int64]:
+    """int64 [K'], the classes of ``count`` whose scores are kept.
+
+    Raises:
+        OcclusionError: another text, or one that is no class.
+    """
+    if not isinstance(classes, str):
+        return checks.check_classes(classes, count)
+    if classes != TARGET:
+        raise OcclusionError(f"classes {classes!r}; expected a list of class indices, or {TARGET!r}")
+    return np.arange(count) if target.every else np.array([target.index])
+
+
+def check_batch_size(batch_size: int | str) -> int | None:
+    """Windows that are scored together; None where the model decides.
+
+    Raises:
+        OcclusionError: neither "auto" nor a number from 1 on.
+    """
     if batch_size == "auto":
         return None
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:

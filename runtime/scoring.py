@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from krypton_compile import geometry
 from krypton_compile.geometry import Boxes
+from krypton_compile.layouts import channel_axis
 from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.chunks import run_chunks
 from krypton_compile.runtime.engine import Engine, PreparedImage, Work, as_ort
@@ -76,7 +77,7 @@ class Scorer(Engine):
 
     def changes(self, prepared: PreparedImage, boxes: Boxes) -> npt.NDArray[np.bool_]:
         """[P]: whether image and baseline differ in any pixel of a box; where not, the scores are the base's."""
-        different = (prepared.image != prepared.baseline).any(axis=1 if self.layout == "NCHW" else 3)[0]
+        different = (prepared.image != prepared.baseline).any(axis=channel_axis(self.layout))[0]
         return checks.changed_boxes(different, boxes)
 
     def score(
@@ -99,13 +100,14 @@ class Scorer(Engine):
 
         Args:
             prepared: from :meth:`prepare` of this session.
-            boxes: integers [P, 4], rows (y0, x0, h, w), inside the image; empty ones give the base score.
+            boxes: integers [P, 4], rows (y0, x0, h, w), inside the image; empty ones give the base score. Of signals
+                [P, 2], of volumes [P, 6]: all starts, then all sizes.
             tau: propagation threshold in (0, 1]: what a box changes is cut, layer by layer, to this share of the map;
                 1 is exact. One number, or one for each of ``annotation.layer_groups``.
             eps: value threshold in [0, 1): changes up to this share of a tensor's largest entry count as none; 0 is
                 exact. Likewise.
             precision: "bfloat16" for products of reduced precision where the processor makes them faster.
-            patches: float32 [sum h*w, C], pixels of each box in place of the baseline's.
+            patches: float32 [sum h*w, C], pixels of each box, row by row, in place of the baseline's.
             mask: bool [sum h*w], which pixels of each box are replaced.
             classes: the columns of the result to keep, in this order; all when None.
             batch_size: boxes that are scored together, at most; what suits the model when None. Results are the same.
@@ -114,7 +116,7 @@ class Scorer(Engine):
         Raises:
             OcclusionError: an argument of another dtype, shape or range.
         """
-        checked = checks.check_boxes(boxes, self.image_size)
+        checked = checks.check_boxes(boxes, self.spatial)
         kept = checks.check_classes(classes, self.classes)
         base_logits, shape = prepared.base_logits, (len(checked), len(kept))
         scores = np.empty(shape, np.float32)  # every row comes once
@@ -158,7 +160,7 @@ class Scorer(Engine):
 
         Rows that change no pixel come first, with the base scores. Arguments and errors as for :meth:`score`.
         """
-        checked = checks.check_boxes(boxes, self.image_size)
+        checked = checks.check_boxes(boxes, self.spatial)
         rows = int(geometry.areas(checked).sum())
         own = checks.check_rows(patches, "patches", np.float32, (rows, self.annotation.channels))
         chosen = checks.check_rows(mask, "mask", np.bool_, (rows,))

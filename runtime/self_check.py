@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.geometry import Boxes
+from krypton_compile.layouts import channel_axis
+from krypton_compile.runtime.checks import box_sums
 
 Array = npt.NDArray[np.float32]
 
@@ -27,11 +29,8 @@ _SHARE = 8
 def choose_windows(image: Array, baseline: Array, boxes: Boxes, layout: str) -> npt.NDArray[np.int64]:
     """Rows of ``boxes`` [P, 4] to check: up to four, at most an eighth of them, at least one if there is any."""
     count = min(len(boxes), max(1, min(_WINDOWS, len(boxes) // _SHARE)))
-    pixels = np.abs(last_channels(image - baseline, layout)).sum(axis=2, dtype=np.float64)
-    totals = np.pad(pixels, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
-    y0, x0, height, width = boxes.T
-    y1, x1 = y0 + height, x0 + width
-    change = totals[y1, x1] - totals[y0, x1] - totals[y1, x0] + totals[y0, x0]
+    pixels = np.abs(last_channels(image - baseline, layout)).sum(axis=-1, dtype=np.float64)
+    change = box_sums(pixels, boxes)
     largest = np.argsort(-change, kind="stable")
     spread = np.linspace(0, len(boxes) - 1, count - count // 2).astype(np.int64)
     return np.unique(np.concatenate([largest[: count // 2], spread]))
@@ -43,19 +42,21 @@ def occlude(
     """A copy of ``image`` [1, C, H, W] or [1, H, W, C] whose box (y0, x0, h, w) shows the pixels ``new``.
 
     ``new`` is an image too, or the box's own pixels [h*w, C]; ``mask`` [h*w] chooses the pixels that are replaced.
+    Signals and volumes likewise.
     """
-    y, x, height, width = (int(n) for n in box)
+    starts, sizes = np.split(box.astype(np.int64), 2)
+    area = tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
     copy = image.copy()
-    pixels = last_channels(copy, layout)[y : y + height, x : x + width]
+    pixels = last_channels(copy, layout)[area]
     own = new.ndim == 2
-    shown = new.reshape(pixels.shape) if own else last_channels(new, layout)[y : y + height, x : x + width]
-    pixels[...] = shown if mask is None else np.where(mask.reshape(height, width, 1), shown, pixels)
+    shown = new.reshape(pixels.shape) if own else last_channels(new, layout)[area]
+    pixels[...] = shown if mask is None else np.where(mask.reshape(*sizes, 1), shown, pixels)
     return copy
 
 
 def last_channels(image: npt.NDArray[_Entry], layout: str) -> npt.NDArray[_Entry]:
-    """[H, W, C] of an image [1, C, H, W] or [1, H, W, C], a view."""
-    return np.moveaxis(image[0], 0, 2) if layout == "NCHW" else image[0]
+    """[H, W, C] of an image [1, C, H, W] or [1, H, W, C], and signals and volumes likewise; a view."""
+    return np.moveaxis(image[0], channel_axis(layout) - 1, -1)
 
 
 def measure_error(found: Array, expected: Array, base: Array) -> float:

@@ -21,6 +21,7 @@ from krypton_compile.runtime.approximation import EXACT, Approximation, settings
 from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.estimate import Estimate, estimate
 from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.fields import explain_field, refuse
 from krypton_compile.runtime.occluders import SAMPLES
 from krypton_compile.runtime.occlusion import sweep_once, sweep_progressively
 from krypton_compile.runtime.pictures import ArrayLayout
@@ -160,6 +161,10 @@ class OcclusionSession(Scorer):
     ) -> Explanation | SizesExplanation:
         """Occludes the whole image window by window.
 
+        Of a model of signals or volumes the image is the model's input and the result a :class:`FieldExplanation`
+        (fields.py); ``patch_size`` and ``stride`` are one number or one an axis, ``baseline`` is a number, one a
+        channel, or an array. What is for pictures or grids of them alone is refused there.
+
         Args:
             image: a picture (path, PIL image, uint8 array [H, W, C]), which goes through the model's preprocessing; or
                 the model's input itself, float32 of its shape.
@@ -192,6 +197,32 @@ class OcclusionSession(Scorer):
                 the message names what was expected.
             OSError, ValueError: a picture that cannot be read.
         """
+        if len(self.spatial) != 2:
+            refuse(
+                len(self.spatial),
+                approximation=None if approximation.exact else approximation,
+                baseline_space=baseline_space,
+                samples=None if samples == SAMPLES else samples,
+                roi=roi,
+                segments=segments,
+                layout=layout,
+            )
+            with reporter(progress) as report:
+                field = explain_field(
+                    self,
+                    image,
+                    patch_size,
+                    stride,
+                    baseline,
+                    target,
+                    classes=classes,
+                    edge=edge,
+                    value=value,
+                    activation=activation,
+                    batch_size=batch_size,
+                    progress=report,
+                )
+            return cast(Explanation, field)  # callers of such models know that they get one
         question, several = self._ask(
             image,
             patch_size,

@@ -32,7 +32,7 @@ from krypton_compile.schemas import DOMAIN, PRECISIONS
 class IncrementalConv(OpRun):
     """Conv of the delta; W is ONNX's [M, C/group, kH, kW], of signals [M, C/group, kW].
 
-    Of volumes it is [M, C/group, kD, kH, kW], and X what DepthGather makes; ``slices`` counts the boxes of a position.
+    Of volumes it is [M, C/group, kD, kH, kW], and X what DepthGather makes; there are ``slices`` boxes a position.
     """
 
     op_domain = DOMAIN

@@ -122,7 +122,8 @@ def depth_divisors(window: DepthWindow, before: int, after: int) -> npt.NDArray[
     taps = np.arange(window.kernel)[:, None] * window.dilation
     places = np.arange(window.output_depth) * window.stride - window.pad + taps
     counted = (places >= -before) & (places < window.input_depth + after)
-    return np.maximum(counted.sum(axis=0, dtype=np.int64), 1)
+    divisors: npt.NDArray[np.int64] = np.maximum(counted.sum(axis=0, dtype=np.int64), 1)
+    return divisors
 
 
 def window_divisors(window: Window, before: Pair, after: Pair) -> npt.NDArray[np.int64]:
