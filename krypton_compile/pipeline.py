@@ -246,8 +246,9 @@ def _layers(
     for outcome in outcomes:
         node, name = outcome.node, str(outcome.node.name)
         output = context.replaced.get(node.outputs[0], node.outputs[0])
-        naive = _conv_multiply_adds(node, context)
+        naive = _multiply_adds(node)
         cost = costs.get(name) if outcome.became == INCREMENTAL else None
+        share = _share_of_taps(node) / positions if naive else 0.0
         layers.append(
             LayerReport(
                 name,
@@ -257,23 +258,29 @@ def _layers(
                 outcome.reason,
                 cost.growth if cost else None,
                 naive,
-                cost.paper / positions if cost else float(naive),
-                cost.overlap / positions if cost else float(naive),
+                cost.paper * share if cost else float(naive),
+                cost.overlap * share if cost else float(naive),
             )
         )
     return layers
 
 
-def _conv_multiply_adds(node: ir.Node, context: LoweringContext) -> int:
-    """Of a convolution, or of a product on every pixel's channels, which is one of 1x1."""
-    if node.op_type not in ("Conv", "MatMul") or node.inputs[1] is None:
+def _multiply_adds(node: ir.Node) -> int:
+    """Of a convolution, or of a product of matrices for every pixel or token; the classifier's are not counted."""
+    if node.op_type not in ("Conv", "ConvTranspose", "MatMul") or node.inputs[0] is None or node.inputs[1] is None:
         return 0
-    output, weight = static_shape(node.outputs[0]), node.inputs[1].shape
+    output = static_shape(node.outputs[0])
     if node.op_type == "MatMul":
-        form = context.forms.get(node.outputs[0])
-        pixels = (len(output) == 4 or isinstance(form, Delta)) and weight is not None and len(weight) == 2
-        return math.prod(output) * static_shape(node.inputs[1])[0] if pixels else 0
-    return math.prod(output) * math.prod(static_shape(node.inputs[1])[1:])
+        return math.prod(output) * static_shape(node.inputs[0])[-1] if len(output) > 2 else 0
+    pixels = output if node.op_type == "Conv" else static_shape(node.inputs[0])
+    return math.prod(pixels) * math.prod(static_shape(node.inputs[1])[1:])
+
+
+def _share_of_taps(node: ir.Node) -> float:
+    """Of an incremental convolution's taps, those that are not between the pixels that a ConvTranspose spreads."""
+    if node.op_type != "ConvTranspose" or "strides" not in node.attributes:
+        return 1.0
+    return 1 / math.prod(node.attributes["strides"].as_ints())
 
 
 def _choose_chunk(context: LoweringContext) -> int:

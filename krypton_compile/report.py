@@ -18,7 +18,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One node of the canonical graph; multiply-adds are of Conv only, incremental ones a mean a position."""
+    """One node of the canonical graph; multiply-adds are of Conv and MatMul, incremental ones a mean a position."""
 
     name: str
     op: str
@@ -59,7 +59,7 @@ class Report:
 
     @property
     def incremental_share(self) -> float:
-        """Share of the Conv multiply-adds that lie in incremental layers."""
+        """Share of the multiply-adds that lie in incremental layers; the classifier's are not counted."""
         inside = sum(layer.multiply_adds for layer in self.layers if layer.became == "incremental")
         return inside / max(1, sum(layer.multiply_adds for layer in self.layers))
 
@@ -77,7 +77,7 @@ class Report:
             f"redundancy ratio R: {self.redundancy_paper:.1f} (all taps of each output in the box), "
             f"{self.redundancy_overlap:.1f} (taps that overlap the delta)"
         )
-        yield f"incremental: {100 * self.incremental_share:.1f}% of the Conv multiply-adds"
+        yield f"incremental: {100 * self.incremental_share:.1f}% of the multiply-adds"
         yield from (f"note: {note}" for note in self.notes)
         yield f"verification: {self.verification}"
 

@@ -1,0 +1,133 @@
+"""Compiles an entry's file and checks it: every score against onnxruntime on the really occluded image.
+
+    used = max over boxes of |found - expected| / (1e-5 * max |logit|)           at most 1 is exact
+
+The same quotient between two optimisation levels of onnxruntime itself tells what rounding alone does to the network,
+and the spread of the scores in tolerances that the check is one.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from benchmarks.naive import occluded
+from krypton_compile import Report, compile
+from krypton_compile.geometry import Boxes
+from krypton_compile.runtime import OcclusionSession
+
+Images = npt.NDArray[np.float32]
+
+BOUND = 1e-5
+"""DESIGN section 10: of max |logit|, the base's or the position's own."""
+SPREAD = 100
+"""Scores must spread over positions by this many tolerances, or exactness would be no test."""
+_BATCH = 4
+_CONSEQUENCES = ("its input is dense", "class vector, no spatial axes left")
+
+
+@dataclass(frozen=True)
+class DenseCause:
+    """``count`` nodes of an op, dense for one reason; ``behind`` of all multiply-adds are dense from the first on."""
+
+    op: str
+    reason: str
+    first: str
+    count: int
+    behind: float
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is known without measuring; ``used`` and ``rounding`` in units of the bound, ``spread`` in tolerances."""
+
+    compile_seconds: float
+    multiply_adds: int
+    share: float
+    redundancy_paper: float
+    redundancy_overlap: float
+    boxes: int
+    used: float
+    rounding: float
+    spread: float
+    dense: list[DenseCause] = field(default_factory=list)
+
+    @property
+    def exact(self) -> bool:
+        """Within the bound, and the scores spread."""
+        return self.used <= 1 and self.spread > SPREAD
+
+
+def check(path: Path, compiled: Path, image: Images, boxes: int = 20) -> Checked:
+    """Compiles ``path`` to ``compiled`` and runs that many random boxes, zeros in them, on ``image`` [1, ...]."""
+    began = time.perf_counter()
+    _, report = compile(path, compiled, verify=False)
+    seconds = time.perf_counter() - began
+    session = OcclusionSession(compiled, precision="float32")
+    chosen = random_boxes(session.image_size, np.random.default_rng(1), boxes)
+    baseline = np.zeros_like(image)
+    found = session.run(image, chosen, baseline)
+    ours = found.scores if found.logits is None else found.logits
+    base = found.base_scores if found.base_logits is None else found.base_logits
+    windows = occluded(image, baseline, chosen, session.layout)
+    expected = _naive(path, windows, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL)
+    plain = _naive(path, windows[:_BATCH], onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
+    tolerance = BOUND * float(np.abs(base).max())
+    return Checked(
+        seconds,
+        sum(layer.multiply_adds for layer in report.layers),
+        report.incremental_share,
+        report.redundancy_paper,
+        report.redundancy_overlap,
+        boxes,
+        _used(ours, expected, base),
+        _used(plain, expected[:_BATCH], base),
+        float((expected.max(axis=0) - expected.min(axis=0)).max()) / tolerance,
+        dense_causes(report),
+    )
+
+
+def dense_causes(report: Report) -> list[DenseCause]:
+    """Nodes that made the model dense, grouped; not those that only follow them."""
+    found: dict[tuple[str, str], DenseCause] = {}
+    whole = max(1, sum(layer.multiply_adds for layer in report.layers))
+    behind = sum(layer.multiply_adds for layer in report.layers if layer.became == "dense")
+    for layer in report.layers:
+        if layer.became != "dense":
+            continue
+        key = (layer.op, layer.reason)
+        if layer.reason not in _CONSEQUENCES:
+            first = found.get(key, DenseCause(*key, layer.name, 0, behind / whole))
+            found[key] = DenseCause(*key, first.first, first.count + 1, first.behind)
+        behind -= layer.multiply_adds
+    return list(found.values())
+
+
+def random_boxes(size: tuple[int, int], rng: np.random.Generator, count: int) -> Boxes:
+    """Patches of 4 to 32 pixels anywhere, borders too; the first in a corner, the second the whole image."""
+    rows = [(0, 0, 16, 16), (0, 0, *size)]
+    while len(rows) < count:
+        h, w = (int(side) for side in rng.integers(4, 33, 2))
+        h, w = min(h, size[0]), min(w, size[1])
+        rows.append((int(rng.integers(0, size[0] - h + 1)), int(rng.integers(0, size[1] - w + 1)), h, w))
+    return np.array(rows, np.int32)
+
+
+def _naive(path: Path, images: Images, level: onnxruntime.GraphOptimizationLevel) -> Images:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = level
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    parts = [session.run(None, {name: images[start : start + _BATCH]})[0] for start in range(0, len(images), _BATCH)]
+    return np.concatenate(parts).reshape(len(images), -1)
+
+
+def _used(found: Images, expected: Images, base: Images) -> float:
+    scale = np.maximum(np.abs(expected).max(axis=1), np.abs(base).max())
+    return float((np.abs(found - expected).max(axis=1) / (BOUND * scale)).max())

@@ -1,0 +1,77 @@
+"""docs/models.md from the records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.zoo.check import DenseCause
+from benchmarks.zoo.entries import Entry
+from benchmarks.zoo.records import Record
+
+_INTRODUCTION = """# Models
+
+Architectures at native resolution and full width, random weights that keep signal, exported, compiled and checked by
+
+    python -m benchmarks.zoo --measure
+
+(extra `zoo`: torchvision and timm). This file is made from the records in [`measurements/zoo/`](measurements/zoo/).
+Trained models are in [performance.md](performance.md); they have more exact zeros than random ones, and are faster.
+
+- *exact*: the largest difference from onnxruntime on really occluded images over {boxes} random boxes, in units of the
+  bound (1e-5 of the largest logit); at most 1 is exact. In brackets, by how much onnxruntime differs from itself at
+  another optimisation level.
+- *incremental*: of the multiply-adds of convolutions and of products of matrices, the share in incremental layers.
+- *R*: naive over incremental multiply-adds, patch 16, stride 4; with the taps that overlap the delta, and as the paper
+  counts. Zeros and the base pass are not in it.
+- *speed-up*: over naive onnxruntime at its best batch size, exact, as many threads; median (min-max) of pairs that ran
+  in turn; the base pass counts.
+- *dense because*: the first nodes without a rule, and the share of multiply-adds that are dense from there on.
+
+| network | source | input | export | exact | incremental | R taps | R paper | speed-up | dense because |
+|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def write_table(records: list[tuple[Entry, Record]], path: Path) -> None:
+    """One row an entry, in the order given."""
+    boxes = next((record.checked.boxes for _, record in records if record.checked is not None), 0)
+    lines = [_row(entry, record) for entry, record in records]
+    machines = sorted({_machine(record) for _, record in records if record.measured is not None})
+    notes = [f"\nMeasured on {machine}." for machine in machines]
+    refused = [f"- {entry.name}: {record.refused}" for entry, record in records if record.refused]
+    if refused:
+        notes.append("\nThe newer exporter failed, the older one wrote the file:\n")
+    path.write_text(_INTRODUCTION.format(boxes=boxes) + "\n".join([*lines, *notes, *refused]) + "\n", "utf-8")
+
+
+def _row(entry: Entry, record: Record) -> str:
+    size = "x".join(map(str, entry.shape[1:]))
+    cells = [entry.name, entry.source, size, record.exporter or "-"]
+    if record.failure:
+        return _joined([*cells, *["-"] * 5, f"FAILED: {record.failure.splitlines()[0]}"])
+    checked = record.checked
+    assert checked is not None
+    exact = f"{'' if checked.exact else 'NO: '}{checked.used:.2f} ({checked.rounding:.2f})"
+    short = " (!)" if checked.share < entry.share else ""
+    cells += [exact, f"{100 * checked.share:.1f} %{short}"]
+    cells += [f"{checked.redundancy_overlap:.1f}", f"{checked.redundancy_paper:.1f}"]
+    cells.append("-")
+    if record.measured is not None:
+        ratios = record.measured.ratios
+        cells[-1] = f"{record.measured.speed_up:.2f}x ({min(ratios):.2f}-{max(ratios):.2f})"
+    causes = sorted(checked.dense, key=lambda cause: -cause.behind)
+    return _joined([*cells, "; ".join(map(_cause, causes[:2])) or "-"])
+
+
+def _cause(cause: DenseCause) -> str:
+    return f"{cause.op}: {cause.reason} ({100 * cause.behind:.1f} %)"
+
+
+def _machine(record: Record) -> str:
+    assert record.measured is not None
+    measured = record.measured
+    return f"{measured.machine}; {measured.threads} threads, {measured.precision}"
+
+
+def _joined(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
