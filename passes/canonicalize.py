@@ -20,6 +20,7 @@ from onnxscript.rewriter import RewritePass
 from onnxscript.rewriter.rules import common as rules
 
 from krypton_compile.errors import ModelError
+from krypton_compile.passes.fold_constants import fold_constants
 
 OLDEST_OPSET, NEWEST_OPSET = 13, 20
 _UPGRADE_TO = 17
@@ -71,11 +72,25 @@ def canonicalize(model: ir.Model) -> ir.Model:
     with _ONE_AT_A_TIME:
         common.RemoveInitializersFromInputsPass()(model)
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+        fold_constants(model)
+        optimizer.fold_constants(
+            model,
+            onnx_shape_inference=True,
+            input_size_limit=1 << 16,
+            output_size_limit=1 << 22,
+            should_fold=_folded_too,
+        )
         optimizer.optimize(model, num_iterations=4, input_size_limit=1 << 16, output_size_limit=1 << 22)
         model = RewritePass(_RULES)(model).model
         optimizer.optimize(model, num_iterations=2, input_size_limit=1 << 16, output_size_limit=1 << 22)
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+        fold_constants(model)
         common.IdentityEliminationPass()(model)
         common.RemoveUnusedNodesPass()(model)
         common.ShapeInferencePass()(model)
     return model
+
+
+def _folded_too(node: ir.Node) -> bool | None:
+    """What the optimizer keeps by default: torch's older exporter computes with it the sizes of a Pad from a shape."""
+    return True if node.op_type == "ConstantOfShape" else None

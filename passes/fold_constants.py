@@ -1,0 +1,97 @@
+"""Fold constants: a node whose inputs are all constants becomes one, whatever the op and the size.
+
+Before: initializers and nodes. After: no node depends on initializers alone; each output that is still read is an
+initializer. onnxruntime computes them, so they are what the model would have computed itself.
+
+onnxscript's optimizer leaves some on purpose: ConstantOfShape, with which torch's older exporter computes a
+Pad's sizes, what has large inputs or several outputs, as standardised weights do, and weights that are dequantized.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+
+_RANDOM = frozenset(
+    ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
+)
+_ERRORS_ONLY = 3
+
+
+def fold_constants(model: ir.Model) -> None:
+    """In place; nodes stay where onnxruntime cannot run them."""
+    graph = model.graph
+    nodes = _constant_nodes(graph)
+    wanted = [value for node in nodes for value in node.outputs if _is_read(value, nodes)]
+    if not wanted:
+        return
+    try:
+        arrays = _compute(model, nodes, wanted)
+    except Exception:  # onnxruntime's exceptions have no common base; what cannot run now says so when it is verified
+        return
+    for value, array in zip(wanted, arrays, strict=True):
+        tensor = ir.tensor(np.asarray(array), name=value.name)
+        new = ir.Value(
+            name=value.name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+        )
+        value.name = f"{value.name}.folded"
+        graph.register_initializer(new)
+        value.replace_all_uses_with(new)
+    graph.remove(nodes, safe=False)
+
+
+def _constant_nodes(graph: ir.Graph) -> dict[ir.Node, None]:
+    """In graph order. Outputs of the graph stay what they are, and so does what has a subgraph or is random."""
+    constant = set(graph.initializers.values()) - set(graph.inputs)
+    found: dict[ir.Node, None] = {}
+    for node in graph:
+        if node.domain not in ("", "ai.onnx") or node.op_type in _RANDOM:
+            continue
+        if any(
+            attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+            for attribute in node.attributes.values()
+        ):
+            continue
+        if any(value.is_graph_output() for value in node.outputs):
+            continue
+        if all(value is None or value in constant for value in node.inputs):
+            constant.update(node.outputs)
+            found[node] = None
+    return found
+
+
+def _is_read(value: ir.Value, nodes: dict[ir.Node, None]) -> bool:
+    return any(user not in nodes for user in value.consumers())
+
+
+def _compute(model: ir.Model, nodes: dict[ir.Node, None], wanted: list[ir.Value]) -> list[np.ndarray]:
+    copies: dict[ir.Value, ir.Value] = {}
+    initializers = []
+    for node in nodes:
+        for value in node.inputs:
+            if value is not None and value not in copies and value.producer() not in nodes:
+                copies[value] = ir.Value(
+                    name=value.name, shape=value.shape, type=value.type, const_value=value.const_value
+                )
+                initializers.append(copies[value])
+        for value in node.outputs:
+            copies[value] = ir.Value(name=value.name, type=value.type)
+    body = [
+        ir.Node(
+            node.domain,
+            node.op_type,
+            [None if value is None else copies[value] for value in node.inputs],
+            list(node.attributes.values()),
+            outputs=[copies[value] for value in node.outputs],
+            name=node.name,
+        )
+        for node in nodes
+    ]
+    graph = ir.Graph([], [copies[value] for value in wanted], nodes=body, initializers=initializers,
+                     opset_imports=model.graph.opset_imports, name="constants")  # fmt: skip
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    proto = ir.to_proto(ir.Model(graph, ir_version=10))
+    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return list(session.run([value.name for value in wanted], {}))
