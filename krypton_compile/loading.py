@@ -59,7 +59,7 @@ def describe(source: Source) -> str:
 
 def is_large(proto: onnx.ModelProto) -> bool:
     """Whether it is beyond protobuf's 2 GB, and cannot be one piece of bytes."""
-    return proto.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF
+    return bool(proto.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF)
 
 
 def save_proto(proto: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
