@@ -46,6 +46,7 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
         preprocessing=options.preprocess,
         labels=read_labels(options.labels) if options.labels else None,
         frozen_gates=options.frozen_gates,
+        explain_fallbacks=options.explain_fallbacks,
         held=dict(_held(text) for text in options.hold),
     )
     if options.report:
@@ -122,6 +123,9 @@ def _parser(sizes: int = 2) -> argparse.ArgumentParser:
         "--frozen-gates",
         action="store_true",
         help="approximate: squeeze-and-excitation gates keep the image's values, so that what follows is incremental",
+    )
+    parser.add_argument(
+        "--explain-fallbacks", action="store_true", help="say which ops make regions dense, and what each of them costs"
     )
     parser.add_argument("--chunk", type=int, help="positions of a Scan iteration; chosen by memory when not given")
     parser.add_argument(

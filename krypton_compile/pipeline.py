@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from krypton_compile import geometry, schemas
 from krypton_compile.annotations import FROZEN_KEY, MODEL_KEY, ModelAnnotation, write_labels, write_model_annotation
 from krypton_compile.errors import ModelError
+from krypton_compile.fallbacks import find_fallbacks
 from krypton_compile.interface import (
     Interface,
     find_image,
@@ -28,17 +30,17 @@ from krypton_compile.interface import (
 from krypton_compile.layouts import KINDS, channels_first, channels_last, spatial_axes
 from krypton_compile.loading import Source, describe, load_proto, save_proto
 from krypton_compile.passes.add_thresholds import add_thresholds
-from krypton_compile.passes.batch_positions import batch_positions, make_contract, make_occlusion_inputs
+from krypton_compile.passes.batch_positions import Contract, batch_positions, make_contract, make_occlusion_inputs
 from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
 from krypton_compile.passes.commute_mean import commute_mean
 from krypton_compile.passes.decompose import decompose
 from krypton_compile.passes.fuse_activation import fuse_activation
 from krypton_compile.passes.gather_shuffles import gather_shuffles
 from krypton_compile.passes.hold_inputs import hold_inputs
-from krypton_compile.passes.lower import INCREMENTAL, Outcome, lower, occluded
+from krypton_compile.passes.lower import INCREMENTAL, OcclusionInputs, Outcome, lower, occluded
 from krypton_compile.passes.lowering import Delta, LoweringContext
 from krypton_compile.passes.measure_shapes import measure_shapes
-from krypton_compile.passes.propagate_boxes import LayerCost, propagate_boxes
+from krypton_compile.passes.propagate_boxes import propagate_boxes
 from krypton_compile.passes.verify import compare_models
 from krypton_compile.passes.widen_half import widen_half
 from krypton_compile.passes.widen_image import widen_image
@@ -71,6 +73,7 @@ def compile(
     preprocessing: Preprocessing | str | None = None,
     labels: Sequence[str] | None = None,
     frozen_gates: bool = False,
+    explain_fallbacks: bool = False,
     held: Mapping[str, npt.ArrayLike] | None = None,
 ) -> tuple[onnx.ModelProto, Report]:
     """Compiles a CNN classifier for occlusion explanations by incremental inference.
@@ -94,6 +97,7 @@ def compile(
         frozen_gates: approximate. Gates of squeeze-and-excitation depend on the whole image, and what follows them is
             dense; with this they keep the values that they have on the image itself. Results say that they are
             approximate, and by how much a few windows are off.
+        explain_fallbacks: the report says what each dense region costs (krypton_compile/fallbacks.py).
         held: values of the model's other inputs, by name; they become constants.
 
     Returns:
@@ -114,27 +118,27 @@ def compile(
     decompose(graph)
     gather_shuffles(graph)
     commute_mean(graph)
-    scores = find_scores(graph, output_name)
-    interface = Interface(image, find_layout(image, layout), scores, find_logits(scores))
+    interface = _interface(graph, input_name, output_name, layout)
     if preprocessing is None and str(image.name) in pictures:
         preprocessing = "none"  # its numbers are a picture's
     about = provenance(model, interface, preprocessing, labels)
     patch_size, stride = (_per_axis(value, interface) for value in (patch_size, stride))
     grid = _reference_grid(interface, patch_size, stride)
 
-    contract = make_contract(graph, interface)
-    context = LoweringContext(graph, frozen_gates=frozen_gates)
-    inputs = make_occlusion_inputs(context, interface, contract)
-    outcomes = lower(context, interface, inputs)
-    if interface.scores not in context.replaced and interface.scores not in context.forms:
-        raise ModelError(f"output '{interface.scores.name}' does not depend on the image '{image.name}'")
-    for value in (interface.scores, interface.logits):
-        if value is not None:
-            occluded(value, context)
+    whole = graph_model.clone() if explain_fallbacks else None
+    lowered = _lower(graph, interface, frozen_gates)
+    context, contract, inputs = lowered.context, lowered.contract, lowered.inputs
     groups = add_thresholds(context, contract)
     context.body = fuse_activation(context.body)
-    costs = propagate_boxes(context.body, inputs.boxes, grid)
-    report = Report(describe(model), patch_size, stride, len(grid), _layers(outcomes, costs, len(grid), context))
+    report = Report(describe(model), patch_size, stride, len(grid), _layers(lowered, grid))
+    if whole is not None:
+
+        def relower(supposed: frozenset[str]) -> Report:
+            copy = whole.clone().graph
+            again = _lower(copy, _interface(copy, input_name, output_name, layout), frozen_gates, supposed)
+            return Report(report.model, patch_size, stride, len(grid), _layers(again, grid))
+
+        report.fallbacks = find_fallbacks(relower)
     report.notes += notes
     chunk = chunk or _choose_chunk(context)
     batch_positions(context, interface, contract, inputs, chunk, len(groups))
@@ -173,6 +177,39 @@ def compile(
     if output is not None:
         save_proto(compiled, Path(output))
     return compiled, report
+
+
+@dataclass(frozen=True)
+class _Lowered:
+    context: LoweringContext
+    contract: Contract
+    inputs: OcclusionInputs
+    outcomes: list[Outcome]
+
+
+def _lower(
+    graph: ir.Graph, interface: Interface, frozen_gates: bool, supposed: frozenset[str] = frozenset()
+) -> _Lowered:
+    """The incremental body of a canonical graph.
+
+    Raises:
+        ModelError: the output does not depend on the image.
+    """
+    contract = make_contract(graph, interface)
+    context = LoweringContext(graph, frozen_gates=frozen_gates, supposed=supposed)
+    inputs = make_occlusion_inputs(context, interface, contract)
+    outcomes = lower(context, interface, inputs)
+    if interface.scores not in context.replaced and interface.scores not in context.forms:
+        raise ModelError(f"output '{interface.scores.name}' does not depend on the image '{interface.image.name}'")
+    for value in (interface.scores, interface.logits):
+        if value is not None:
+            occluded(value, context)
+    return _Lowered(context, contract, inputs, outcomes)
+
+
+def _interface(graph: ir.Graph, input_name: str | None, output_name: str | None, layout: str | None) -> Interface:
+    image, scores = find_image(graph, input_name), find_scores(graph, output_name)
+    return Interface(image, find_layout(image, layout), scores, find_logits(scores))
 
 
 def _opened(model: Source, held: Mapping[str, npt.ArrayLike]) -> tuple[onnx.ModelProto, list[str], list[str]]:
@@ -239,11 +276,11 @@ def _reference_grid(interface: Interface, patch: tuple[int, ...], stride: tuple[
     return geometry.occlusion_grid(sizes, [min(pair) for pair in zip(patch, sizes, strict=True)], stride)
 
 
-def _layers(
-    outcomes: list[Outcome], costs: dict[str, LayerCost], positions: int, context: LoweringContext
-) -> list[LayerReport]:
+def _layers(lowered: _Lowered, grid: geometry.Boxes) -> list[LayerReport]:
+    context, positions = lowered.context, len(grid)
+    costs = propagate_boxes(context.body, lowered.inputs.boxes, grid)
     layers = []
-    for outcome in outcomes:
+    for outcome in lowered.outcomes:
         node, name = outcome.node, str(outcome.node.name)
         output = context.replaced.get(node.outputs[0], node.outputs[0])
         naive = _multiply_adds(node)

@@ -31,6 +31,40 @@ class LayerReport:
     incremental_overlap: float
 
 
+@dataclass(frozen=True)
+class Fallback:
+    """Ops of one kind that are dense for one reason.
+
+    Attributes:
+        op: their type.
+        names: of all of them, in graph order.
+        shape: of the first one's output.
+        reason: why they have no delta.
+        behind: the share of all multiply-adds that is dense from the first one on.
+        ratio: R as it is, with the fallbacks listed before supposed away.
+        ratio_without: R if these ops kept changes where they are, too; None where they move pixels about, so that there
+            is no telling.
+    """
+
+    op: str
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    reason: str
+    behind: float
+    ratio: float
+    ratio_without: float | None
+
+    def lines(self) -> list[str]:
+        """Two lines of the report."""
+        count = f"{len(self.names)} x " if len(self.names) > 1 else ""
+        first = "first " if count else ""
+        head = f"{count}{self.op}, {first}'{self.names[0]}' {list(self.shape)}: {self.reason}"
+        cost = f"{100 * self.behind:.1f}% of the multiply-adds are dense from there on"
+        if self.ratio_without is None:
+            return [head, f"    {cost}; it mixes the whole map or moves pixels about, so no rule could help"]
+        return [head, f"    {cost}; R would be {self.ratio_without:.1f} instead of {self.ratio:.1f}"]
+
+
 @dataclass
 class Report:
     """All layers, for a reference patch of ``patch_size`` at ``stride``, ``positions`` in all."""
@@ -42,6 +76,7 @@ class Report:
     layers: list[LayerReport] = field(default_factory=list)
     verification: str = "not verified"
     notes: list[str] = field(default_factory=list)
+    fallbacks: list[Fallback] | None = None
 
     @property
     def redundancy_paper(self) -> float:
@@ -78,6 +113,9 @@ class Report:
             f"{self.redundancy_overlap:.1f} (taps that overlap the delta)"
         )
         yield f"incremental: {100 * self.incremental_share:.1f}% of the multiply-adds"
+        if self.fallbacks is not None:
+            yield f"fallbacks: {len(self.fallbacks) or 'none'}"
+            yield from (line for fallback in self.fallbacks for line in fallback.lines())
         yield from (f"note: {note}" for note in self.notes)
         yield f"verification: {self.verification}"
 

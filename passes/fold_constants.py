@@ -31,10 +31,9 @@ def fold_constants(model: ir.Model) -> None:
     except Exception:  # onnxruntime's exceptions have no common base; what cannot run now says so when it is verified
         return
     for value, array in zip(wanted, arrays, strict=True):
-        array = np.asarray(array)
-        tensor = ir.tensor(array, name=value.name)
+        tensor = ir.tensor(np.asarray(array), name=value.name)
         new = ir.Value(
-            name=value.name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+            name=value.name, shape=ir.Shape(np.shape(array)), type=ir.TensorType(tensor.dtype), const_value=tensor
         )
         value.name = f"{value.name}.folded"
         graph.register_initializer(new)

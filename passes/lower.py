@@ -34,7 +34,7 @@ from krypton_compile.passes import (
 )
 from krypton_compile.passes.densify import densify, lower_dense
 from krypton_compile.passes.lower_rest import lower_rest, needs_the_rest
-from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext
+from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext, make_delta
 from krypton_compile.passes.once_a_position import reads
 from krypton_compile.schemas import DOMAIN, FUNCTIONS
 
@@ -209,5 +209,21 @@ def _lower_node(node: ir.Node, context: LoweringContext) -> Outcome:
             form = rule.lower(node, context)
             context.forms[context.replaced.get(output, output)] = form
             return Outcome(node, INCREMENTAL, "approximate: its gate is frozen" if node in context.frozen else "")
+        if any(isinstance(form, Dense) for form in dependent):
+            break  # the next rule cannot help that, and knows less of gates
+    if str(node.name) in context.supposed and _suppose(node, context):
+        return Outcome(node, INCREMENTAL, "supposed")
     lower_dense(node, context)
     return Outcome(node, DENSE, str(reason))
+
+
+def _suppose(node: ir.Node, context: LoweringContext) -> bool:
+    """Boxes alone: the output changes where the first map of its size among the inputs does; False if there is none."""
+    for value in node.inputs:
+        x = context.forms.get(value) if value is not None else None
+        if value is None or not isinstance(x, Delta):
+            continue
+        if static_shape(node.outputs[0])[1:] == static_shape(value)[1:]:
+            context.forms[node.outputs[0]] = make_delta(node, x.values, x.boxes, x.layout, x.live)
+            return True
+    return False

@@ -28,7 +28,9 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     forms = [context.forms.get(value) if value is not None else None for value in node.inputs]
     deltas = [form for form in forms if isinstance(form, Delta)]
     if any(isinstance(form, Dense) for form in forms):
-        return None if context.frozen_gates and _gate(node, context) is not None else "one of its inputs is dense"
+        if _gate(node, context) is None:
+            return "one of its inputs is dense"
+        return None if context.frozen_gates else "its gate depends on the whole image (--frozen-gates: approximate)"
     if len(deltas) == 2:
         if node.op_type not in ("Add", "Sub", "Mul"):
             return f"{node.op_type} of two image-dependent maps has no rule yet"

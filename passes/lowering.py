@@ -96,6 +96,7 @@ class LoweringContext:
     """The base graph being read, the incremental body being written, and the form of each tensor.
 
     With ``frozen_gates``, which is approximate, ``frozen`` are the products whose gate keeps the base image's values.
+    ``supposed`` names nodes that are taken to keep changes where they are: for counting, and never to be run.
     """
 
     graph: ir.Graph
@@ -106,6 +107,7 @@ class LoweringContext:
     densified: dict[ir.Value, Dense] = field(default_factory=dict)
     source: ir.Node | None = None
     frozen_gates: bool = False
+    supposed: frozenset[str] = frozenset()
     frozen: list[ir.Node] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
 
