@@ -126,8 +126,9 @@ def find_scores(graph: ir.Graph, name: str | None) -> ir.Value:
     if scores.dtype != ir.DataType.FLOAT:
         raise ModelError(wrong + "expected float32 scores or probabilities. Export the tensor before the last op.")
     shape = static_shape(scores)
-    spread = [dim for dim in shape[1:] if dim > 1]
-    if len(shape) < 2 or shape[0] != 1 or len(spread) > 1:
+    if math.prod(shape) == 0:
+        raise ModelError(wrong + "expected a class at least. Name another output, or export a classifier.")
+    if len([dim for dim in shape if dim > 1]) > 1:
         raise ModelError(wrong + "expected [1, classes]. Name another output, or export a classifier.")
     return scores
 

@@ -29,18 +29,24 @@ from krypton_compile.interface import (
 )
 from krypton_compile.layouts import KINDS, channels_first, channels_last, spatial_axes
 from krypton_compile.loading import Source, describe, load_proto, save_proto
+from krypton_compile.passes.absorb_pads import absorb_pads
 from krypton_compile.passes.add_thresholds import add_thresholds
 from krypton_compile.passes.batch_positions import Contract, batch_positions, make_contract, make_occlusion_inputs
 from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
 from krypton_compile.passes.commute_mean import commute_mean
 from krypton_compile.passes.decompose import decompose
+from krypton_compile.passes.drop_outputs import drop_outputs
+from krypton_compile.passes.fold_affine import fold_affine
 from krypton_compile.passes.fuse_activation import fuse_activation
 from krypton_compile.passes.gather_shuffles import gather_shuffles
 from krypton_compile.passes.hold_inputs import hold_inputs
 from krypton_compile.passes.lower import INCREMENTAL, OcclusionInputs, Outcome, lower, occluded
 from krypton_compile.passes.lowering import Delta, LoweringContext
 from krypton_compile.passes.measure_shapes import measure_shapes
+from krypton_compile.passes.narrow_double import narrow_double
 from krypton_compile.passes.propagate_boxes import propagate_boxes
+from krypton_compile.passes.unbatch import unbatch
+from krypton_compile.passes.unpack_sparse import unpack_sparse
 from krypton_compile.passes.verify import compare_models
 from krypton_compile.passes.widen_half import widen_half
 from krypton_compile.passes.widen_image import widen_image
@@ -107,15 +113,20 @@ def compile(
         ModelError: not a model that can be compiled; the message says why and what to do.
         VerificationError: the compiled model differs from the original.
     """
-    original, pictures, notes = _opened(model, held or {})
-    graph_model = ir.from_proto(upgrade_opset(original))
+    original, pictures, notes = _opened(model, held or {}, input_name, output_name)
+    graph_model = ir.from_proto(original)
+    image = find_image(graph_model.graph, input_name)
+    fix_shapes(image, _image_shape(image, image_size, layout), graph_model.graph)
+    graph_model = upgrade_opset(graph_model)
     graph = graph_model.graph
     image = find_image(graph, input_name)
-    fix_shapes(image, _image_shape(image, image_size, layout), graph)
     canonicalize(graph_model)
     if measure_shapes(graph_model, image):
         canonicalize(graph_model)
+    absorb_pads(graph)
+    fold_affine(graph)
     decompose(graph)
+    RemoveUnusedNodesPass()(graph_model)
     gather_shuffles(graph)
     commute_mean(graph)
     interface = _interface(graph, input_name, output_name, layout)
@@ -212,12 +223,23 @@ def _interface(graph: ir.Graph, input_name: str | None, output_name: str | None,
     return Interface(image, find_layout(image, layout), scores, find_logits(scores))
 
 
-def _opened(model: Source, held: Mapping[str, npt.ArrayLike]) -> tuple[onnx.ModelProto, list[str], list[str]]:
+def _opened(
+    model: Source, held: Mapping[str, npt.ArrayLike], input_name: str | None, output_name: str | None
+) -> tuple[onnx.ModelProto, list[str], list[str]]:
     """The model of float32 images alone; the inputs whose numbers are a picture's; and notes of what was changed."""
     original, notes = load_proto(model), []
+    drop_outputs(original, output_name)
+    unpack_sparse(original)
     hold_inputs(original, held)
     if widen_half(original):
         notes.append("a model of 16 bits: the same weights, computed in float32; its image is float32 too")
+    if narrow_double(original):
+        notes.append(
+            "a model of 64 bits: its weights rounded to float32, computed in float32; its image is float32 too"
+        )
+    batch = unbatch(original, input_name)
+    if batch > 1:
+        notes.append(f"a model of {batch} images at once: now of one, which gets the same scores")
     pictures = widen_image(original)
     if pictures:
         notes.append("a uint8 image: now float32, of the same numbers, 0 to 255")

@@ -11,6 +11,7 @@ All of it is onnx-ir's and onnxscript's work; this file chooses and orders.
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -19,41 +20,68 @@ from onnxscript import optimizer
 from onnxscript.rewriter import RewritePass
 from onnxscript.rewriter.rules import common as rules
 
-from krypton_compile.errors import ModelError
+from krypton_compile.errors import ModelError, NodeError
 from krypton_compile.passes.fold_constants import fold_constants
+from krypton_compile.passes.lower_rest import is_quantizing
+from krypton_compile.passes.respell import respell
 
-OLDEST_OPSET, NEWEST_OPSET = 13, 20
+OLDEST_OPSET = 13
 _UPGRADE_TO = 17
+_RESIZE_HAS_MODES = 11
+_OLDEST_RUN = 7
 
 _ONE_AT_A_TIME = threading.Lock()
 """onnxscript's rules are objects of its modules, and keep what they matched in themselves."""
 
 _RULES = [
-    rules.normalize_pad_format_conv_rule,
-    rules.fuse_pad_into_conv_rule,
-    rules.fuse_batchnorm_into_conv_rule,
+    rules.fuse_batchnorm_into_conv_transpose_rule,
     rules.dropout_inference_rule,
     rules.no_op_transpose_rule,
     rules.transpose_transpose_rule,
 ]
 
 
-def upgrade_opset(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The model at opset 13 or newer: below it Softmax, Clip and Squeeze mean other things.
+def upgrade_opset(model: ir.Model) -> ir.Model:
+    """The model at opset 13 or newer: below it Softmax, Clip and Squeeze mean other things. The image's shape is fixed.
 
     Raises:
-        ModelError: onnx's own converter cannot bring the model up.
+        ModelError: onnx's own converter cannot bring the model up, or it is in training mode.
     """
-    version = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=1)
+    version = model.opset_imports.get("", 1)
     if version >= OLDEST_OPSET:
-        return proto
+        return model
+    if version < _OLDEST_RUN:
+        raise ModelError(
+            f"the model is of opset {version}: expected {_OLDEST_RUN} or newer, which is what onnxruntime runs. "
+            f"Export it again with opset {_UPGRADE_TO}."
+        )
+    for node in model.graph:
+        if node.op_type == "BatchNormalization" and len(node.outputs) > 1:
+            raise NodeError(
+                str(node.name), node.op_type, "one output", f"{len(node.outputs)}, which is training mode",
+                "Export the model in eval mode.",
+            )  # fmt: skip
+    proto = ir.to_proto(model)
     try:
-        return onnx.version_converter.convert_version(proto, _UPGRADE_TO)
+        converted = ir.from_proto(onnx.version_converter.convert_version(proto, _UPGRADE_TO))
     except Exception as error:  # the converter raises RuntimeError and others from C++
         raise ModelError(
             f"the model is of opset {version} and onnx cannot convert it to {_UPGRADE_TO}: {error}. "
             f"Export it again with opset {_UPGRADE_TO}."
         ) from error
+    if version < _RESIZE_HAS_MODES:
+        for node in converted.graph:
+            if node.op_type == "Resize":
+                _resize_as_before(node)
+    return converted
+
+
+def _resize_as_before(node: ir.Node) -> None:
+    """Resize 10 and Upsample knew one mode of coordinates; the converter leaves the new default in its place."""
+    node.attributes.add(ir.AttrString("coordinate_transformation_mode", "asymmetric"))
+    scales = node.inputs[2].const_value if len(node.inputs) > 2 and node.inputs[2] is not None else None
+    smaller = scales is not None and bool((scales.numpy() < 1).any())
+    node.attributes.add(ir.AttrString("nearest_mode", "ceil" if smaller else "floor"))
 
 
 def fix_shapes(image: ir.Value, shape: tuple[int, ...], graph: ir.Graph) -> None:
@@ -69,22 +97,21 @@ def fix_shapes(image: ir.Value, shape: tuple[int, ...], graph: ir.Graph) -> None
 
 def canonicalize(model: ir.Model) -> ir.Model:
     """Applies the folding passes until nothing changes, then shape inference; threads take turns."""
+    quantized = any(is_quantizing(node) for part in (model.graph, *model.functions.values()) for node in part)
+    # Dequantized weights are folded where nothing else is quantized; elsewhere onnxruntime fuses them.
+    kept = frozenset(["DequantizeLinear"]) if quantized else frozenset[str]()
+    options: dict[str, Any] = {"input_size_limit": 1 << 16, "output_size_limit": 1 << 22, "should_fold": _folded_too}
     with _ONE_AT_A_TIME:
         common.RemoveInitializersFromInputsPass()(model)
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-        fold_constants(model)
-        optimizer.fold_constants(
-            model,
-            onnx_shape_inference=True,
-            input_size_limit=1 << 16,
-            output_size_limit=1 << 22,
-            should_fold=_folded_too,
-        )
-        optimizer.optimize(model, num_iterations=4, input_size_limit=1 << 16, output_size_limit=1 << 22)
+        fold_constants(model.graph, kept)
+        respell(model.graph)  # for the optimizer to fuse what it knows
+        optimizer.optimize_ir(model, num_iterations=4, **options)
         model = RewritePass(_RULES)(model).model
-        optimizer.optimize(model, num_iterations=2, input_size_limit=1 << 16, output_size_limit=1 << 22)
+        optimizer.optimize_ir(model, num_iterations=2, **options)
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-        fold_constants(model)
+        fold_constants(model.graph, kept)
+        respell(model.graph)
         common.IdentityEliminationPass()(model)
         common.RemoveUnusedNodesPass()(model)
         common.ShapeInferencePass()(model)

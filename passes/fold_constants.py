@@ -19,15 +19,14 @@ _RANDOM = frozenset(
 _ERRORS_ONLY = 3
 
 
-def fold_constants(model: ir.Model) -> None:
-    """In place; nodes stay where onnxruntime cannot run them."""
-    graph = model.graph
-    nodes = _constant_nodes(graph)
+def fold_constants(graph: ir.Graph, kept: frozenset[str] = frozenset()) -> None:
+    """In place; nodes stay where onnxruntime cannot run them, and those of the ops ``kept``."""
+    nodes = _constant_nodes(graph, kept | _RANDOM)
     wanted = [value for node in nodes for value in node.outputs if _is_read(value, nodes)]
     if not wanted:
         return
     try:
-        arrays = _compute(model, nodes, wanted)
+        arrays = _compute(graph, nodes, wanted)
     except Exception:  # onnxruntime's exceptions have no common base; what cannot run now says so when it is verified
         return
     for value, array in zip(wanted, arrays, strict=True):
@@ -41,12 +40,12 @@ def fold_constants(model: ir.Model) -> None:
     graph.remove(nodes, safe=False)
 
 
-def _constant_nodes(graph: ir.Graph) -> dict[ir.Node, None]:
+def _constant_nodes(graph: ir.Graph, kept: frozenset[str]) -> dict[ir.Node, None]:
     """In graph order. Outputs of the graph stay what they are, and so does what has a subgraph or is random."""
     constant = set(graph.initializers.values()) - set(graph.inputs)
     found: dict[ir.Node, None] = {}
     for node in graph:
-        if node.domain not in ("", "ai.onnx") or node.op_type in _RANDOM:
+        if node.domain not in ("", "ai.onnx") or node.op_type in kept:
             continue
         if any(
             attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
@@ -65,7 +64,7 @@ def _is_read(value: ir.Value, nodes: dict[ir.Node, None]) -> bool:
     return any(user not in nodes for user in value.consumers())
 
 
-def _compute(model: ir.Model, nodes: dict[ir.Node, None], wanted: list[ir.Value]) -> list[np.ndarray]:
+def _compute(graph: ir.Graph, nodes: dict[ir.Node, None], wanted: list[ir.Value]) -> list[np.ndarray]:
     copies: dict[ir.Value, ir.Value] = {}
     initializers = []
     for node in nodes:
@@ -88,10 +87,12 @@ def _compute(model: ir.Model, nodes: dict[ir.Node, None], wanted: list[ir.Value]
         )
         for node in nodes
     ]
-    graph = ir.Graph([], [copies[value] for value in wanted], nodes=body, initializers=initializers,
-                     opset_imports=model.graph.opset_imports, name="constants")  # fmt: skip
+    outputs = [copies[value] for value in wanted]
+    alone = ir.Graph(
+        [], outputs, nodes=body, initializers=initializers, opset_imports=graph.opset_imports, name="constants"
+    )
     options = ort.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
-    proto = ir.to_proto(ir.Model(graph, ir_version=10))
+    proto = ir.to_proto(ir.Model(alone, ir_version=10))
     session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return list(session.run([value.name for value in wanted], {}))

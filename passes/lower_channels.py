@@ -89,9 +89,15 @@ def _slice(node: ir.Node, context: LoweringContext, x: Delta, everything: Indice
     assert starts is not None and ends is not None
     axes = given[2] if len(given) > 2 and given[2] is not None else np.arange(len(starts))
     steps = given[3] if len(given) > 3 and given[3] is not None else np.ones(len(starts), np.int64)
-    if [int(one) % len(x.layout) for one in axes] != [x.channel_axis]:
-        return "it does not choose among channels alone"
-    start, end, step = int(starts[0]), int(ends[0]), int(steps[0])
+    sizes = static_shape(node.inputs[0]) if node.inputs[0] is not None else ()
+    chosen = {int(one) % len(x.layout): index for index, one in enumerate(axes)}
+    for other, index in chosen.items():
+        whole = (int(starts[index]), int(steps[index])) == (0, 1) and int(ends[index]) >= sizes[other]
+        if other != axis and not whole:
+            return "it does not choose among channels alone"
+    if axis not in chosen:
+        return [everything]
+    start, end, step = (int(bounds[chosen[axis]]) for bounds in (starts, ends, steps))
     limit = len(everything)
     # Python's slices are ONNX's, but that ends far out mean the end, also going down.
     stop = None if step < 0 and end < -limit else end

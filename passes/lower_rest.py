@@ -24,12 +24,17 @@ QUANTIZED = "quantized: its values are rounded after every layer, so small delta
 
 def needs_the_rest(node: ir.Node) -> str | None:
     """Why what follows cannot be node by node, or None."""
-    if node.op_type.startswith(("QuantizeLinear", "DynamicQuantizeLinear", "QLinear")):
+    if is_quantizing(node):
         return QUANTIZED
     for value in node.outputs:
         if value.name and not (isinstance(value.type, ir.TensorType) and has_static_shape(value)):
             return f"the size of its output '{value.name}' depends on the image, or it is no tensor"
     return None
+
+
+def is_quantizing(node: ir.Node) -> bool:
+    """Whether it rounds to a few bits."""
+    return node.op_type.startswith(("QuantizeLinear", "DynamicQuantizeLinear", "QLinear"))
 
 
 def lower_rest(nodes: Sequence[ir.Node], wanted: Sequence[ir.Value], context: LoweringContext) -> list[ir.Node]:

@@ -8,11 +8,13 @@ the scores are those that the model's runtime approximates. Deltas of 16 bits wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
+
+Kinds = Collection[int]
 
 _HALVES = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 _TYPE_ATTRIBUTES = ("to", "dtype")  # of Cast, EyeLike, RandomNormal and the like
@@ -20,35 +22,41 @@ _TYPE_ATTRIBUTES = ("to", "dtype")  # of Cast, EyeLike, RandomNormal and the lik
 
 def widen_half(model: onnx.ModelProto) -> int:
     """Widens the model in place; returns how many tensors, values and casts were of 16 bits."""
-    return _widen_graph(model.graph) + sum(_widen_nodes(function.node) for function in model.functions)
+    return recast(model, _HALVES)
 
 
-def _widen_graph(graph: onnx.GraphProto) -> int:
-    count = sum(map(_widen_tensor, graph.initializer))
+def recast(model: onnx.ModelProto, kinds: Kinds) -> int:
+    """Makes everything of these types float32, in place; returns how many tensors, values and casts there were."""
+    functions = sum(_recast_nodes(function.node, kinds) for function in model.functions)
+    return _recast_graph(model.graph, kinds) + functions
+
+
+def _recast_graph(graph: onnx.GraphProto, kinds: Kinds) -> int:
+    count = sum(_recast_tensor(tensor, kinds) for tensor in graph.initializer)
     for value in (*graph.input, *graph.output, *graph.value_info):
-        if value.type.tensor_type.elem_type in _HALVES:
+        if value.type.tensor_type.elem_type in kinds:
             value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
             count += 1
-    return count + _widen_nodes(graph.node)
+    return count + _recast_nodes(graph.node, kinds)
 
 
-def _widen_nodes(nodes: Iterable[onnx.NodeProto]) -> int:
+def _recast_nodes(nodes: Iterable[onnx.NodeProto], kinds: Kinds) -> int:
     count = 0
     for node in nodes:
         for attribute in node.attribute:
-            if attribute.name in _TYPE_ATTRIBUTES and attribute.i in _HALVES:
+            if attribute.name in _TYPE_ATTRIBUTES and attribute.i in kinds:
                 attribute.i = onnx.TensorProto.FLOAT
                 count += 1
             if attribute.HasField("t"):
-                count += _widen_tensor(attribute.t)
-            count += sum(map(_widen_tensor, attribute.tensors))
+                count += _recast_tensor(attribute.t, kinds)
+            count += sum(_recast_tensor(tensor, kinds) for tensor in attribute.tensors)
             graphs = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
-            count += sum(map(_widen_graph, graphs))
+            count += sum(_recast_graph(graph, kinds) for graph in graphs)
     return count
 
 
-def _widen_tensor(tensor: onnx.TensorProto) -> int:
-    if tensor.data_type not in _HALVES:
+def _recast_tensor(tensor: onnx.TensorProto, kinds: Kinds) -> int:
+    if tensor.data_type not in kinds:
         return 0
     wide = numpy_helper.to_array(tensor).astype(np.float32)
     tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
