@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.naive import threads_available
 from benchmarks.zoo.entries import ENTRIES, Entry, find
-from benchmarks.zoo.records import Record, read_all, read_record
+from benchmarks.zoo.records import Record, file_of, read_all, read_record
 from benchmarks.zoo.table import write_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,19 +53,21 @@ def main() -> int:
 
 def _run(entry: Entry, options: argparse.Namespace, where: str) -> bool:
     """All steps that are to be done, each in a process of its own; whether all went well."""
-    record = Record() if options.again else read_record(entry, options.results)
-    steps = [step for step in ("export", "check") if record.checked is None or options.again]
-    steps += ["measure"] if options.measure and (record.measured is None or options.again) else []
+    if options.again:
+        file_of(entry, options.results).unlink(missing_ok=True)
+    record = read_record(entry, options.results)
+    steps = ["check"] if record.checked is None else []
+    steps += ["measure"] if options.measure and record.measured is None else []
     if not steps:
         return True
-    for step in steps:
+    for step in ("export", *steps):
         print(f"{where} {entry.name}: {step}", flush=True)
         command = [sys.executable, "-m", "benchmarks.zoo", entry.builder, "--step", step]
         command += ["--results", str(options.results), "--budget", str(options.budget)]
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
         record = read_record(entry, options.results)
         if code and not record.failure:
-            record = Record(failure=f"{step}: the process ended with code {code}")
+            record.failure = f"{step}: the process ended with code {code}"
             record.write(entry, options.results)
         if record.failure:
             print(f"    {record.failure.splitlines()[0]}", flush=True)
@@ -76,7 +78,8 @@ def _run(entry: Entry, options: argparse.Namespace, where: str) -> bool:
 
 def _step(step: str, entry: Entry, results: Path, budget: float) -> int:
     """One step in this process; a failure is recorded with its traceback."""
-    record = read_record(entry, results) if step == "measure" else Record()
+    record = read_record(entry, results)
+    record.failure = ""
     try:
         _do(step, entry, record, budget)
     except Exception as error:  # whatever breaks, the others go on

@@ -27,10 +27,14 @@ Images = npt.NDArray[np.float32]
 
 PATCH, STRIDE = 16, 4
 PAIRS = 3
+"""At least; more where they are cheap."""
 BATCHES = (1, 4, 8, 16)
-_LONGEST = 6
-"""Chunks a worker in one of our runs, at most."""
-_MOST_IMAGES = 64
+_MOST_PAIRS = 7
+_ENOUGH = 1.5
+"""Seconds of a block beyond which a longer one tells no more than another pair."""
+_SLOW = 0.1
+"""Seconds an image from which batches of 8 and 16 are not tried: a large network fills the cores alone."""
+_MOST_IMAGES = 256
 
 
 @dataclass(frozen=True)
@@ -65,39 +69,33 @@ class Measured:
 def measure(
     original: Path, compiled: Path, image: Images, threads: int, budget: float, say: Callable[[str], None]
 ) -> Measured:
-    """Three pairs, in about ``budget`` seconds; ``image`` is the model's input [1, ...], hidden by zeros."""
+    """Three pairs or more, in about ``budget`` seconds; ``image`` is the model's input [1, ...], hidden by zeros."""
     session = OcclusionSession(compiled, threads=threads)
     baseline = np.zeros_like(image)
     grid = occlusion_grid(session.image_size, (PATCH, PATCH), (STRIDE, STRIDE))
     naive = NaiveModel(original, threads)
-    if len(naive.batches) > 1:
-        naive.batches = BATCHES
-    probe = naive.probe(occluded(image, baseline, chunks(grid, 1, BATCHES[-1]), session.layout))
-    batch, rate = probe.batch, max(probe.rates.values())
-    say(f"naive: {rate:.1f} images/s at batch {batch}")
-
+    batch, theirs_a_window = _best_batch(naive, occluded(image, baseline, chunks(grid, 1, BATCHES[-1]), session.layout))
+    say(f"naive: {1 / theirs_a_window:.1f} images/s at batch {batch}")
     chunk = session.annotation.chunk
     prepared = session.prepare(image, baseline)
-    first = chunks(grid, threads, chunk)
-    session.score(prepared, first)  # packs weights and checks itself
-    began = time.perf_counter()
-    session.score(prepared, first)
-    round_seconds = time.perf_counter() - began
-    say(f"ours: {len(first) / round_seconds:.1f} windows/s")
-    rounds = min(_LONGEST, int(budget / 2 / PAIRS / round_seconds))
-    at = chunks(grid, threads * max(1, rounds), chunk)
-    images = batch * max(1, int(min(_MOST_IMAGES, rate * budget / 2 / (PAIRS + 1)) / batch))
-    windows = occluded(image, baseline, at[np.linspace(0, len(at) - 1, images).astype(np.int64)], session.layout)
+    session.score(prepared, chunks(grid, threads, min(8, chunk)))  # packs weights and checks itself
+    one_round = chunks(grid, threads, chunk)
+    round_seconds = _seconds(lambda: session.score(prepared, one_round))
+    say(f"ours: {len(one_round) / round_seconds:.1f} windows/s")
 
-    began = time.perf_counter()
-    prepared = session.prepare(image, baseline)
-    base_seconds = time.perf_counter() - began
+    # A pair is two blocks of about equal length; a block of ours is whole rounds of chunks, one of naive whole batches.
+    block = min(_ENOUGH, budget / 2 / (PAIRS + 1))
+    at = chunks(grid, threads * max(1, round(block / round_seconds)), chunk)
+    images = batch * max(1, round(min(_MOST_IMAGES, block / theirs_a_window) / batch))
+    windows = occluded(image, baseline, at[np.linspace(0, len(at) - 1, images).astype(np.int64)], session.layout)
+    pair_seconds = len(at) / len(one_round) * round_seconds + images * theirs_a_window
+    pairs = max(PAIRS, min(_MOST_PAIRS, int(budget / pair_seconds) - 1))
+
+    base_seconds = _seconds(lambda: session.prepare(image, baseline))
     naive.run(windows[:batch], batch)
     theirs, ours = [naive.run(windows, batch)[0] / images], []
-    for _ in range(PAIRS):
-        began = time.perf_counter()
-        session.score(prepared, at)
-        ours.append((time.perf_counter() - began) / len(at))
+    for _ in range(pairs):
+        ours.append(_seconds(lambda: session.score(prepared, at)) / len(at))
         theirs.append(naive.run(windows, batch)[0] / images)
     return Measured(
         cpu_description(),
@@ -120,3 +118,18 @@ def chunks(grid: Boxes, count: int, chunk: int) -> Boxes:
     chunk = min(chunk, len(near))
     starts = np.linspace(0, len(near) - chunk, min(count, len(near) // chunk)).astype(np.int64)
     return near[(starts[:, None] + np.arange(chunk)).ravel()]
+
+
+def _best_batch(naive: NaiveModel, windows: Images) -> tuple[int, float]:
+    """The batch size and its seconds an image; a file with a batch size of its own has no choice."""
+    if len(naive.batches) > 1:
+        naive.run(windows[:1], 1)
+        naive.batches = BATCHES if naive.run(windows[:1], 1)[0] < _SLOW else BATCHES[:2]
+    probe = naive.probe(windows)
+    return probe.batch, 1 / probe.rates[probe.batch]
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began

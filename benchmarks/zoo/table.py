@@ -47,15 +47,14 @@ def write_table(records: list[tuple[Entry, Record]], path: Path) -> None:
 def _row(entry: Entry, record: Record) -> str:
     size = "x".join(map(str, entry.shape[1:]))
     cells = [entry.name, entry.source, size, record.exporter or "-"]
-    if record.failure:
+    if record.checked is None:
         return _joined([*cells, *["-"] * 5, f"FAILED: {record.failure.splitlines()[0]}"])
     checked = record.checked
-    assert checked is not None
     exact = f"{'' if checked.exact else 'NO: '}{checked.used:.2f} ({checked.rounding:.2f})"
     short = " (!)" if checked.share < entry.share else ""
     cells += [exact, f"{100 * checked.share:.1f} %{short}"]
     cells += [f"{checked.redundancy_overlap:.1f}", f"{checked.redundancy_paper:.1f}"]
-    cells.append("-")
+    cells.append("failed" if record.failure else "-")
     if record.measured is not None:
         ratios = record.measured.ratios
         cells[-1] = f"{record.measured.speed_up:.2f}x ({min(ratios):.2f}-{max(ratios):.2f})"

@@ -27,8 +27,8 @@ SMALL = [
     # what, network, exporter, least share of the multiply-adds that is incremental, op that makes it dense
     ("preactivation", lambda: networks.preactivation_resnet50(8, (1, 1, 1), 10), "dynamo", 0.99, None),
     ("cbam", lambda: networks.cbam_resnet18(8, (1, 1), 10), "torchscript", 0.01, "Mul"),
-    ("unet", lambda: networks.unet_classifier(8, 3, 10), "torchscript", 0.1, None),
-    ("unet bilinear", networks.small_unet_bilinear, "dynamo", 0.1, None),
+    ("unet", lambda: networks.unet_classifier(8, 3, 10), "torchscript", 0.99, None),
+    ("unet bilinear", networks.small_unet_bilinear, "dynamo", 0.99, None),
     ("densenet", networks.small_densenet, "torchscript", 0.99, None),
     ("shufflenet", networks.small_shufflenet, "dynamo", 0.99, None),
     ("gated", networks.small_gated, "torchscript", 0.01, "Mul"),
@@ -56,7 +56,7 @@ def test_an_entry_is_measured_recorded_and_listed(tmp_path):
     record = Record("torchscript", "ValueError: a | b", check(tmp_path / "net.onnx", compiled, image, boxes=4))
     said = []
     record.measured = measure(tmp_path / "net.onnx", compiled, image, 1, 0.5, said.append)
-    assert len(record.measured.ratios) == PAIRS
+    assert len(record.measured.ratios) >= PAIRS
     assert record.measured.positions == 13 * 15
     assert len(said) == 2
     entry, other = ENTRIES[0], ENTRIES[1]
