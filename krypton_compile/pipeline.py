@@ -114,23 +114,10 @@ def compile(
         VerificationError: the compiled model differs from the original.
     """
     original, pictures, notes = _opened(model, held or {}, input_name, output_name)
-    graph_model = ir.from_proto(original)
-    image = find_image(graph_model.graph, input_name)
-    fix_shapes(image, _image_shape(image, image_size, layout), graph_model.graph)
-    graph_model = upgrade_opset(graph_model)
+    graph_model = _canonical(original, image_size, input_name, layout)
     graph = graph_model.graph
-    image = find_image(graph, input_name)
-    canonicalize(graph_model)
-    if measure_shapes(graph_model, image):
-        canonicalize(graph_model)
-    absorb_pads(graph)
-    fold_affine(graph)
-    decompose(graph)
-    RemoveUnusedNodesPass()(graph_model)
-    gather_shuffles(graph)
-    commute_mean(graph)
     interface = _interface(graph, input_name, output_name, layout)
-    if preprocessing is None and str(image.name) in pictures:
+    if preprocessing is None and str(interface.image.name) in pictures:
         preprocessing = "none"  # its numbers are a picture's
     about = provenance(model, interface, preprocessing, labels)
     patch_size, stride = (_per_axis(value, interface) for value in (patch_size, stride))
@@ -160,7 +147,7 @@ def compile(
     names = contract.names
     graph_model.metadata_props[MODEL_KEY] = write_model_annotation(
         ModelAnnotation(
-            image=str(image.name),
+            image=str(interface.image.name),
             layout=interface.layout,
             image_shape=interface.image_shape,
             channels=interface.channels,
@@ -188,6 +175,27 @@ def compile(
     if output is not None:
         save_proto(compiled, Path(output))
     return compiled, report
+
+
+def _canonical(
+    original: onnx.ModelProto, image_size: tuple[int, ...] | None, input_name: str | None, layout: str | None
+) -> ir.Model:
+    """The model with static shapes, without what exporters leave behind, in ops that the rules know."""
+    model = ir.from_proto(original)
+    image = find_image(model.graph, input_name)
+    fix_shapes(image, _image_shape(image, image_size, layout), model.graph)
+    model = upgrade_opset(model)
+    graph = model.graph
+    canonicalize(model)
+    if measure_shapes(model, find_image(graph, input_name)):
+        canonicalize(model)
+    absorb_pads(graph)
+    fold_affine(graph)
+    decompose(graph)
+    RemoveUnusedNodesPass()(model)
+    gather_shuffles(graph)
+    commute_mean(graph)
+    return model
 
 
 @dataclass(frozen=True)

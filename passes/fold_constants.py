@@ -29,8 +29,9 @@ def fold_constants(graph: ir.Graph, kept: frozenset[str] = frozenset()) -> None:
         arrays = _compute(graph, nodes, wanted)
     except Exception:  # onnxruntime's exceptions have no common base; what cannot run now says so when it is verified
         return
-    for value, array in zip(wanted, arrays, strict=True):
-        tensor = ir.tensor(np.asarray(array), name=value.name)
+    for value, computed in zip(wanted, arrays, strict=True):
+        array = np.asarray(computed)
+        tensor = ir.tensor(array, name=value.name)
         new = ir.Value(
             name=value.name, shape=ir.Shape(np.shape(array)), type=ir.TensorType(tensor.dtype), const_value=tensor
         )

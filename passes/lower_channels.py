@@ -93,11 +93,11 @@ def _slice(node: ir.Node, context: LoweringContext, x: Delta, everything: Indice
     chosen = {int(one) % len(x.layout): index for index, one in enumerate(axes)}
     for other, index in chosen.items():
         whole = (int(starts[index]), int(steps[index])) == (0, 1) and int(ends[index]) >= sizes[other]
-        if other != axis and not whole:
+        if other != x.channel_axis and not whole:
             return "it does not choose among channels alone"
-    if axis not in chosen:
+    if x.channel_axis not in chosen:
         return [everything]
-    start, end, step = (int(bounds[chosen[axis]]) for bounds in (starts, ends, steps))
+    start, end, step = (int(bounds[chosen[x.channel_axis]]) for bounds in (starts, ends, steps))
     limit = len(everything)
     # Python's slices are ONNX's, but that ends far out mean the end, also going down.
     stop = None if step < 0 and end < -limit else end

@@ -106,13 +106,19 @@ def _do(step: str, entry: Entry, record: Record, budget: float) -> None:
     with TemporaryDirectory() as folder:
         compiled = Path(folder) / "compiled.krypton.onnx"
         if step == "check":
-            record.checked = check(found.path, compiled, image)
+            record.checked = check(entry, found.path, compiled, image)
             return
         from krypton_compile import compile
 
         compile(found.path, compiled, verify=False)
         record.measured = measure(
-            found.path, compiled, image, threads_available(), budget, lambda line: print(f"    {line}", flush=True)
+            entry,
+            found.path,
+            compiled,
+            image,
+            threads_available(),
+            budget,
+            lambda line: print(f"    {line}", flush=True),
         )
 
 

@@ -9,6 +9,7 @@ and the spread of the scores in tolerances that the check is one.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from benchmarks.naive import occluded
+from benchmarks.zoo.entries import Entry
+from benchmarks.zoo.pictures import hidden
 from krypton_compile import Report, compile
 from krypton_compile.geometry import Boxes
 from krypton_compile.runtime import OcclusionSession
@@ -63,18 +65,17 @@ class Checked:
         return self.used <= 1 and self.spread > SPREAD
 
 
-def check(path: Path, compiled: Path, image: Images, boxes: int = 20) -> Checked:
+def check(entry: Entry, path: Path, compiled: Path, image: Images, boxes: int = 20) -> Checked:
     """Compiles ``path`` to ``compiled`` and runs that many random boxes, zeros in them, on ``image`` [1, ...]."""
     began = time.perf_counter()
-    _, report = compile(path, compiled, verify=False)
+    _, report = compile(path, compiled, verify=False, patch_size=entry.patch, stride=entry.stride)
     seconds = time.perf_counter() - began
     session = OcclusionSession(compiled, precision="float32")
-    chosen = random_boxes(session.image_size, np.random.default_rng(1), boxes)
-    baseline = np.zeros_like(image)
-    found = session.run(image, chosen, baseline)
+    chosen = random_boxes(session.spatial, np.random.default_rng(1), boxes)
+    found = session.run(image, chosen)
     ours = found.scores if found.logits is None else found.logits
     base = found.base_scores if found.base_logits is None else found.base_logits
-    windows = occluded(image, baseline, chosen, session.layout)
+    windows = hidden(image, chosen)
     expected = _naive(path, windows, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL)
     plain = _naive(path, windows[:_BATCH], onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
     tolerance = BOUND * float(np.abs(base).max())
@@ -108,17 +109,18 @@ def dense_causes(report: Report) -> list[DenseCause]:
     return list(found.values())
 
 
-def random_boxes(size: tuple[int, int], rng: np.random.Generator, count: int) -> Boxes:
-    """Patches of 4 to 32 pixels anywhere, borders too; the first in a corner, the second half of the image.
+def random_boxes(size: Sequence[int], rng: np.random.Generator, count: int) -> Boxes:
+    """Patches of 4 to 32 points a side anywhere, borders too; the first in a corner, the second half of the image.
 
     Not all of it: maps that are constant but for rounding are noise after a GroupNormalization.
     """
-    rows = [(0, 0, 16, 16), (0, 0, size[0], size[1] // 2)]
-    while len(rows) < count:
-        h, w = (int(side) for side in rng.integers(4, 33, 2))
-        h, w = min(h, size[0]), min(w, size[1])
-        rows.append((int(rng.integers(0, size[0] - h + 1)), int(rng.integers(0, size[1] - w + 1)), h, w))
-    return np.array(rows, np.int32)
+    starts, sizes = [[0] * len(size)] * 2, [[min(16, side) for side in size], [*size[:-1], size[-1] // 2]]
+    while len(starts) < count:
+        sizes.append(
+            [min(int(wanted), side) for wanted, side in zip(rng.integers(4, 33, len(size)), size, strict=True)]
+        )
+        starts.append([int(rng.integers(0, side - taken + 1)) for side, taken in zip(size, sizes[-1], strict=True)])
+    return np.hstack([starts, sizes]).astype(np.int32)
 
 
 def _naive(path: Path, images: Images, level: onnxruntime.GraphOptimizationLevel) -> Images:

@@ -12,6 +12,7 @@ Shape = tuple[int, ...]
 
 SQUARE: Shape = (3, 224, 224)
 LARGE: Shape = (3, 299, 299)
+CLIP: Shape = (3, 16, 112, 112)
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Entry:
     """``builder`` is the name that ``source`` knows the network by; ``shape`` is its image's, channels first.
 
     ``slim`` networks are built in the form in which they are deployed: branches that exist for training are merged.
+    Windows are ``patch`` wide along every axis, ``stride`` apart.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Entry:
     shape: Shape = SQUARE
     share: float = 0.99
     slim: bool = False
+    patch: int = 16
+    stride: int = 4
 
 
 _GATED, _DENSE = 0.01, 0.0
@@ -89,8 +93,13 @@ ENTRIES = [
     Entry("FastViT-T8, as deployed", "timm", "fastvit_t8", (3, 256, 256), slim=True),
     Entry("ViT-Tiny/16", "timm", "vit_tiny_patch16_224", share=_DENSE),
     Entry("Swin-Tiny", "timm", "swin_tiny_patch4_window7_224", share=_DENSE),
+    # Volumes, (C, D, H, W), here clips of video; and signals, (C, L).
+    Entry("R3D-18", "torchvision", "r3d_18", CLIP, patch=8, stride=8),
+    Entry("MC3-18", "torchvision", "mc3_18", CLIP, patch=8, stride=8),
+    Entry("R(2+1)D-18", "torchvision", "r2plus1d_18", CLIP, patch=8, stride=8),
+    Entry("ResNet34 of signals", "own", "signal_resnet34", (12, 4096), patch=64, stride=16),
+    Entry("Dilated network of signals", "own", "signal_dilated", (1, 16000), patch=256, stride=64),
 ]
-"""Images of other ranks go here too: a signal is ``(C, L)``, a volume ``(C, D, H, W)``."""
 
 
 def find(names: list[str]) -> list[Entry]:

@@ -16,7 +16,7 @@ from benchmarks.zoo.entries import Entry
 from models.fetch import cache_folder
 
 _OPSETS = {"dynamo": 18, "torchscript": 17}
-_SOURCES = ("build.py", "networks.py", "weights.py")
+_SOURCES = ("build.py", "weights.py")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def write(model: object, shape: tuple[int, ...], path: Path, exporter: str) -> N
 
 
 def _path(entry: Entry, exporter: str) -> Path:
-    sources = [Path(__file__).with_name(name).read_bytes() for name in _SOURCES]
+    names = [*_SOURCES, "networks.py"] if entry.source == "own" else _SOURCES
+    sources = [Path(__file__).with_name(name).read_bytes() for name in names]
     packages = ["torch"] + [entry.source] * (entry.source != "own")
     versions = "-".join(f"{name}{importlib.metadata.version(name).split('+')[0]}" for name in packages)
     digest = hashlib.sha256(repr(entry.shape).encode() + b"".join(sources)).hexdigest()[:8]

@@ -187,6 +187,36 @@ class ConvNext(nn.Module):
         return x + y.permute(0, 3, 1, 2)
 
 
+class LastOfSignalResidual(nn.BatchNorm1d):
+    """The last normalisation of a signal's residual branch."""
+
+
+def _signal_conv(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv1d:
+    return nn.Conv1d(inputs, outputs, kernel, stride, dilation * (kernel // 2), dilation, bias=False)
+
+
+class SignalBlock(nn.Module):
+    """Relu(two convolutions along a signal + shortcut)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _signal_conv(inputs, outputs, kernel, stride, dilation),
+            nn.BatchNorm1d(outputs),
+            nn.ReLU(),
+            _signal_conv(outputs, outputs, kernel, 1, dilation),
+            LastOfSignalResidual(outputs),
+        )
+        same = stride == 1 and inputs == outputs
+        self.shortcut = (
+            nn.Identity() if same else nn.Sequential(_signal_conv(inputs, outputs, 1, stride), nn.BatchNorm1d(outputs))
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[N, inputs, L] -> [N, outputs, L / stride]."""
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
 def _classifier(inputs: int, classes: int) -> list[nn.Module]:
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes)]
 
@@ -220,6 +250,25 @@ def cbam_resnet18(width: int = 64, blocks: Sequence[int] = (2, 2, 2, 2), classes
 def unet_classifier(width: int = 32, depth: int = 5, classes: int = 1000) -> nn.Module:
     """A U-Net of ``depth`` sizes."""
     return UNet([width * 2**level for level in range(depth)], classes)
+
+
+def signal_resnet34(width: int = 64, blocks: Sequence[int] = (3, 4, 6, 3), classes: int = 20) -> nn.Module:
+    """ResNet34 along a signal of twelve leads, kernels of 7."""
+    layers: list[nn.Module] = [_signal_conv(12, width, 15, 2), nn.BatchNorm1d(width), nn.ReLU(), nn.MaxPool1d(3, 2, 1)]
+    inputs = width
+    for stage, depth in enumerate(blocks):
+        outputs = width * 2**stage
+        for index in range(depth):
+            layers.append(SignalBlock(inputs, outputs, 7, 2 if index == 0 and stage else 1))
+            inputs = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(inputs, classes))
+
+
+def signal_dilated(width: int = 64, blocks: int = 8, classes: int = 35) -> nn.Module:
+    """Dilations of 1, 2, 4, ... on a sound, after two convolutions of large stride."""
+    layers: list[nn.Module] = [nn.Conv1d(1, width, 80, 4, 38), nn.BatchNorm1d(width), nn.ReLU(), nn.MaxPool1d(4)]
+    layers += [SignalBlock(width, width, 3, dilation=2**index) for index in range(blocks)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(width, classes))
 
 
 def small_unet_bilinear() -> nn.Module:

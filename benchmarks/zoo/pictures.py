@@ -1,4 +1,4 @@
-"""Random pictures with structure at several scales, for any number of axes."""
+"""Random pictures with structure at several scales, and what windows hide of them, for any number of axes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from benchmarks.zoo.entries import Shape
+from krypton_compile.geometry import Boxes
 
 
 def pictures(count: int, shape: Shape, seed: int) -> npt.NDArray[np.float32]:
@@ -18,3 +19,12 @@ def pictures(count: int, shape: Shape, seed: int) -> npt.NDArray[np.float32]:
         zoom = [wanted / found for wanted, found in zip(total.shape, coarse.shape, strict=True)]
         total += ndimage.zoom(coarse, zoom, order=1, grid_mode=True, mode="nearest")
     return (total / total.std()).astype(np.float32)
+
+
+def hidden(image: npt.NDArray[np.float32], boxes: Boxes) -> npt.NDArray[np.float32]:
+    """Copies of ``image`` [1, C, ...], zeros in one box each."""
+    copies = np.repeat(image, len(boxes), axis=0)
+    axes = boxes.shape[1] // 2
+    for copy, box in zip(copies, boxes, strict=True):
+        copy[(slice(None), *(slice(at, at + size) for at, size in zip(box[:axes], box[axes:], strict=True)))] = 0
+    return copies

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.zoo.check import DenseCause
 from benchmarks.zoo.entries import Entry
+from benchmarks.zoo.measure import BUSY
 from benchmarks.zoo.records import Record
 
 _INTRODUCTION = """# Models
@@ -21,13 +22,13 @@ Trained models are in [performance.md](performance.md); they have more exact zer
   bound (1e-5 of the largest logit); at most 1 is exact. In brackets, by how much onnxruntime differs from itself at
   another optimisation level.
 - *incremental*: of the multiply-adds of convolutions and of products of matrices, the share in incremental layers.
-- *R*: naive over incremental multiply-adds, patch 16, stride 4; with the taps that overlap the delta, and as the paper
-  counts. Zeros and the base pass are not in it.
+- *R*: naive over incremental multiply-adds, patch 16, stride 4 where the row has no other; with the taps that overlap
+  the delta, and as the paper counts. Zeros and the base pass are not in it.
 - *speed-up*: over naive onnxruntime at its best batch size, exact, as many threads; median (min-max) of pairs that ran
   in turn; the base pass counts.
 - *dense because*: the first nodes without a rule, and the share of multiply-adds that are dense from there on.
 
-| network | source | input | export | exact | incremental | R taps | R paper | speed-up | dense because |
+| network | source | input (patch / stride) | export | exact | incremental | R taps | R paper | speed-up | dense because |
 |---|---|---|---|---|---|---|---|---|---|
 """
 
@@ -38,6 +39,9 @@ def write_table(records: list[tuple[Entry, Record]], path: Path) -> None:
     lines = [_row(entry, record) for entry, record in records]
     machines = sorted({_machine(record) for _, record in records if record.measured is not None})
     notes = [f"\nMeasured on {machine}." for machine in machines]
+    disturbed = [entry.name for entry, record in records if record.measured is not None and record.measured.busy > BUSY]
+    if disturbed:
+        notes.append(f"\nMeasured while others used the machine, so too large: {', '.join(disturbed)}.")
     refused = [f"- {entry.name}: {record.refused}" for entry, record in records if record.refused]
     if refused:
         notes.append("\nThe newer exporter failed, the older one wrote the file:\n")
@@ -46,6 +50,8 @@ def write_table(records: list[tuple[Entry, Record]], path: Path) -> None:
 
 def _row(entry: Entry, record: Record) -> str:
     size = "x".join(map(str, entry.shape[1:]))
+    if (entry.patch, entry.stride) != (16, 4):
+        size += f", {entry.patch} / {entry.stride}"
     cells = [entry.name, entry.source, size, record.exporter or "-"]
     if record.checked is None:
         return _joined([*cells, *["-"] * 5, f"FAILED: {record.failure.splitlines()[0]}"])

@@ -14,7 +14,7 @@ from benchmarks.zoo.check import Checked, DenseCause, check, dense_causes, rando
 from benchmarks.zoo.entries import ENTRIES, Entry, find  # noqa: E402
 from benchmarks.zoo.export import write  # noqa: E402
 from benchmarks.zoo.measure import PAIRS, Measured, chunks, measure  # noqa: E402
-from benchmarks.zoo.pictures import pictures  # noqa: E402
+from benchmarks.zoo.pictures import hidden, pictures  # noqa: E402
 from benchmarks.zoo.records import Record, read_all, read_record  # noqa: E402
 from benchmarks.zoo.table import write_table  # noqa: E402
 from benchmarks.zoo.weights import fill  # noqa: E402
@@ -23,6 +23,7 @@ from krypton_compile.geometry import neighbour_order, occlusion_grid  # noqa: E4
 from krypton_compile.report import LayerReport  # noqa: E402
 
 SHAPE = (3, 64, 72)
+SMALL_ENTRY = Entry("small", "own", "small", SHAPE)
 SMALL = [
     # what, network, exporter, least share of the multiply-adds that is incremental, op that makes it dense
     ("preactivation", lambda: networks.preactivation_resnet50(8, (1, 1, 1), 10), "dynamo", 0.99, None),
@@ -40,7 +41,7 @@ SMALL = [
 @pytest.mark.parametrize(("what", "network", "exporter", "share", "dense"), SMALL, ids=[row[0] for row in SMALL])
 def test_small_relatives_are_exact(what, network, exporter, share, dense, tmp_path):
     write(fill(network(), SHAPE), SHAPE, tmp_path / "net.onnx", exporter)
-    found = check(tmp_path / "net.onnx", tmp_path / "net.krypton.onnx", pictures(1, SHAPE, 1))
+    found = check(SMALL_ENTRY, tmp_path / "net.onnx", tmp_path / "net.krypton.onnx", pictures(1, SHAPE, 1))
     assert found.exact, found
     assert found.share >= share, found.dense
     if share >= 0.99:
@@ -53,12 +54,15 @@ def test_small_relatives_are_exact(what, network, exporter, share, dense, tmp_pa
 def test_an_entry_is_measured_recorded_and_listed(tmp_path):
     write(fill(networks.small_densenet(), SHAPE), SHAPE, tmp_path / "net.onnx", "torchscript")
     image, compiled = pictures(1, SHAPE, 1), tmp_path / "net.krypton.onnx"
-    record = Record("torchscript", "ValueError: a | b", check(tmp_path / "net.onnx", compiled, image, boxes=4))
+    record = Record(
+        "torchscript", "ValueError: a | b", check(SMALL_ENTRY, tmp_path / "net.onnx", compiled, image, boxes=4)
+    )
     said = []
-    record.measured = measure(tmp_path / "net.onnx", compiled, image, 1, 0.5, said.append)
+    record.measured = measure(SMALL_ENTRY, tmp_path / "net.onnx", compiled, image, 1, 0.5, said.append)
     assert len(record.measured.ratios) >= PAIRS
     assert record.measured.positions == 13 * 15
-    assert len(said) == 2
+    assert 2 <= len(said) <= 3  # others may use the machine, which is said too
+    record.measured = replace(record.measured, busy=0.5)
     entry, other = ENTRIES[0], ENTRIES[1]
     record.write(entry, tmp_path)
     Record(failure="check: ModelError: no | such\nTraceback").write(other, tmp_path)
@@ -71,6 +75,7 @@ def test_an_entry_is_measured_recorded_and_listed(tmp_path):
     assert f"{record.measured.speed_up:.2f}x" in table
     assert "FAILED: check: ModelError: no / such" in table
     assert "Traceback" not in table
+    assert f"too large: {entry.name}." in table
 
 
 def test_a_difference_beyond_the_bound_or_scores_without_spread_are_not_exact():
@@ -102,7 +107,7 @@ def test_what_follows_a_dense_node_counts_behind_it():
 
 
 def test_speed_ups_are_of_neighbouring_runs_with_the_base_pass_in_them():
-    measured = Measured("m", 2, "float32", 100, 8, 8, 1, 10.0, [1.0, 3.0, 1.0], [0.4, 0.9], 0.0)
+    measured = Measured("m", 2, "float32", 100, 8, 8, 1, 10.0, [1.0, 3.0, 1.0], [0.4, 0.9], 0.0, 0.0)
     assert measured.ratios == pytest.approx([2 / 0.5, 2 / 1.0])
     assert measured.speed_up == pytest.approx(3.0)
 
@@ -119,11 +124,31 @@ def test_samples_are_whole_chunks_of_neighbours_spread_over_the_grid():
     assert len(chunks(grid, 3, 1000)) == len(grid)
 
 
-def test_boxes_lie_in_the_image():
-    boxes = random_boxes((20, 24), np.random.default_rng(0), 200)
-    assert (boxes[:, :2] >= 0).all()
-    assert (boxes[:, :2] + boxes[:, 2:] <= (20, 24)).all()
-    assert (boxes[:, 2:] > 0).all()
+@pytest.mark.parametrize("size", [(200,), (20, 24), (7, 20, 40)])
+def test_boxes_lie_in_the_image(size):
+    starts, sizes = np.split(random_boxes(size, np.random.default_rng(0), 200), 2, axis=1)
+    assert (starts >= 0).all()
+    assert (starts + sizes <= size).all()
+    assert (sizes > 0).all()
+
+
+def test_windows_are_hidden_in_signals_and_volumes():
+    signal = hidden(np.ones((1, 2, 6), np.float32), np.array([[1, 3], [0, 0]], np.int32))
+    assert signal[:, 1].tolist() == [[1, 0, 0, 0, 1, 1], [1] * 6]
+    volume = hidden(np.ones((1, 1, 3, 4, 5), np.float32), np.array([[1, 0, 2, 1, 4, 3]], np.int32))
+    assert volume.sum() == 60 - 12
+    assert (volume[0, 0, 1, :, 2:] == 0).all()
+
+
+def test_signals_are_checked_and_measured_too(tmp_path):
+    entry = Entry("signal", "own", "signal", (12, 256), patch=32, stride=16)
+    write(fill(networks.signal_resnet34(8, (1, 1), 5), entry.shape), entry.shape, tmp_path / "net.onnx", "torchscript")
+    image, compiled = pictures(1, entry.shape, 1), tmp_path / "net.krypton.onnx"
+    found = check(entry, tmp_path / "net.onnx", compiled, image)
+    assert found.exact, found
+    assert found.share == 1.0
+    measured = measure(entry, tmp_path / "net.onnx", compiled, image, 1, 0.2, lambda _: None)
+    assert measured.positions == 15
 
 
 @pytest.mark.parametrize("shape", [(3, 40), (3, 40, 20), (2, 9, 8, 70)])
