@@ -16,7 +16,7 @@ import onnx_ir as ir
 from krypton_compile.interface import has_static_shape, static_shape
 from krypton_compile.passes.nonnegative import is_nonnegative
 from krypton_compile.passes.through_layouts import axis_before, source_of
-from krypton_compile.passes.windows import end_pads, read_window
+from krypton_compile.passes.windows import end_pads, read_axes, slice_window
 
 _WINDOWED = ("Conv", "AveragePool", "MaxPool")
 
@@ -87,8 +87,8 @@ def _is_neutral(pad: ir.Node, node: ir.Node) -> bool:
 def _own_pads(node: ir.Node) -> list[int]:
     source, output = node.inputs[0], static_shape(node.outputs[0])
     assert source is not None
-    window = read_window(node, _kernel(node), static_shape(source)[2:4], (output[2], output[3]))
-    return [*window.pads, *end_pads(node, window)]
+    axes = read_axes(node, _kernel(node), static_shape(source)[2:], output[2:])
+    return [*slice_window(axes).pads, *end_pads(axes)]
 
 
 def _kernel(node: ir.Node) -> tuple[int, ...]:
