@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
 
+_GEMM_FACTORS = ("alpha", "beta")
 _PAIRWISE = {"Max": "Max", "Mean": "Add", "Min": "Min", "Sum": "Add"}
 
 
@@ -24,6 +25,8 @@ def decompose(graph: ir.Graph) -> int:
     for node in found:
         if node.op_type == "LpPool":
             _expand_lp_pool(graph, node)
+        elif node.op_type == "Gemm":
+            _scale_gemm(graph, node)
         else:
             _expand_variadic(graph, node)
     return len(found)
@@ -34,8 +37,25 @@ def _applies(node: ir.Node) -> bool:
         return True
     if node.op_type in ("Max", "Min"):
         return len(node.inputs) > 2
+    if node.op_type == "Gemm":
+        constant = all(value is None or value.const_value is not None for value in node.inputs[1:])
+        return constant and any(_factor(node, name) != 1 for name in _GEMM_FACTORS)
     uneven = "ceil_mode" in node.attributes and node.attributes["ceil_mode"].as_int()
     return node.op_type == "LpPool" and not uneven and len(static_shape(node.outputs[0])) == 4
+
+
+def _factor(node: ir.Node, name: str) -> float:
+    return node.attributes[name].as_float() if name in node.attributes else 1.0
+
+
+def _scale_gemm(graph: ir.Graph, node: ir.Node) -> None:
+    steps = _Steps(graph, node)
+    for index, name in enumerate(_GEMM_FACTORS, 1):
+        value = node.inputs[index] if len(node.inputs) > index else None
+        factor = _factor(node, name)
+        node.attributes.pop(name, None)
+        if value is not None and value.const_value is not None and factor != 1:
+            node.replace_input_with(index, steps.constant(value.const_value.numpy() * np.float32(factor)))
 
 
 def _expand_variadic(graph: ir.Graph, node: ir.Node) -> None:

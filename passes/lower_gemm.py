@@ -31,9 +31,8 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     if weight is None or weight.ndim != 2 or weight.dtype != np.float32:
         return "its weights are not a constant float matrix"
     if node.op_type == "Gemm":
-        unit = all(node.attributes[name].as_float() == 1.0 for name in ("alpha", "beta") if name in node.attributes)
-        if not unit or ("transA" in node.attributes and node.attributes["transA"].as_int()):
-            return "it has alpha, beta or transA"
+        if "transA" in node.attributes and node.attributes["transA"].as_int():
+            return "it has transA"
         if len(node.inputs) > 2 and node.inputs[2] is not None and context.constant(node.inputs[2]) is None:
             return "its bias is not constant"
     return None

@@ -199,6 +199,7 @@ def test_pointwise_and_layout(kind: str) -> None:
 TAILS = {
     "flatten gemm": ("f = Flatten(r) y = Gemm(f, w, b)", {"w": (2584, 5), "b": (5,)}),
     "flatten gemm transposed": ("f = Flatten(r) y = Gemm<transB=1>(f, w, b)", {"w": (5, 2584), "b": (5,)}),
+    "gemm with factors": ("f = Flatten(r) y = Gemm<alpha=0.5, beta=3.0>(f, w, b)", {"w": (2584, 5), "b": (5,)}),
     "reshape matmul": ("f = Reshape(r, s) y = MatMul(f, w)", {"s": ints(-1, 2584), "w": (2584, 5)}),
     "reshape batch one": (
         "f = Reshape(r, s) m = MatMul(f, w) y = Add(m, b)",
