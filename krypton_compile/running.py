@@ -11,9 +11,11 @@ import onnxruntime as ort
 from krypton_compile.loading import is_large, save_proto
 
 
-def open_session(model: onnx.ModelProto, library: str | None = None) -> ort.InferenceSession:
+def open_session(model: onnx.ModelProto, library: str | None = None, *, optimized: bool = True) -> ort.InferenceSession:
     """A session on the CPU, with the custom-op ``library`` if given; beyond protobuf's 2 GB by way of a file."""
     options = ort.SessionOptions()
+    if not optimized:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3  # overridable initializers are meant; onnxruntime warns of each
     if library is not None:
         options.register_custom_ops_library(library)

@@ -2,6 +2,9 @@
 
 All corners, the whole image and random interior positions, on a seeded random image; the difference
 must stay within the exact-mode bound of DESIGN section 10, on logits where there are some.
+
+Some networks amplify rounding: onnxruntime then differs from itself, with its optimizations and without, by nearly as
+much as the bound. For those the bound is a multiple of that difference, and the report says so.
 """
 
 from __future__ import annotations
@@ -25,12 +28,20 @@ LOGIT_BOUND = 1e-5
 """Of max |logit|; onnxruntime against itself at other optimisation levels differs by 3e-7 to 5e-7."""
 PROBABILITY_BOUND = 1e-5
 
+OWN_NOISE = 8
+"""How far beyond onnxruntime's difference from itself a result may lie: a base map and a delta were rounded for it,
+each in another order. A fault in a rule moves results by a thousand times as much."""
+_MOST_NOISE = 1e-3
+
 _INTERIOR = 3
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The worst of ``positions``, ``box``: by how much tensor ``name`` differs there, and the bound."""
+    """The worst of ``positions``, ``box``: by how much tensor ``name`` differs there, and the bound.
+
+    ``noise`` is by how much onnxruntime differs from itself, where that made the bound; else 0.
+    """
 
     positions: int
     box: tuple[int, ...]
@@ -38,6 +49,7 @@ class Comparison:
     kind: str
     difference: float
     bound: float
+    noise: float = 0.0
 
     def require(self) -> None:
         """Refuses a difference beyond the bound.
@@ -55,7 +67,8 @@ class Comparison:
         """A sentence on what was compared; ``frozen`` gates make it approximate."""
         approximate = f"; APPROXIMATE, frozen gates: {frozen}" if frozen else ""
         found = f"largest difference of the {self.kind} {self.difference:.2g} (bound {self.bound:.2g})"
-        return f"{self.positions} positions, {found}{approximate}"
+        own = f"; this network amplifies rounding, onnxruntime differs from itself by {self.noise:.2g}"
+        return f"{self.positions} positions, {found}{own if self.noise else ''}{approximate}"
 
 
 def compare_models(
@@ -89,11 +102,29 @@ def compare_models(
     scale = np.ones(len(boxes)) if is_probability else np.maximum(np.abs(expected).max(axis=1), np.abs(base).max())
     scale = np.maximum(scale, np.finfo(np.float32).tiny)  # a model that answers nothing but zeros
     bounds = (PROBABILITY_BOUND if is_probability else LOGIT_BOUND) * scale
-    differences = np.abs(found - expected).max(axis=1)
+    differences, noise = np.abs(found - expected).max(axis=1), 0.0
+    if (differences > bounds).any():
+        noise = _own_noise(original, str(target.name), image, boxes, interface, expected)
+        bounds = np.maximum(bounds, min(OWN_NOISE * noise, _MOST_NOISE * float(scale.max())))
+        noise = noise if (differences <= bounds).all() else 0.0
     row = int((differences / bounds).argmax())
     difference, bound = float(differences[row]), float(bounds[row])
     kind = "logits" if use_logits else "scores"
-    return Comparison(len(boxes), tuple(boxes[row].tolist()), str(target.name), kind, difference, bound)
+    return Comparison(len(boxes), tuple(boxes[row].tolist()), str(target.name), kind, difference, bound, noise)
+
+
+def _own_noise(
+    original: onnx.ModelProto,
+    target: str,
+    image: npt.NDArray[np.float32],
+    boxes: geometry.Boxes,
+    interface: Interface,
+    expected: npt.NDArray[np.float32],
+) -> float:
+    """By how much onnxruntime without its optimizations differs from ``expected``, on the same images."""
+    plain = _reference_session(original, target, optimized=False)
+    rows = np.stack([_occluded_row(plain, target, image, box, interface) for box in boxes])
+    return float(np.abs(rows - expected).max())
 
 
 def _positions(interface: Interface, grid: geometry.Boxes, rng: np.random.Generator) -> geometry.Boxes:
@@ -109,12 +140,12 @@ def _has_tensor(model: onnx.ModelProto, name: str) -> bool:
     return any(name in node.output for node in model.graph.node)
 
 
-def _reference_session(original: onnx.ModelProto, target: str) -> ort.InferenceSession:
+def _reference_session(original: onnx.ModelProto, target: str, *, optimized: bool = True) -> ort.InferenceSession:
     model = onnx.ModelProto()
     model.CopyFrom(original)
     if target not in [value.name for value in model.graph.output]:
         model.graph.output.append(onnx.helper.make_tensor_value_info(target, onnx.TensorProto.FLOAT, None))
-    return open_session(model)
+    return open_session(model, optimized=optimized)
 
 
 def _occluded_row(
