@@ -32,7 +32,7 @@ from krypton_compile.loading import Source, describe, load_proto, save_proto
 from krypton_compile.passes.absorb_pads import absorb_pads
 from krypton_compile.passes.add_thresholds import add_thresholds
 from krypton_compile.passes.batch_positions import Contract, batch_positions, make_contract, make_occlusion_inputs
-from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
+from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, refuse_training, upgrade_opset
 from krypton_compile.passes.commute_mean import commute_mean
 from krypton_compile.passes.decompose import decompose
 from krypton_compile.passes.drop_outputs import drop_outputs
@@ -184,6 +184,7 @@ def _canonical(
     model = ir.from_proto(original)
     image = find_image(model.graph, input_name)
     fix_shapes(image, _image_shape(image, image_size, layout), model.graph)
+    refuse_training(model)
     model = upgrade_opset(model)
     graph = model.graph
     canonicalize(model)
@@ -242,9 +243,7 @@ def _opened(
     if widen_half(original):
         notes.append("a model of 16 bits: the same weights, computed in float32; its image is float32 too")
     if narrow_double(original):
-        notes.append(
-            "a model of 64 bits: its weights rounded to float32, computed in float32; its image is float32 too"
-        )
+        notes.append("a model of 64 bits: its weights are rounded to float32, in which it is computed; so is its image")
     batch = unbatch(original, input_name)
     if batch > 1:
         notes.append(f"a model of {batch} images at once: now of one, which gets the same scores")

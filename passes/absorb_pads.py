@@ -4,8 +4,9 @@
     AveragePool(Pad(X, 0))    ->    AveragePool<pads +, count_include_pad = 1>(X)      the divisor counts all taps
     MaxPool(Pad(X, v))        ->    MaxPool<pads + >(X)      v <= all of X: -inf, the lowest float, 0 where X >= 0
 
-Also through Transposes (TFLite and Keras pad in NHWC). Refused where a pad is negative, beyond H and W, or as large as a
-pool's kernel; where the pool has ceil_mode, or pads that its divisor does not count. Shapes are static before and after.
+Also through Transposes (TFLite and Keras pad in NHWC). Refused where a pad is negative, beyond H and W, or as large as
+a pool's kernel; where the pool has ceil_mode, or pads that its divisor does not count. Shapes are static before and
+after.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def _is_neutral(pad: ir.Node, node: ir.Node) -> bool:
     number = 0.0 if value is None or value.const_value is None else float(value.const_value.numpy().reshape(()))
     if node.op_type != "MaxPool":
         return number == 0
-    return number <= np.finfo(np.float32).min or (number == 0 and is_nonnegative(pad.inputs[0]))
+    return number <= float(np.finfo(np.float32).min) or (number == 0 and is_nonnegative(pad.inputs[0]))
 
 
 def _own_pads(node: ir.Node) -> list[int]:
@@ -91,12 +92,12 @@ def _own_pads(node: ir.Node) -> list[int]:
     return [*slice_window(axes).pads, *end_pads(axes)]
 
 
-def _kernel(node: ir.Node) -> tuple[int, ...]:
+def _kernel(node: ir.Node) -> list[int]:
     if "kernel_shape" in node.attributes:
-        return tuple(node.attributes["kernel_shape"].as_ints())
+        return list(node.attributes["kernel_shape"].as_ints())
     weight = node.inputs[1]
     assert weight is not None
-    return static_shape(weight)[2:]
+    return list(static_shape(weight)[2:])
 
 
 def _fits(node: ir.Node, own: list[int], pads: list[int]) -> bool:

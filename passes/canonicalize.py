@@ -21,13 +21,13 @@ from onnxscript.rewriter import RewritePass
 from onnxscript.rewriter.rules import common as rules
 
 from krypton_compile.errors import ModelError, NodeError
+from krypton_compile.passes.dequantize_weights import dequantize_weights
 from krypton_compile.passes.fold_constants import fold_constants
-from krypton_compile.passes.lower_rest import is_quantizing
 from krypton_compile.passes.respell import respell
 
 OLDEST_OPSET = 13
 _UPGRADE_TO = 17
-_RESIZE_HAS_MODES = 11
+_RESIZE_HAS_MODES, _NORM_HAS_MODE = 11, 14
 _OLDEST_RUN = 7
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -45,7 +45,7 @@ def upgrade_opset(model: ir.Model) -> ir.Model:
     """The model at opset 13 or newer: below it Softmax, Clip and Squeeze mean other things. The image's shape is fixed.
 
     Raises:
-        ModelError: onnx's own converter cannot bring the model up, or it is in training mode.
+        ModelError: onnx's own converter cannot bring the model up.
     """
     version = model.opset_imports.get("", 1)
     if version >= OLDEST_OPSET:
@@ -55,12 +55,6 @@ def upgrade_opset(model: ir.Model) -> ir.Model:
             f"the model is of opset {version}: expected {_OLDEST_RUN} or newer, which is what onnxruntime runs. "
             f"Export it again with opset {_UPGRADE_TO}."
         )
-    for node in model.graph:
-        if node.op_type == "BatchNormalization" and len(node.outputs) > 1:
-            raise NodeError(
-                str(node.name), node.op_type, "one output", f"{len(node.outputs)}, which is training mode",
-                "Export the model in eval mode.",
-            )  # fmt: skip
     proto = ir.to_proto(model)
     try:
         converted = ir.from_proto(onnx.version_converter.convert_version(proto, _UPGRADE_TO))
@@ -84,6 +78,27 @@ def _resize_as_before(node: ir.Node) -> None:
     node.attributes.add(ir.AttrString("nearest_mode", "ceil" if smaller else "floor"))
 
 
+def refuse_training(model: ir.Model) -> None:
+    """Refuses a BatchNormalization in training mode: its statistics are those of the batch. Of weights it is a constant.
+
+    Raises:
+        NodeError: there is one.
+    """
+    old = model.opset_imports.get("", 1) < _NORM_HAS_MODE
+    varying = set(model.graph.inputs)
+    for node in model.graph:
+        if not varying.intersection(node.inputs):
+            continue
+        varying.update(node.outputs)
+        if node.op_type != "BatchNormalization":
+            continue
+        asked = "training_mode" in node.attributes and node.attributes["training_mode"].as_int()
+        if asked or (old and len(node.outputs) > 1):
+            raise NodeError(
+                str(node.name), node.op_type, "inference mode", "training mode", "Export the model in eval mode."
+            )
+
+
 def fix_shapes(image: ir.Value, shape: tuple[int, ...], graph: ir.Graph) -> None:
     """Batch 1 and the given sizes on the image; other recorded shapes are dropped, to be inferred anew."""
     for node in graph:
@@ -97,20 +112,18 @@ def fix_shapes(image: ir.Value, shape: tuple[int, ...], graph: ir.Graph) -> None
 
 def canonicalize(model: ir.Model) -> ir.Model:
     """Applies the folding passes until nothing changes, then shape inference; threads take turns."""
-    quantized = any(is_quantizing(node) for part in (model.graph, *model.functions.values()) for node in part)
-    # Dequantized weights are folded where nothing else is quantized; elsewhere onnxruntime fuses them.
-    kept = frozenset(["DequantizeLinear"]) if quantized else frozenset[str]()
     options: dict[str, Any] = {"input_size_limit": 1 << 16, "output_size_limit": 1 << 22, "should_fold": _folded_too}
     with _ONE_AT_A_TIME:
         common.RemoveInitializersFromInputsPass()(model)
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-        fold_constants(model.graph, kept)
+        dequantize_weights(model.graph)
+        fold_constants(model.graph)
         respell(model.graph)  # for the optimizer to fuse what it knows
         optimizer.optimize_ir(model, num_iterations=4, **options)
         model = RewritePass(_RULES)(model).model
         optimizer.optimize_ir(model, num_iterations=2, **options)
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-        fold_constants(model.graph, kept)
+        fold_constants(model.graph)
         respell(model.graph)
         common.IdentityEliminationPass()(model)
         common.RemoveUnusedNodesPass()(model)

@@ -3,8 +3,8 @@
     s (W x + b) + t     =  (s W) x + (s b + t)         BatchNormalization, Mul, Div, Add, Sub behind a Conv
     W (s x + t) + b     =  (W s) x + (b + sum W t)     the same before one; with pads only where t = 0
 
-s and t are numbers or one value a channel; BatchNormalization is s = gamma / sqrt(var + epsilon), t = beta - s mean, and
-decomposed into Sub, Div, Mul and Add it folds one by one. Also through Transposes: NHWC exports have them between.
+s and t are numbers or one value a channel; BatchNormalization is s = gamma / sqrt(var + epsilon), t = beta - s mean,
+and decomposed into Sub, Div, Mul and Add it folds one by one. Also through Transposes: NHWC exports have them between.
 Refused where others read what lies between. Shapes are static before and after.
 """
 
@@ -38,7 +38,7 @@ def _fold_behind(graph: ir.Graph, node: ir.Node) -> bool:
         return False
     x, scale, shift = read
     conv, transposes = source_of(x)
-    if not _is_foldable(conv) or not all(is_read_once(each.outputs[0]) for each in (conv, *transposes)):
+    if conv is None or not _is_foldable(conv) or not all(is_read_once(each.outputs[0]) for each in (conv, *transposes)):
         return False
     axis = next(axis for axis in range(4) if axis_before(axis, transposes) == 1)
     channels = static_shape(conv.outputs[0])[1]
@@ -125,8 +125,8 @@ def _by_channel(array: Numbers, axis: int, channels: int) -> Numbers | None:
     return array.reshape(-1) if shape[axis] == array.size == channels else None
 
 
-def _is_foldable(conv: ir.Node | None) -> bool:
-    if conv is None or conv.op_type != "Conv" or conv.domain not in ("", "ai.onnx"):
+def _is_foldable(conv: ir.Node) -> bool:
+    if conv.op_type != "Conv" or conv.domain not in ("", "ai.onnx"):
         return False
     constant = all(value is None or value.const_value is not None for value in conv.inputs[1:])
     weight = conv.inputs[1]
@@ -152,8 +152,8 @@ def _set_weights(graph: ir.Graph, conv: ir.Node, weight: Numbers, bias: Numbers)
     for index, value in enumerate(values, 1):
         old = conv.inputs[index]
         conv.replace_input_with(index, value)
-        if old is not None and old.name in graph.initializers and not old.uses() and not old.is_graph_output():
-            del graph.initializers[old.name]
+        if old is not None and old.is_initializer() and not old.uses() and not old.is_graph_output():
+            del graph.initializers[str(old.name)]
 
 
 def _replace(graph: ir.Graph, node: ir.Node, x: ir.Value) -> None:

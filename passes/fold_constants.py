@@ -4,7 +4,7 @@ Before: initializers and nodes. After: no node depends on initializers alone; ea
 initializer. onnxruntime computes them, so they are what the model would have computed itself.
 
 onnxscript's optimizer leaves some on purpose: ConstantOfShape, with which torch's older exporter computes a
-Pad's sizes, what has large inputs or several outputs, as standardised weights do, and weights that are dequantized.
+Pad's sizes, what has large inputs or several outputs, as standardised weights do.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 
-_RANDOM = frozenset(
-    ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
-)
+_RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
+_KEPT = frozenset((*_RANDOM, "DequantizeLinear"))  # dequantize_weights.py knows when to
 _ERRORS_ONLY = 3
 
 
-def fold_constants(graph: ir.Graph, kept: frozenset[str] = frozenset()) -> None:
-    """In place; nodes stay where onnxruntime cannot run them, and those of the ops ``kept``."""
-    nodes = _constant_nodes(graph, kept | _RANDOM)
+def fold_constants(graph: ir.Graph) -> None:
+    """In place; nodes stay where onnxruntime cannot run them."""
+    nodes = _constant_nodes(graph)
     wanted = [value for node in nodes for value in node.outputs if _is_read(value, nodes)]
     if not wanted:
         return
@@ -41,12 +40,12 @@ def fold_constants(graph: ir.Graph, kept: frozenset[str] = frozenset()) -> None:
     graph.remove(nodes, safe=False)
 
 
-def _constant_nodes(graph: ir.Graph, kept: frozenset[str]) -> dict[ir.Node, None]:
+def _constant_nodes(graph: ir.Graph) -> dict[ir.Node, None]:
     """In graph order. Outputs of the graph stay what they are, and so does what has a subgraph or is random."""
     constant = set(graph.initializers.values()) - set(graph.inputs)
     found: dict[ir.Node, None] = {}
     for node in graph:
-        if node.domain not in ("", "ai.onnx") or node.op_type in kept:
+        if node.domain not in ("", "ai.onnx") or node.op_type in _KEPT:
             continue
         if any(
             attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)

@@ -180,7 +180,7 @@ def occluded(value: ir.Value, context: LoweringContext) -> Dense:
 def _lower_rest(nodes: list[ir.Node], reason: str, interface: Interface, context: LoweringContext) -> list[Outcome]:
     wanted = [value for value in (interface.scores, interface.logits) if value is not None]
     rest = set(lower_rest(nodes, wanted, context))
-    behind = f"behind '{nodes[0].name}', {reason.split(':', maxsplit=1)[0]}"
+    behind = f"behind '{nodes[0].name}', {reason.partition(':')[0]}"
     outcomes = [Outcome(node, DENSE, behind) if node in rest else _constant(node) for node in nodes[1:]]
     return [Outcome(nodes[0], DENSE, reason), *outcomes]
 

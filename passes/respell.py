@@ -79,7 +79,7 @@ def _pixels(graph: ir.Graph, node: ir.Node) -> bool:
         return False
     last, nodes = node, [node]
     while len(last.outputs[0].uses()) == 1 and not last.outputs[0].is_graph_output():
-        last = last.outputs[0].uses()[0].node
+        last = next(iter(last.outputs[0].consumers()))
         nodes.append(last)
         if last.op_type != "Add":
             break

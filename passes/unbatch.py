@@ -46,8 +46,8 @@ def unbatch(model: onnx.ModelProto, input_name: str | None) -> int:
     _rewrite_sizes(model.graph, batch)
     if not _agree(before, model, images[0], batch):
         raise ModelError(
-            f"input '{images[0].name}' has a batch of {batch}: expected a batch of 1 or of any size, and a model of one "
-            "image could not be made of this one. Export the model with a dynamic batch axis."
+            f"input '{images[0].name}' has a batch of {batch}: expected a batch of 1 or of any size, and a model of "
+            "one image could not be made of this one. Export the model with a dynamic batch axis."
         )
     return batch
 
@@ -76,7 +76,7 @@ def _agree(before: onnx.ModelProto, after: onnx.ModelProto, image: onnx.ValueInf
         together = open_session(before).run(None, {image.name: images})
         session = open_session(after)
         alone = [session.run(None, {image.name: one[None]}) for one in images]
-    except Exception:
+    except Exception:  # onnxruntime's exceptions have no common base
         return False
     for index, expected in enumerate(together):
         found = [np.asarray(outputs[index]) for outputs in alone]

@@ -40,8 +40,10 @@ def kinds(report: Report) -> list[str]:
 
 FOLDED = {
     "norm decomposed": (
-        "d = Conv<pads=[1,1,1,1]>(r, w1) n = Sub(d, m) q = Add(v, e) s = Sqrt(q) i = Div(n, s) j = Mul(i, k1) "
-        "h = Add(j, k2)",
+        (
+            "d = Conv<pads=[1,1,1,1]>(r, w1) n = Sub(d, m) q = Add(v, e) s = Sqrt(q) i = Div(n, s) j = Mul(i, k1) "
+            "h = Add(j, k2)"
+        ),
         {"m": (8, 1, 1), "v": VARIANCE.reshape(8, 1, 1), "e": floats(1e-3), **ONE_A_CHANNEL},
     ),
     "scale layer": ("d = Conv<pads=[1,1,1,1]>(r, w1, b1) i = Mul(k1, d) h = Add(k2, i)", {"b1": (8,), **ONE_A_CHANNEL}),
@@ -116,8 +118,10 @@ WRAPPED = {
         "AveragePool",
     ),
     "pad before a mean that counts": (
-        f"p = Pad(a, n) t2 = {IN}(p) c2 = AveragePool<kernel_shape=[3,3], pads=[0,1,0,0], count_include_pad=1>(t2) "
-        f"h = {OUT}(c2)",
+        (
+            f"p = Pad(a, n) t2 = {IN}(p) c2 = AveragePool<kernel_shape=[3,3], pads=[0,1,0,0], count_include_pad=1>(t2) "
+            f"h = {OUT}(c2)"
+        ),
         "AveragePool",
     ),
 }
@@ -150,17 +154,17 @@ def test_pads_that_a_window_means_otherwise_stay(kind: str) -> None:
 
 
 def test_a_padded_map_that_others_read_too_stays_theirs() -> None:
-    middle = (
-        f"p = Pad(r, n) t2 = {IN}(p) c2 = Conv(t2, w1) u2 = {OUT}(c2) t3 = {IN}(p) c3 = Conv(t3, w2) u3 = {OUT}(c3)"
-    )
-    model = nhwc(f"{middle} h = Add(u2, u3)", n=PADS, w1=(8, 8, 3, 3), w2=(8, 8, 3, 3))
+    both = [f"t{i}n = {IN}(p) c{i} = Conv(t{i}n, w{i}) u{i} = {OUT}(c{i})" for i in (1, 2)]
+    model = nhwc(f"p = Pad(r, n) {both[0]} {both[1]} h = Add(u1, u2)", n=PADS, w1=(8, 8, 3, 3), w2=(8, 8, 3, 3))
     assert kinds(compile_and_check(model, "NHWC")) == ["Conv", "Relu", "Conv", "Conv", "Add"]
 
 
 KERAS = {
     "block": (
-        f"t2 = {IN}(r) c2 = Conv<pads=[1,1,1,1]>(t2, w1) u2 = {OUT}(c2) i = Add(u2, b1) t3 = {IN}(i) "
-        f"n = BatchNormalization(t3, s, b, m, v) u3 = {OUT}(n) h = Relu(u3)",
+        (
+            f"t2 = {IN}(r) c2 = Conv<pads=[1,1,1,1]>(t2, w1) u2 = {OUT}(c2) i = Add(u2, b1) t3 = {IN}(i) "
+            f"n = BatchNormalization(t3, s, b, m, v) u3 = {OUT}(n) h = Relu(u3)"
+        ),
         {"w1": (8, 8, 3, 3), "b1": (8,), "s": SCALE, "b": (8,), "m": (8,), "v": VARIANCE},
         ["Conv", "Relu", "Conv", "Relu"],
     ),
@@ -170,8 +174,10 @@ KERAS = {
         ["Conv", "Relu", "Conv", "Add", "Relu"],
     ),
     "concat": (
-        f"t2 = {IN}(r) c2 = Conv<pads=[1,1,1,1]>(t2, w1) u2 = {OUT}(c2) j = Concat<axis=3>(u2, r) t3 = {IN}(j) "
-        f"c3 = Conv(t3, w2) h = {OUT}(c3)",
+        (
+            f"t2 = {IN}(r) c2 = Conv<pads=[1,1,1,1]>(t2, w1) u2 = {OUT}(c2) j = Concat<axis=3>(u2, r) t3 = {IN}(j) "
+            f"c3 = Conv(t3, w2) h = {OUT}(c3)"
+        ),
         {"w1": (8, 8, 3, 3), "w2": (8, 16, 1, 1)},
         ["Conv", "Relu", "Conv", "Concat", "Conv"],
     ),
@@ -209,8 +215,10 @@ def test_large_constants_are_folded_too() -> None:
 
 TAILS = {
     "dynamic flatten": (
-        "s = Shape(r) i = Cast<to=6>(s) n = Slice(i, o, p, o) q = Squeeze(n, o) j = Unsqueeze(q, o) "
-        "l = Concat<axis=0>(j, rest) to = Cast<to=7>(l) z = Reshape(r, to) d = MatMul(z, fw) y = Add(d, fb)",
+        (
+            "s = Shape(r) i = Cast<to=6>(s) n = Slice(i, o, p, o) q = Squeeze(n, o) j = Unsqueeze(q, o) "
+            "l = Concat<axis=0>(j, rest) to = Cast<to=7>(l) z = Reshape(r, to) d = MatMul(z, fw) y = Add(d, fb)"
+        ),
         {"o": ints(0), "p": ints(1), "rest": np.array([-1], np.int32), "fw": (2584, 5)},
     ),
     "mean, kept, squeezed": (

@@ -58,7 +58,16 @@ MODELS = {
         parse(f"{GOOD.replace('y =', 's =')} y = ArgMax<axis=1>(s)", scores="int64[N,1] y", **WEIGHTS),
         "float32",
     ),
-    "a batch of four": (good(image="float[4,3,17,19] x", scores="float[4,5] y"), "dynamic batch"),
+    "a batch of four": (
+        parse(
+            f"{GOOD.replace('y =', 's =')} y = CumSum(s, axis)",
+            image="float[4,3,17,19] x",
+            scores="float[4,5] y",
+            axis=np.int64(0),
+            **WEIGHTS,
+        ),
+        "dynamic batch",
+    ),
     "symbolic size": (good(image="float[N,3,H,W] x"), "--image-size"),
     "no image in it": (parse("z = Relu(x) y = Identity(k)", scores="float[1,5] y", k=(1, 5)), "does not depend"),
 }
