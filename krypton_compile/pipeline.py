@@ -32,7 +32,7 @@ from krypton_compile.loading import Source, describe, load_proto, save_proto
 from krypton_compile.passes.absorb_pads import absorb_pads
 from krypton_compile.passes.add_thresholds import add_thresholds
 from krypton_compile.passes.batch_positions import Contract, batch_positions, make_contract, make_occlusion_inputs
-from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, refuse_training, upgrade_opset
+from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
 from krypton_compile.passes.commute_mean import commute_mean
 from krypton_compile.passes.decompose import decompose
 from krypton_compile.passes.drop_outputs import drop_outputs
@@ -45,6 +45,7 @@ from krypton_compile.passes.lowering import Delta, LoweringContext
 from krypton_compile.passes.measure_shapes import measure_shapes
 from krypton_compile.passes.narrow_double import narrow_double
 from krypton_compile.passes.propagate_boxes import propagate_boxes
+from krypton_compile.passes.refuse_nodes import refuse_nodes
 from krypton_compile.passes.unbatch import unbatch
 from krypton_compile.passes.unpack_sparse import unpack_sparse
 from krypton_compile.passes.verify import compare_models
@@ -184,7 +185,7 @@ def _canonical(
     model = ir.from_proto(original)
     image = find_image(model.graph, input_name)
     fix_shapes(image, _image_shape(image, image_size, layout), model.graph)
-    refuse_training(model)
+    refuse_nodes(model)
     model = upgrade_opset(model)
     graph = model.graph
     canonicalize(model)

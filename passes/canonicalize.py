@@ -1,11 +1,9 @@
 """Canonicalize: after this pass every shape is static, batch is 1, and export noise is gone.
 
-Holds after: constants are initializers; Identity, Dropout, shape arithmetic and casts that do nothing
-are folded; BatchNormalization and zero Pads that feed a Conv or follow one are part of it:
+Holds after: constants are initializers; Identity, Dropout, shape arithmetic and casts that do nothing are folded;
+functions are inlined; BatchNormalization is part of the ConvTranspose before it.
 
-    BN(Wx + b) = (s W) x + (s (b - mean) + beta),   s = gamma / sqrt(var + epsilon)
-
-All of it is onnx-ir's and onnxscript's work; this file chooses and orders.
+All but the respelling is onnx-ir's and onnxscript's work; this file chooses and orders.
 """
 
 from __future__ import annotations
@@ -20,14 +18,14 @@ from onnxscript import optimizer
 from onnxscript.rewriter import RewritePass
 from onnxscript.rewriter.rules import common as rules
 
-from krypton_compile.errors import ModelError, NodeError
+from krypton_compile.errors import ModelError
 from krypton_compile.passes.dequantize_weights import dequantize_weights
 from krypton_compile.passes.fold_constants import fold_constants
 from krypton_compile.passes.respell import respell
 
 OLDEST_OPSET = 13
 _UPGRADE_TO = 17
-_RESIZE_HAS_MODES, _NORM_HAS_MODE = 11, 14
+_RESIZE_HAS_MODES = 11
 _OLDEST_RUN = 7
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -76,27 +74,6 @@ def _resize_as_before(node: ir.Node) -> None:
     scales = node.inputs[2].const_value if len(node.inputs) > 2 and node.inputs[2] is not None else None
     smaller = scales is not None and bool((scales.numpy() < 1).any())
     node.attributes.add(ir.AttrString("nearest_mode", "ceil" if smaller else "floor"))
-
-
-def refuse_training(model: ir.Model) -> None:
-    """Refuses a BatchNormalization in training mode: its statistics are those of the batch. Of weights it is a constant.
-
-    Raises:
-        NodeError: there is one.
-    """
-    old = model.opset_imports.get("", 1) < _NORM_HAS_MODE
-    varying = set(model.graph.inputs)
-    for node in model.graph:
-        if not varying.intersection(node.inputs):
-            continue
-        varying.update(node.outputs)
-        if node.op_type != "BatchNormalization":
-            continue
-        asked = "training_mode" in node.attributes and node.attributes["training_mode"].as_int()
-        if asked or (old and len(node.outputs) > 1):
-            raise NodeError(
-                str(node.name), node.op_type, "inference mode", "training mode", "Export the model in eval mode."
-            )
 
 
 def fix_shapes(image: ir.Value, shape: tuple[int, ...], graph: ir.Graph) -> None:

@@ -213,6 +213,16 @@ def test_normalization_in_training_mode_is_refused() -> None:
         compile(network("h, m2, v2 = BatchNormalization<training_mode=1>(c, s, b, m, v)", **norm))
 
 
+def test_random_numbers_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"RandomNormalLike.*random numbers.*eval mode"):
+        compile(network("n = RandomNormalLike(r) h = Add(r, n)"))
+
+
+def test_a_size_on_which_onnx_and_onnxruntime_disagree_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"Conv.*pads as numbers.*SAME_UPPER with dilations \[2, 3\].*explicit pads"):
+        compile(network('h = Conv<auto_pad="SAME_UPPER", dilations=[2,3]>(r, w1)', w1=(8, 8, 3, 3)))
+
+
 ONE_CLASS = {"one": (1, 8), "axis": ints(1)}
 OUTPUTS = {
     "one class": ("y = Gemm<transB=1>(f, one)", "float[N,1] y", {"one": (1, 8)}),
