@@ -157,10 +157,10 @@ def _set_weights(graph: ir.Graph, conv: ir.Node, weight: Numbers, bias: Numbers)
 
 
 def _replace(graph: ir.Graph, node: ir.Node, x: ir.Value) -> None:
-    """``x`` takes the place, and the name, of the node's output."""
-    output = node.outputs[0]
+    """``x`` takes the place of the node's output, and if only the node read it, the name."""
+    output, alone = node.outputs[0], is_read_once(x) and not x.is_graph_input()
     name = output.name
     output.replace_all_uses_with(x, replace_graph_outputs=True)
     graph.remove(node, safe=True)
-    if name is not None and not x.is_graph_input():
+    if name is not None and alone:
         x.name = name

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from krypton_compile import Report
+from krypton_compile import Report, compile
 from tests.passes.graphs import compile_and_check, floats, ints, parse
 
 HEAD = "g = GlobalAveragePool(h) f = Flatten(g) y = Gemm<transB=1>(f, fw)"
@@ -80,6 +80,17 @@ def test_weights_of_two_convolutions_are_folded_apart() -> None:
     middle = "d = Conv<pads=[1,1,1,1]>(r, w1) i = Mul(d, k1) e = Conv<pads=[1,1,1,1]>(i, w1) h = Add(e, k2)"
     report = compile_and_check(nchw(middle, w1=(8, 8, 3, 3), **ONE_A_CHANNEL))
     assert kinds(report) == ["Conv", "Relu", "Conv", "Conv"]
+
+
+def test_folding_keeps_the_names_of_what_others_read() -> None:
+    """The map before a folded Mul is an output of the model too."""
+    body = "c = Conv(x, w0) r = Relu(c) i = Mul(r, k1) h = Conv(i, w1) g = GlobalAveragePool(h) f = Flatten(g)"
+    scores = "float[N,5] y, float[N,8,15,17] r"
+    weights = {"w0": (8, 3, 3, 3), "w1": (8, 8, 3, 3), "fw": (5, 8), "k1": ONE_A_CHANNEL["k1"]}
+    model = parse(f"{body} y = Gemm<transB=1>(f, fw)", scores=scores, **weights)
+    _, report = compile(model, output_name="y")
+    assert report.verification.startswith("8 positions")
+    assert [layer.op for layer in report.layers][:3] == ["Conv", "Relu", "Conv"]
 
 
 KEPT = {
