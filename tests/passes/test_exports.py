@@ -277,7 +277,7 @@ ODD = {
     "several outputs": ("v, i = TopK<axis=1>(r, k) j = Cast<to=1>(i) h = Add(v, j)", {"k": ints(8)}, "TopK"),
     "an output not of float": ("g0 = Greater(c, k) h = Where(g0, c, r)", {"k": floats(0.3)}, "Where"),
     "indices of a pool": (INDICES, {"k": floats(1e-3)}, "MaxPool"),
-    "optional inputs": ('h = Resize<mode="cubic">(r, , , k)', {"k": ints(1, 8, 20, 30)}, "Resize"),
+    "optional inputs": ("k = ReduceMax<keepdims=0>(r) l = Mul(k, j) h = Clip(c, , l)", {"j": np.float32(0.4)}, "Clip"),
     "a sequence": (SEQUENCE, {}, "SplitToSequence"),
     "a size that depends on the image": (NOT_ZERO, {}, "NonZero"),
 }
