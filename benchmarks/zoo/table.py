@@ -28,7 +28,7 @@ Trained models are in [performance.md](performance.md); they have more exact zer
   in turn; the base pass counts.
 - *dense because*: the first nodes without a rule, and the share of multiply-adds that are dense from there on.
 
-| network | source | input (patch/stride) | export | exact | incremental | R taps | R paper | speed-up | dense because |
+| network | source | input, patch | export | exact | incremental | R taps | R paper | speed-up | dense because |
 |---|---|---|---|---|---|---|---|---|---|
 """
 
