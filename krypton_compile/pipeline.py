@@ -43,6 +43,7 @@ from krypton_compile.passes.hold_inputs import hold_inputs
 from krypton_compile.passes.lower import INCREMENTAL, OcclusionInputs, Outcome, lower, occluded
 from krypton_compile.passes.lowering import Delta, LoweringContext
 from krypton_compile.passes.measure_shapes import measure_shapes
+from krypton_compile.passes.name_blocks import name_blocks
 from krypton_compile.passes.narrow_double import narrow_double
 from krypton_compile.passes.propagate_boxes import propagate_boxes
 from krypton_compile.passes.refuse_nodes import refuse_nodes
@@ -196,6 +197,7 @@ def _canonical(
     decompose(graph)
     RemoveUnusedNodesPass()(model)
     gather_shuffles(graph)
+    name_blocks(graph)
     commute_mean(graph)
     return model
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
+from krypton_compile.passes.initializers import add_initializer
 
 _GEMM_FACTORS = ("alpha", "beta")
 _PAIRWISE = {"Max": "Max", "Mean": "Add", "Min": "Min", "Sum": "Add"}
@@ -113,12 +114,7 @@ class _Steps:
         return new.outputs[0]
 
     def constant(self, array: npt.NDArray[np.float32] | np.float32) -> ir.Value:
-        array = np.asarray(array, np.float32)
-        tensor = ir.tensor(array, name=self._name())
-        shape, kind = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
-        value = ir.Value(name=tensor.name, shape=shape, type=kind, const_value=tensor)
-        self.graph.register_initializer(value)
-        return value
+        return add_initializer(self.graph, self._name(), np.asarray(array, np.float32))
 
     def replace(self, result: ir.Value) -> None:
         output = self.node.outputs[0]

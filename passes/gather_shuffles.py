@@ -12,21 +12,22 @@ import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
+from krypton_compile.passes.initializers import add_initializer
 
 _SWAPPED = (0, 2, 1, 3, 4)
 
 
 def gather_shuffles(graph: ir.Graph) -> int:
     """Rewrites every shuffle; returns their number. Shapes are static before and after."""
-    found = [(node, ends) for node in graph if (ends := _ends(node, graph)) is not None]
+    found = [(node, ends) for node in graph if (ends := between_reshapes(node, graph)) and _is_shuffle(node, *ends)]
     for node, (first, last) in found:
         _replace(graph, first, node, last)
     return len(found)
 
 
-def _ends(node: ir.Node, graph: ir.Graph) -> tuple[ir.Node, ir.Node] | None:
-    """The two Reshapes around the Transpose of a shuffle."""
-    if node.op_type != "Transpose" or tuple(node.attributes["perm"].as_ints()) != _SWAPPED:
+def between_reshapes(node: ir.Node, graph: ir.Graph) -> tuple[ir.Node, ir.Node] | None:
+    """The two Reshapes around a Transpose whose inner tensors nobody else reads, or None."""
+    if node.op_type != "Transpose" or "perm" not in node.attributes:
         return None
     between = node.inputs[0]
     first = between.producer() if between is not None else None
@@ -36,11 +37,15 @@ def _ends(node: ir.Node, graph: ir.Graph) -> tuple[ir.Node, ir.Node] | None:
         return None
     if len(between.uses()) != 1 or between in graph.outputs or node.outputs[0] in graph.outputs:
         return None
-    source = first.inputs[0]
-    assert source is not None
-    before, inside, after = static_shape(source), static_shape(between), static_shape(last.outputs[0])
+    return (first, last) if first.inputs[0] is not None else None
+
+
+def _is_shuffle(node: ir.Node, first: ir.Node, last: ir.Node) -> bool:
+    if tuple(node.attributes["perm"].as_ints()) != _SWAPPED or first.inputs[0] is None:
+        return False
+    before, inside, after = (static_shape(value) for value in (first.inputs[0], first.outputs[0], last.outputs[0]))
     grouped = len(before) == 4 and inside[:1] + inside[3:] == before[:1] + before[2:]
-    return (first, last) if grouped and before == after and inside[1] * inside[2] == before[1] else None
+    return grouped and before == after and inside[1] * inside[2] == before[1]
 
 
 def _replace(graph: ir.Graph, first: ir.Node, swap: ir.Node, last: ir.Node) -> None:
@@ -48,11 +53,7 @@ def _replace(graph: ir.Graph, first: ir.Node, swap: ir.Node, last: ir.Node) -> N
     channels = np.arange(groups * each).reshape(groups, each).T.ravel()
     output, source = last.outputs[0], first.inputs[0]
     name = str(output.name)
-    tensor = ir.tensor(channels.astype(np.int64), name=f"{name}.channels")
-    indices = ir.Value(
-        name=tensor.name, shape=ir.Shape(channels.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
-    )
-    graph.register_initializer(indices)
+    indices = add_initializer(graph, f"{name}.channels", channels.astype(np.int64))
     gather = ir.node("Gather", [source, indices], {"axis": 1}, name=last.name)
     gather.outputs[0].type, gather.outputs[0].shape = output.type, output.shape
     graph.insert_before(last, gather)

@@ -130,6 +130,23 @@ def test_space_to_depth() -> None:
     )
 
 
+BLOCKS = {
+    "to depth, place first": ("SpaceToDepth", "[0,3,5,1,2,4]", (1, 8, 4, 2, 5, 2), (1, 32, 4, 5)),
+    "to depth, channel first": ("SpaceToDepth", "[0,1,3,5,2,4]", (1, 8, 4, 2, 5, 2), (1, 32, 4, 5)),
+    "to space, place first": ("DepthToSpace", "[0,3,4,1,5,2]", (1, 2, 2, 2, 8, 10), (1, 2, 16, 20)),
+    "to space, channel first": ("DepthToSpace", "[0,1,4,2,5,3]", (1, 2, 2, 2, 8, 10), (1, 2, 16, 20)),
+}
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_blocks_written_as_reshapes(kind: str) -> None:
+    op, perm, inside, after = BLOCKS[kind]
+    triple = f"a = Reshape(q, to) b = Transpose<perm={perm}>(a) h0 = Reshape(b, back)"
+    cut = {"s": ints(0), "e": ints(8), "k": ints(2)}
+    report = check(op, f"q = Slice(r, s, e, k) {triple}", after[1], **cut, to=ints(*inside), back=ints(*after))
+    assert became(report, op) == {"incremental"}
+
+
 REFUSED = {
     "Resize": (
         'h0 = Resize<mode="linear", axes=[2,3], keep_aspect_ratio_policy="not_larger">(r, , , s)',
