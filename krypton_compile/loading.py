@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 
 from krypton_compile.errors import ModelError
 
@@ -59,7 +59,10 @@ def describe(source: Source) -> str:
 
 def is_large(proto: onnx.ModelProto) -> bool:
     """Whether it is beyond protobuf's 2 GB, and cannot be one piece of bytes."""
-    return bool(proto.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF)
+    try:
+        return bool(proto.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF)
+    except EncodeError:  # what newer protobufs do in place of counting further
+        return True
 
 
 def save_proto(proto: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
