@@ -57,9 +57,9 @@ CONTROL = {
         {"one": ints(1), "two": ints(2), "eight": ints(8)},
         None,
     ),
-    "If": (
+    "If": (  # about half of the boxes take either branch
         "s = ReduceMean<keepdims=0>(c) q = Greater(s, k)" + BRANCHES.replace("Neg(c)", "Mul(c, k2)"),
-        {"k": np.float32(-0.02), "k2": np.float32(-0.5)},
+        {"k": np.float32(0.0115), "k2": np.float32(-0.5)},
         "If",
     ),
     "Loop over what it is given": (
