@@ -72,7 +72,9 @@ def test_scripts_can_be_imported(module):
     importlib.import_module(module)
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, "docs/coming_from.md", "docs/design.md", "docs/performance.md"])
+@pytest.mark.parametrize(
+    "document", [*DOCUMENTS, "docs/coming_from.md", "docs/design.md", "docs/models.md", "docs/performance.md"]
+)
 def test_links_lead_somewhere(document):
     path = ROOT / document
     for target in LINK.findall(path.read_text(encoding="utf-8")):
