@@ -13,15 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from krypton_compile.interface import static_shape
+from krypton_compile.interface import has_static_shape, static_shape
 from krypton_compile.passes.initializers import add_initializer
 
 _GEMM_FACTORS = ("alpha", "beta")
+_BROADCASTING = ("Add", "Div", "Mul", "Pow", "Sub")
 _PAIRWISE = {"Max": "Max", "Mean": "Add", "Min": "Min", "Sum": "Add"}
 
 
 def decompose(graph: ir.Graph) -> int:
     """Rewrites every such node; returns their number. Shapes are static before and after."""
+    dropped = sum(_drop_expand(node) for node in graph if node.op_type in _BROADCASTING)
     found = [node for node in graph if node.domain in ("", "ai.onnx") and _applies(node)]
     for node in found:
         if node.op_type == "LpPool":
@@ -30,7 +32,20 @@ def decompose(graph: ir.Graph) -> int:
             _scale_gemm(graph, node)
         else:
             _expand_variadic(graph, node)
-    return len(found)
+    return dropped + len(found)
+
+
+def _drop_expand(node: ir.Node) -> bool:
+    """Reads what an Expand reads, where the node's own broadcasting does the same."""
+    for index, value in enumerate(node.inputs):
+        expand, other = value.producer() if value is not None else None, node.inputs[1 - index]
+        if expand is None or expand.op_type != "Expand" or other is None or expand.inputs[0] is None:
+            continue
+        known = has_static_shape(other) and has_static_shape(node.outputs[0])
+        if known and static_shape(other) == static_shape(node.outputs[0]):
+            node.replace_input_with(index, expand.inputs[0])
+            return True
+    return False
 
 
 def _applies(node: ir.Node) -> bool:

@@ -22,7 +22,7 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
         return None if axis % len(x.layout) == x.channel_axis else "it is not over the channels"
     axes = reduced_axes(node, context, len(x.layout))
     if axes != [x.channel_axis]:
-        return f"it reduces axes {axes}, neither all spatial ones nor the channels"
+        return f"it reduces axes {axes}, for which {node.op_type} has no rule"
     return None if len(static_shape(node.outputs[0])) == len(x.layout) else "it drops the channel axis"
 
 

@@ -32,19 +32,19 @@ def _name(graph: ir.Graph, first: ir.Node, swap: ir.Node, last: ir.Node) -> bool
     before, inside, after = static_shape(source), static_shape(first.outputs[0]), static_shape(output)
     if not len(before) == len(after) == 4 or len(inside) != 6 or before[0] != 1 or after[0] != 1:
         return False
-    perm = tuple(swap.attributes["perm"].as_ints())
+    perm: tuple[int, ...] = tuple(swap.attributes["perm"].as_ints())
     if perm in ((0, 3, 5, 1, 2, 4), (0, 1, 3, 5, 2, 4)):
         _, channels, height, block, width, other = inside
         to_depth = (1, channels * block**2, height, width)
         if block != other or before != (1, channels, height * block, width * block) or after != to_depth:
             return False
         value = _add(graph, last, "SpaceToDepth", [source], {"blocksize": block}, after)
-        if perm[1] == 1:
+        if perm == (0, 1, 3, 5, 2, 4):
             order = np.arange(channels * block**2).reshape(block**2, channels).T.ravel()
             chosen = add_initializer(graph, f"{output.name}.channels", order)
             value = _add(graph, last, "Gather", [value, chosen], {"axis": 1}, after)
     elif perm in ((0, 3, 4, 1, 5, 2), (0, 1, 4, 2, 5, 3)):
-        mode = "DCR" if perm[1] == 3 else "CRD"
+        mode = "DCR" if perm == (0, 3, 4, 1, 5, 2) else "CRD"
         (block, other, channels) = inside[1:4] if mode == "DCR" else (*inside[2:4], inside[1])
         height, width = inside[4:]
         to_space = (1, channels, height * block, width * block)

@@ -13,7 +13,7 @@ from krypton_compile import compile
 from krypton_compile.errors import VerificationError
 from krypton_compile.passes import verify
 from krypton_compile.runtime import OcclusionSession, cli
-from tests.passes.graphs import parse
+from tests.passes.graphs import ints, parse
 
 GATED = """
     c = Conv<pads=[1,1,1,1]>(x, w0) r = Relu(c)
@@ -44,6 +44,13 @@ def test_what_follows_the_gate_is_incremental(model):
     assert (product.became, product.reason) == ("incremental", "approximate: its gate is frozen")
     assert [layer.became for layer in frozen.layers if layer.op == "Conv"][-1] == "incremental"
     assert "APPROXIMATE, frozen gates: 1" in frozen.verification
+
+
+def test_a_gate_that_is_expanded_first():
+    expanded = GATED.replace("m = Mul(r, u)", "v = Expand(u, size) m = Mul(r, v)")
+    _, report = compile(parse(expanded, size=ints(1, 8, 17, 19), **SHAPES), frozen_gates=True)
+    assert "APPROXIMATE, frozen gates: 1" in report.verification
+    assert not [layer for layer in report.layers if layer.op == "Expand"]
 
 
 def test_scores_are_those_of_the_network_with_the_images_own_gates(model, tmp_path):
