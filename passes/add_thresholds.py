@@ -4,7 +4,8 @@
     IncrementalConv(DX, ...) = DT      ->  IncrementalConv(DX, ..., limit),   limit = DeltaLimit(T0, eps; layer_group)
 
 and so for every op whose result is new numbers, T0 the base tensor. At tau = 1 and eps = 0 nothing changes. A layer
-group is all tensors of one map size, in order of first appearance.
+group is all tensors of one map size, in order of first appearance. Of volumes tau crops the height and width of
+slices, never the depth, and a group is all tensors of one slice size.
 """
 
 from __future__ import annotations
