@@ -106,10 +106,13 @@ def _one_row(values: object) -> bool:
 
 
 def _axes(node: ir.Node, context: LoweringContext, rank: int) -> list[int] | None:
+    """The axes that the node names; None where it names none, which is all of them, or they are not constant."""
     if "axes" in node.attributes:
         return [axis % rank for axis in node.attributes["axes"].as_ints()]
     array = context.constant(node.inputs[1]) if len(node.inputs) > 1 else None
-    return None if array is None else [int(axis) % rank for axis in array]
+    if array is None or (array.size == 0 and not _int(node, "noop_with_empty_axes", 0)):
+        return None
+    return [int(axis) % rank for axis in array]
 
 
 def _int(node: ir.Node, name: str, default: int) -> int:

@@ -65,8 +65,10 @@ def _check_pad(node: ir.Node, x: Delta, context: LoweringContext) -> str | None:
         return f"Pad mode '{mode}' has no rule yet"
     if context.constant(node.inputs[1]) is None:
         return "its pads are not constant"
-    if len(node.inputs) > 3 and node.inputs[3] is not None:
-        return "it pads chosen axes"
+    if len(node.inputs) > 2 and node.inputs[2] in context.forms:
+        return "what it pads with depends on the image"
+    if len(node.inputs) > 3 and node.inputs[3] is not None and context.constant(node.inputs[3]) is None:
+        return "its axes are not constant"
     _, others = _pads(node, x, context)
     return "it pads batch or channels" if any(others) else None
 
@@ -77,4 +79,11 @@ def _pads(node: ir.Node, x: Delta, context: LoweringContext) -> tuple[list[int],
     assert pads is not None
     axes, rank = spatial_axes(x.layout), len(x.layout)
     flat = [int(pad) for pad in pads]
+    if len(node.inputs) > 3 and node.inputs[3] is not None:
+        chosen = context.constant(node.inputs[3])
+        assert chosen is not None
+        flat = [0] * 2 * rank
+        for position, axis in enumerate(chosen):
+            for end in range(2):
+                flat[int(axis) % rank + end * rank] = int(pads[position + end * len(chosen)])
     return [flat[axis] for axis in axes], [flat[axis] for axis in range(2 * rank) if axis % rank not in axes]

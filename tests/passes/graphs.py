@@ -83,14 +83,25 @@ def run_compiled(model: onnx.ModelProto, feeds: dict[str, np.ndarray], outputs: 
     return ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"]).run(outputs, feeds)
 
 
-def compile_and_check(model: onnx.ModelProto, layout: str = "NCHW", spread: bool = True, **options) -> Report:
-    """Compiles, runs all boxes in one call, compares with really occluded images; returns the report."""
-    compiled, report = compile(model, verify=False, **options)
+def compile_and_check(
+    model: onnx.ModelProto,
+    layout: str = "NCHW",
+    spread: bool = True,
+    boxes: np.ndarray | None = None,
+    positive: bool = False,
+    told: bool = False,
+    **options,
+) -> Report:
+    """Compiles (``told`` the layout), runs all boxes in one call, compares with really occluded images; the report."""
+    compiled, report = compile(model, verify=False, layout=layout if told else None, **options)
     rng = np.random.default_rng(3)
     shape = [dim.dim_value or 1 for dim in compiled.graph.input[0].type.tensor_type.shape.dim]
     image, baseline = (rng.standard_normal(shape).astype(np.float32) for _ in range(2))
+    if positive:
+        image, baseline = np.abs(image) + 0.5, np.abs(baseline) + 0.5
     size = tuple(shape[axis] for axis in spatial_axes(layout))
-    boxes = random_boxes((size[0], size[1]), rng) if len(size) == 2 else random_regions(size, rng)
+    if boxes is None:
+        boxes = random_boxes((size[0], size[1]), rng) if len(size) == 2 else random_regions(size, rng)
     names = [value.name for value in compiled.graph.input]
     found, base = run_compiled(compiled, {names[0]: image, names[1]: boxes, names[2]: baseline})[:2]
     occluded = np.repeat(image, len(boxes), axis=0)
