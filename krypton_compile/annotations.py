@@ -6,8 +6,9 @@ file; node metadata tells a reader of the graph where each incremental node come
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -87,12 +88,13 @@ def read_tuning(text: str) -> TuningAnnotation:
     Raises:
         ValueError: not such an annotation.
     """
-    fields = json.loads(text)
-    try:
-        lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-        return TuningAnnotation(**{**fields, **lists})
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"stored tuning: {error}; run krypton-tune again") from error
+    fields = _load("tuning", text)
+    known = {field.name for field in dataclasses.fields(TuningAnnotation)}
+    if not isinstance(fields, dict) or set(fields) != known or not isinstance(fields["settings"], dict):
+        raise ValueError(f"stored tuning: expected the fields {', '.join(sorted(known))}; run krypton-tune again")
+    return TuningAnnotation(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    )
 
 
 def write_labels(labels: Sequence[str]) -> str:
@@ -106,7 +108,7 @@ def read_labels(text: str) -> tuple[str, ...]:
     Raises:
         ValueError: not such a list.
     """
-    labels = json.loads(text)
+    labels = _load("labels", text)
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise ValueError(f"stored labels: expected a list of names, found {text[:80]}; compile the model again")
     return tuple(labels)
@@ -123,10 +125,51 @@ def read_model_annotation(text: str) -> ModelAnnotation:
     Raises:
         ValueError: not an annotation, or of another format version.
     """
-    fields = json.loads(text)
+    fields = _load("annotation", text)
     version = fields.get("format_version") if isinstance(fields, dict) else None
     if version != FORMAT_VERSION:
         raise ValueError(f"compiled-model format {version}, expected {FORMAT_VERSION}; compile the model again")
-    for name in ("image_shape", "layer_groups"):
-        fields[name] = tuple(fields[name])
-    return ModelAnnotation(**fields)
+    for name, (kind, fits) in _FIELDS.items():
+        if name not in fields or not fits(fields[name]):
+            raise ValueError(
+                f"stored annotation: expected {kind} in '{name}', found {fields.get(name)!r}; compile the model again"
+            )
+    known = {field.name: fields[field.name] for field in dataclasses.fields(ModelAnnotation)}
+    lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+    return ModelAnnotation(**{**known, **lists})
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+_NAME: tuple[str, Callable[[Any], bool]] = ("a tensor's name", _is_name)
+_NAME_OR_NONE: tuple[str, Callable[[Any], bool]] = (
+    "a tensor's name or null",
+    lambda value: value is None or _is_name(value),
+)
+_FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("image", "boxes", "baseline", "patches", "mask", "scores", "base_scores"), _NAME),
+    **dict.fromkeys(("logits", "base_logits"), _NAME_OR_NONE),
+    "layout": ("NCHW or NHWC", lambda value: value in ("NCHW", "NHWC")),
+    "image_shape": (
+        "[height, width]",
+        lambda value: isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)),
+    ),
+    "channels": ("a count", _is_count),
+    "chunk": ("a count", _is_count),
+    "layer_groups": ("a list of names", lambda value: isinstance(value, list) and all(map(_is_name, value))),
+}
+
+
+def _load(what: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"stored {what}: expected JSON, found {text[:80]!r} ({error}); compile the model again"
+        ) from error

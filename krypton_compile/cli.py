@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _compile(options, output)
     except (KryptonError, ValueError, OSError) as error:
-        print(f"krypton-compile: error: {error}", file=sys.stderr)
+        print(f"krypton-compile: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
 

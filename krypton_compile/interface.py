@@ -53,6 +53,15 @@ def static_shape(value: ir.Value) -> tuple[int, ...]:
     return tuple(dim for dim in value.shape if isinstance(dim, int))
 
 
+def permutation(node: ir.Node) -> tuple[int, ...]:
+    """Of a Transpose: its ``perm``, or all axes in reverse."""
+    if "perm" in node.attributes:
+        return tuple(int(axis) for axis in node.attributes["perm"].as_ints())
+    source = node.inputs[0]
+    rank = 0 if source is None or source.shape is None else len(source.shape)
+    return tuple(reversed(range(rank)))
+
+
 def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
     """The image input: the only float input of rank 3 (a signal), 4 (a picture) or 5 (a volume), or the named one.
 
@@ -72,7 +81,7 @@ def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
     if len(inputs) > 1:
         raise ModelError(
             f"the model has several inputs: {listing}. Expected the image alone; "
-            "hold the others at values: --hold NAME=VALUE (Python: held={{name: value}})."
+            "hold the others at values: --hold NAME=VALUE (Python: held={name: value})."
         )
     image = chosen[0]
     if image.shape is None or len(image.shape) not in _RANKS:
@@ -99,7 +108,7 @@ def find_layout(image: ir.Value, layout: str | None) -> str:
     if first != last:
         return ours[0] if first else ours[1]
     for node in image.consumers():
-        if node.op_type == "Transpose" and node.attributes["perm"].as_ints() == (0, axes + 1, *range(1, axes + 1)):
+        if node.op_type == "Transpose" and permutation(node) == (0, axes + 1, *range(1, axes + 1)):
             return ours[1]
         if node.op_type == "Conv":
             return ours[0]
@@ -117,6 +126,8 @@ def find_scores(graph: ir.Graph, name: str | None) -> ir.Value:
         chosen = [value for value in graph.outputs if value.name == name]
         if not chosen:
             raise ModelError(f"no output is called '{name}'; the model's outputs: {listing}")
+    elif not graph.outputs:
+        raise ModelError("the model has no outputs; export it with its class scores as the output.")
     elif len(graph.outputs) != 1:
         raise ModelError(f"the model has several outputs: {listing}. Name the class scores with --output-name.")
     else:

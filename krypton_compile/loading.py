@@ -12,6 +12,8 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError, EncodeError
 
 from krypton_compile.errors import ModelError
+from krypton_compile.file_kind import describe_file
+from krypton_compile.stages import BESIDE, one_line
 
 Source = str | os.PathLike[str] | bytes | onnx.ModelProto | ir.Model
 
@@ -30,7 +32,9 @@ def load_proto(source: Source) -> onnx.ModelProto:
     else:
         proto = _parse(source)
     if not proto.graph.node:
-        raise ModelError(f"{describe(source)}: expected an ONNX model, found no graph. Is it an .onnx file?")
+        kind = describe_file(Path(source)) if isinstance(source, (str, os.PathLike)) else None
+        found = kind or "no graph. Is it an .onnx file?"
+        raise ModelError(f"{describe(source)}: expected an ONNX model, found {found}")
     return proto
 
 
@@ -87,8 +91,13 @@ def _parse(source: str | os.PathLike[str] | bytes) -> onnx.ModelProto:
         return onnx.load_model(source)
     except FileNotFoundError as error:
         raise ModelError(f"{describe(source)}: {error.strerror}: {error.filename}") from error
-    except (DecodeError, ValueError, OSError, onnx.checker.ValidationError) as error:
+    except onnx.checker.ValidationError as error:  # of external data alone
+        raise ModelError(f"{describe(source)}: {one_line(error)}. {BESIDE}") from error
+    except (DecodeError, ValueError, OSError) as error:
+        kind = None if isinstance(source, bytes) else describe_file(Path(source))
+        if kind is not None:
+            raise ModelError(f"{describe(source)}: expected an ONNX model, found {kind}.") from error
         raise ModelError(
-            f"{describe(source)}: expected an ONNX model, but it cannot be parsed ({error}). "
+            f"{describe(source)}: expected an ONNX model, but it cannot be parsed ({one_line(error)}). "
             "Is the file complete, and an .onnx file?"
         ) from error

@@ -33,6 +33,7 @@ from krypton_compile.passes.absorb_pads import absorb_pads
 from krypton_compile.passes.add_thresholds import add_thresholds
 from krypton_compile.passes.batch_positions import Contract, batch_positions, make_contract, make_occlusion_inputs
 from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
+from krypton_compile.passes.check_model import check_model
 from krypton_compile.passes.commute_mean import commute_mean
 from krypton_compile.passes.decompose import decompose
 from krypton_compile.passes.drop_outputs import drop_outputs
@@ -54,6 +55,7 @@ from krypton_compile.passes.widen_half import widen_half
 from krypton_compile.passes.widen_image import widen_image
 from krypton_compile.provenance import provenance
 from krypton_compile.report import LayerReport, Report
+from krypton_compile.stages import INVALID, REPORT, stage
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.preprocess import Preprocessing
@@ -116,7 +118,8 @@ def compile(
         VerificationError: the compiled model differs from the original.
     """
     original, pictures, notes = _opened(model, held or {}, input_name, output_name)
-    graph_model = _canonical(original, image_size, input_name, layout)
+    with stage("simplify the graph", REPORT):
+        graph_model = _canonical(original, image_size, input_name, layout)
     graph = graph_model.graph
     interface = _interface(graph, input_name, output_name, layout)
     if preprocessing is None and str(interface.image.name) in pictures:
@@ -126,23 +129,24 @@ def compile(
     grid = _reference_grid(interface, patch_size, stride)
 
     whole = graph_model.clone() if explain_fallbacks else None
-    lowered = _lower(graph, interface, frozen_gates)
-    context, contract, inputs = lowered.context, lowered.contract, lowered.inputs
-    groups = add_thresholds(context, contract)
-    context.body = fuse_activation(context.body)
-    report = Report(describe(model), patch_size, stride, len(grid), _layers(lowered, grid))
-    if whole is not None:
+    with stage("make the graph incremental", REPORT):
+        lowered = _lower(graph, interface, frozen_gates)
+        context, contract, inputs = lowered.context, lowered.contract, lowered.inputs
+        groups = add_thresholds(context, contract)
+        context.body = fuse_activation(context.body)
+        report = Report(describe(model), patch_size, stride, len(grid), _layers(lowered, grid))
+        if whole is not None:
 
-        def relower(supposed: frozenset[str]) -> Report:
-            copy = whole.clone().graph
-            again = _lower(copy, _interface(copy, input_name, output_name, layout), frozen_gates, supposed)
-            return Report(report.model, patch_size, stride, len(grid), _layers(again, grid))
+            def relower(supposed: frozenset[str]) -> Report:
+                copy = whole.clone().graph
+                again = _lower(copy, _interface(copy, input_name, output_name, layout), frozen_gates, supposed)
+                return Report(report.model, patch_size, stride, len(grid), _layers(again, grid))
 
-        report.fallbacks = find_fallbacks(relower)
-    report.notes += notes
-    chunk = chunk or _choose_chunk(context)
-    batch_positions(context, interface, contract, inputs, chunk, len(groups))
-    RemoveUnusedNodesPass()(graph_model)  # what base nodes were replaced, their weights above all
+            report.fallbacks = find_fallbacks(relower)
+        report.notes += notes
+        chunk = chunk or _choose_chunk(context)
+        batch_positions(context, interface, contract, inputs, chunk, len(groups))
+        RemoveUnusedNodesPass()(graph_model)  # what base nodes were replaced, their weights above all
 
     graph_model.ir_version = IR_VERSION
     graph.opset_imports[schemas.DOMAIN] = schemas.VERSION
@@ -170,7 +174,8 @@ def compile(
         graph_model.metadata_props[FROZEN_KEY] = write_labels([str(node.name) for node in context.frozen])
     compiled = _to_proto(graph_model)
     if verify:
-        comparison = compare_models(original, compiled, _as_named(interface, context), grid)
+        with stage("verify the compiled model", REPORT):
+            comparison = compare_models(original, compiled, _as_named(interface, context), grid)
         if not context.frozen:
             comparison.require()
         report.verification = comparison.describe(len(context.frozen))
@@ -241,16 +246,20 @@ def _opened(
     """The model of float32 images alone; the inputs whose numbers are a picture's; and notes of what was changed."""
     original, notes = load_proto(model), []
     drop_outputs(original, output_name)
-    unpack_sparse(original)
-    hold_inputs(original, held)
-    if widen_half(original):
-        notes.append("a model of 16 bits: the same weights, computed in float32; its image is float32 too")
-    if narrow_double(original):
-        notes.append("a model of 64 bits: its weights are rounded to float32, in which it is computed; so is its image")
-    batch = unbatch(original, input_name)
-    if batch > 1:
-        notes.append(f"a model of {batch} images at once: now of one, which gets the same scores")
-    pictures = widen_image(original)
+    check_model(original)
+    with stage("read the model's inputs and weights", INVALID):
+        unpack_sparse(original)
+        hold_inputs(original, held)
+        if widen_half(original):
+            notes.append("a model of 16 bits: the same weights, computed in float32; its image is float32 too")
+        if narrow_double(original):
+            notes.append(
+                "a model of 64 bits: its weights are rounded to float32, in which it is computed; so is its image"
+            )
+        batch = unbatch(original, input_name)
+        if batch > 1:
+            notes.append(f"a model of {batch} images at once: now of one, which gets the same scores")
+        pictures = widen_image(original)
     if pictures:
         notes.append("a uint8 image: now float32, of the same numbers, 0 to 255")
     return original, pictures, notes

@@ -8,21 +8,21 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
+from krypton_compile.inference import quiet_options
 from krypton_compile.loading import is_large, save_proto
 
 
 def open_session(model: onnx.ModelProto, library: str | None = None, *, optimized: bool = True) -> ort.InferenceSession:
     """A session on the CPU, with the custom-op ``library`` if given; beyond protobuf's 2 GB by way of a file."""
-    options = ort.SessionOptions()
+    options = quiet_options()
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3  # overridable initializers are meant; onnxruntime warns of each
     if library is not None:
         options.register_custom_ops_library(library)
     providers = ["CPUExecutionProvider"]
     if not is_large(model):
-        return ort.InferenceSession(model.SerializeToString(), options, providers=providers)
+        return ort.InferenceSession(model.SerializeToString(), options, providers=providers, enable_fallback=False)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         save_proto(model, path)
-        return ort.InferenceSession(path, options, providers=providers)
+        return ort.InferenceSession(path, options, providers=providers, enable_fallback=False)

@@ -8,6 +8,7 @@ All but the respelling is onnx-ir's and onnxscript's work; this file chooses and
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
@@ -22,11 +23,17 @@ from krypton_compile.errors import ModelError
 from krypton_compile.passes.dequantize_weights import dequantize_weights
 from krypton_compile.passes.fold_constants import fold_constants
 from krypton_compile.passes.respell import respell
+from krypton_compile.stages import INVALID, one_line
 
 OLDEST_OPSET = 13
 _UPGRADE_TO = 17
 _RESIZE_HAS_MODES = 11
 _OLDEST_RUN = 7
+
+_SHAPE_LOG = logging.getLogger("onnx_ir.passes.common.shape_inference")
+for _library in ("onnx_ir", "onnxscript"):
+    # What these warn of ends in an error of ours or does not matter; where logging is set up, it is logged too.
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 _ONE_AT_A_TIME = threading.Lock()
 """onnxscript's rules are objects of its modules, and keep what they matched in themselves."""
@@ -104,10 +111,37 @@ def canonicalize(model: ir.Model) -> ir.Model:
         respell(model.graph)
         common.IdentityEliminationPass()(model)
         common.RemoveUnusedNodesPass()(model)
-        common.ShapeInferencePass()(model)
+        _infer_shapes(model)
     return model
 
 
 def _folded_too(node: ir.Node) -> bool | None:
     """What the optimizer keeps by default: torch's older exporter computes with it the sizes of a Pad from a shape."""
     return True if node.op_type == "ConstantOfShape" else None
+
+
+def _infer_shapes(model: ir.Model) -> None:
+    """Shapes of all values; onnx-ir's pass leaves the model as it was where onnx finds a contradiction, and logs it.
+
+    Raises:
+        ModelError: there is one, and some shape is not known without.
+    """
+    found = _Failure()
+    _SHAPE_LOG.addHandler(found)
+    try:
+        common.ShapeInferencePass()(model)
+    finally:
+        _SHAPE_LOG.removeHandler(found)
+    known = all(value.shape is not None and value.shape.is_static() for node in model.graph for value in node.outputs)
+    if found.reason is not None and not known:
+        raise ModelError(f"the shapes of the model contradict each other: {one_line(found.reason)}. {INVALID}")
+
+
+class _Failure(logging.Handler):
+    """Keeps the exception of the last record."""
+
+    reason: BaseException | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self.reason = record.exc_info[1]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.interface import static_shape
+from krypton_compile.interface import permutation, static_shape
 from krypton_compile.passes.initializers import add_initializer
 
 _SWAPPED = (0, 2, 1, 3, 4)
@@ -27,7 +27,7 @@ def gather_shuffles(graph: ir.Graph) -> int:
 
 def between_reshapes(node: ir.Node, graph: ir.Graph) -> tuple[ir.Node, ir.Node] | None:
     """The two Reshapes around a Transpose whose inner tensors nobody else reads, or None."""
-    if node.op_type != "Transpose" or "perm" not in node.attributes:
+    if node.op_type != "Transpose":
         return None
     between = node.inputs[0]
     first = between.producer() if between is not None else None
@@ -41,7 +41,7 @@ def between_reshapes(node: ir.Node, graph: ir.Graph) -> tuple[ir.Node, ir.Node] 
 
 
 def _is_shuffle(node: ir.Node, first: ir.Node, last: ir.Node) -> bool:
-    if tuple(node.attributes["perm"].as_ints()) != _SWAPPED or first.inputs[0] is None:
+    if permutation(node) != _SWAPPED or first.inputs[0] is None:
         return False
     before, inside, after = (static_shape(value) for value in (first.inputs[0], first.outputs[0], last.outputs[0]))
     grouped = len(before) == 4 and inside[:1] + inside[3:] == before[:1] + before[2:]

@@ -12,7 +12,7 @@ import math
 import onnx_ir as ir
 
 from krypton_compile.geometry import DepthWindow
-from krypton_compile.interface import static_shape
+from krypton_compile.interface import permutation, static_shape
 from krypton_compile.layouts import spatial_axes, swapped
 from krypton_compile.passes.lowering import Delta, Flat, Form, LoweringContext, emit_depth_gather, make_delta
 
@@ -26,7 +26,7 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
         return "its input is not a spatial delta"
     if node.op_type == "Transpose":
         other = swapped(x.layout)
-        if tuple(node.attributes["perm"].as_ints()) != tuple(x.layout.index(axis) for axis in other):
+        if permutation(node) != tuple(x.layout.index(axis) for axis in other):
             return f"it is not a change from {x.layout} to {other}"
         return None
     if node.op_type == "Pad":

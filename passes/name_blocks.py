@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.interface import static_shape
+from krypton_compile.interface import permutation, static_shape
 from krypton_compile.passes.gather_shuffles import between_reshapes
 from krypton_compile.passes.initializers import add_initializer
 
@@ -32,7 +32,7 @@ def _name(graph: ir.Graph, first: ir.Node, swap: ir.Node, last: ir.Node) -> bool
     before, inside, after = static_shape(source), static_shape(first.outputs[0]), static_shape(output)
     if not len(before) == len(after) == 4 or len(inside) != 6 or before[0] != 1 or after[0] != 1:
         return False
-    perm: tuple[int, ...] = tuple(swap.attributes["perm"].as_ints())
+    perm = permutation(swap)
     if perm in ((0, 3, 5, 1, 2, 4), (0, 1, 3, 5, 2, 4)):
         _, channels, height, block, width, other = inside
         to_depth = (1, channels * block**2, height, width)

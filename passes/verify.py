@@ -19,6 +19,7 @@ import onnxruntime as ort
 
 from krypton_compile import geometry
 from krypton_compile.errors import LibraryError, VerificationError
+from krypton_compile.inference import explain
 from krypton_compile.interface import Interface, static_shape
 from krypton_compile.layouts import channel_axis
 from krypton_compile.library import get_library_path
@@ -90,13 +91,20 @@ def compare_models(
         expected = np.stack([_occluded_row(reference, str(target.name), image, box, interface) for box in boxes])
         base = reference.run([target.name], {str(interface.image.name): image})[0].reshape(-1)
     except Exception as error:  # onnxruntime's exceptions have no common base
-        raise VerificationError(f"the original model does not run in onnxruntime: {error}") from error
+        raise VerificationError(f"the original model does not run in onnxruntime: {explain(error)}") from error
+    if not (np.isfinite(expected).all() and np.isfinite(base).all()):
+        raise VerificationError(
+            f"'{target.name}' of the original model is not finite for a random image from 0 to 1, or with a part of it "
+            "0. Are its weights? If it needs other images, compile it without verification."
+        )
     try:
         found = _compiled_rows(compiled, image, boxes, use_logits)
     except LibraryError:
         raise
     except Exception as error:
-        raise VerificationError(f"the compiled model does not run: {error} Please report this model.") from error
+        raise VerificationError(
+            f"the compiled model does not run: {explain(error)}. Please report this model."
+        ) from error
     is_probability = interface.logits is not None and not use_logits
     # A row is measured by the larger of its own scores and the base's: both went into it.
     scale = np.ones(len(boxes)) if is_probability else np.maximum(np.abs(expected).max(axis=1), np.abs(base).max())

@@ -19,19 +19,21 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from krypton_compile.annotations import EPS, TAU
-from krypton_compile.errors import LibraryError, OcclusionError
+from krypton_compile.errors import LibraryError, ModelError, OcclusionError
 from krypton_compile.geometry import Boxes, Pair
+from krypton_compile.inference import explain, start_session
 from krypton_compile.library import get_library_path, multiplies_bfloat16, multiplies_bfloat16x3
 from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.approximation import REDUCED, read_settings
 from krypton_compile.runtime.preprocess import Preprocessing
 from krypton_compile.runtime.recipes import read_recipe
-from krypton_compile.runtime.split import split, with_precision
+from krypton_compile.runtime.split import AGAIN, split, with_precision
 from krypton_compile.schemas import PRECISIONS
 
 Array = npt.NDArray[np.float32]
 
-_ERRORS_ONLY = 3
+_QUIET = 4
+"""onnxruntime's log level at which it prints nothing of what it raises anyway."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,9 @@ class Engine:
         else:
             base_options = self._prepared(_default_options(self.threads), folder)
             incremental_options = self._prepared(_default_options(1), folder)
-        self._base = ort.InferenceSession(parts.base.model, base_options, providers=chosen)
+        self._path = path
+        self._doing = f"{path}: onnxruntime {ort.__version__} cannot run the compiled model"
+        self._base = start_session(parts.base.model, base_options, ModelError, self._doing, chosen)
         self._incremental_part = parts.incremental.model
         self._incremental_options = incremental_options
         self._providers = chosen
@@ -126,7 +130,8 @@ class Engine:
         self._in_bfloat16: ort.InferenceSession | None = None
         self._lock = threading.Lock()
         self._outputs = [value.name for value in self._incremental.get_outputs()]
-        self.classes = int(self._incremental.get_outputs()[0].shape[1])
+        self._kinds = 1 if parts.annotation.logits is None else 2
+        self.classes = self._count_classes()
         if self.labels is not None and len(self.labels) != self.classes:
             raise OcclusionError(
                 f"{len(self.labels)} labels for a model of {self.classes} classes; expected one a class"
@@ -171,7 +176,7 @@ class Engine:
 
     def _make_incremental(self, precision: str) -> ort.InferenceSession:
         model = with_precision(self._incremental_part, precision)
-        return ort.InferenceSession(model, self._incremental_options, providers=self._providers)
+        return start_session(model, self._incremental_options, ModelError, self._doing, self._providers)
 
     def _prepared(self, options: ort.SessionOptions, folder: str) -> ort.SessionOptions:
         """The options with op library and shared weights; both sessions may be made with the same ones."""
@@ -202,11 +207,11 @@ class Engine:
         outputs = [value.name for value in self._base.get_outputs()]
         used = {value.name for value in self._base.get_inputs()}
         feeds = {name: value for name, value in feeds.items() if name in used}
-        result: list[ort.OrtValue] = self._base.run_with_ort_values(outputs, feeds)
-        return result
+        return self._run(self._base, outputs, feeds)
 
     def _base_rows(self, outputs: list[ort.OrtValue]) -> tuple[Array, Array | None]:
         rows = [value.numpy().reshape(-1).copy() for value in outputs[len(self._captured) :]]
+        self._check_rows([row[None] for row in rows], 1)
         if not all(np.isfinite(row).all() for row in rows):
             raise OcclusionError("the model's output for this image is not finite; check the image's preprocessing")
         return rows[0], rows[1] if len(rows) > 1 else None
@@ -236,13 +241,41 @@ class Engine:
         """The incremental outputs for the boxes ``at``: scores, and logits where the model has them."""
         inputs = [value.name for value in work.incremental.get_inputs()]
         feeds = {**work.feeds, inputs[0]: as_ort(work.boxes[at]), inputs[1]: as_ort(work.offsets[at])}
-        found = work.incremental.run_with_ort_values(self._outputs, {name: feeds[name] for name in inputs})
-        return [value.numpy() for value in found]
+        found = self._run(work.incremental, self._outputs, {name: feeds[name] for name in inputs})
+        rows = [value.numpy() for value in found]
+        self._check_rows(rows[: self._kinds], len(at))
+        return rows
+
+    def _count_classes(self) -> int:
+        shapes = [value.shape for value in self._incremental.get_outputs()][: self._kinds]
+        same = len(shapes) == self._kinds and len({tuple(shape[1:]) for shape in shapes}) == 1
+        if not same or len(shapes[0]) != 2 or not isinstance(shapes[0][1], int):
+            raise ModelError(
+                f"{self._path}: expected rows of scores for each window, found the shapes {shapes}. {AGAIN}"
+            )
+        return int(shapes[0][1])
+
+    def _check_rows(self, rows: list[Array], count: int) -> None:
+        for row in rows:
+            if row.shape != (count, self.classes) or row.dtype != np.float32:
+                raise ModelError(
+                    f"{self._path}: expected scores of shape {[count, self.classes]}, found {row.dtype} "
+                    f"{list(row.shape)}. {AGAIN}"
+                )
+
+    def _run(
+        self, session: ort.InferenceSession, outputs: list[str], feeds: dict[str, ort.OrtValue]
+    ) -> list[ort.OrtValue]:
+        try:
+            result: list[ort.OrtValue] = session.run_with_ort_values(outputs, feeds)
+        except Exception as error:  # onnxruntime raises exceptions of its own making, without a common base
+            raise OcclusionError(f"the model does not run on this image: {explain(error)}") from error
+        return result
 
 
 def _default_options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _QUIET
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     return options

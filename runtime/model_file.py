@@ -9,6 +9,7 @@ straight into the array that onnxruntime will use:
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from google.protobuf.message import DecodeError
 from onnx import external_data_helper, numpy_helper
 
 from krypton_compile.errors import ModelError
+from krypton_compile.file_kind import describe_file
+from krypton_compile.stages import BESIDE, stage
 
 LARGE_BYTES = 1 << 16
 
@@ -52,10 +55,16 @@ def read_model_file(path: Path) -> ModelFile:
         large = _read_large(file, model, skipped)
     for tensor in model.graph.initializer:
         if external_data_helper.uses_external_data(tensor):
-            external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
-            large[tensor.name] = numpy_helper.to_array(tensor)
+            large[tensor.name] = _read_external(tensor, path)
             tensor.ClearField("raw_data")
     return ModelFile(model, large)
+
+
+def _read_external(tensor: onnx.TensorProto, path: Path) -> npt.NDArray[np.generic]:
+    with stage(f"read tensor '{tensor.name}' of {path}, whose data lies in another file", BESIDE):
+        external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
+        array: npt.NDArray[np.generic] = numpy_helper.to_array(tensor)
+        return array
 
 
 def external_files(path: Path) -> list[Path]:
@@ -78,8 +87,12 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        raise ModelError(f"{path}: {error.strerror}") from error
+        found = f"expected an ONNX model, found {describe_file(path)}." if path.is_dir() else error.strerror
+        raise ModelError(f"{path}: {found}") from error
     except (DecodeError, ValueError, EOFError) as error:
+        kind = describe_file(path)
+        if kind is not None:
+            raise ModelError(f"{path}: expected an ONNX model, found {kind}.") from error
         raise ModelError(
             f"{path}: expected an ONNX model, but it cannot be parsed ({error}). Is it complete?"
         ) from error
@@ -126,11 +139,13 @@ def _read_large(
     large = {}
     places = iter(skipped)
     for tensor in model.graph.initializer:
+        if tensor.data_type not in onnx.helper.get_all_tensor_dtypes():
+            raise ValueError(f"tensor '{tensor.name}' has the unknown data type {tensor.data_type}")
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-        size = int(np.prod(tensor.dims, dtype=np.int64)) * dtype.itemsize
+        size = math.prod(tensor.dims) * dtype.itemsize
         if size < LARGE_BYTES or tensor.HasField("raw_data") or tensor.data_location == onnx.TensorProto.EXTERNAL:
             continue
-        offset, stored = next(places)
+        offset, stored = next(places, (0, 0))
         if stored != size:
             raise ValueError(f"tensor '{tensor.name}' holds {stored} bytes, its shape needs {size}")
         file.seek(offset)

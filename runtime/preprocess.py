@@ -98,7 +98,10 @@ class Preprocessing:
         Raises:
             ValueError: another text, a field too many or too few, or values that are refused anyway.
         """
-        fields = json.loads(text)
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"preprocessing: expected JSON, found {text[:80]!r} ({error})") from error
         known = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(fields, dict) or set(fields) != known:
             found = ", ".join(sorted(fields)) if isinstance(fields, dict) else type(fields).__name__

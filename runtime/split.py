@@ -39,6 +39,8 @@ from krypton_compile.runtime.model_file import ModelFile, read_model_file
 from krypton_compile.runtime.preprocess import Preprocessing
 from krypton_compile.schemas import DOMAIN
 
+AGAIN = "Compile the original again."
+
 Weights = dict[str, npt.NDArray[np.generic]]
 
 
@@ -92,27 +94,36 @@ def split(path: Path) -> Split:
         labels = read_labels(metadata[LABELS_KEY]) if LABELS_KEY in metadata else None
         source = metadata.get(SOURCE_KEY)
         frozen = read_labels(metadata[FROZEN_KEY]) if FROZEN_KEY in metadata else ()
-    except (ValueError, TypeError, KeyError) as error:
+    except ValueError as error:
         raise ModelError(f"{path}: {error}") from error
     graph = model.graph
-    scan = next((node for node in graph.node if node.name == SCAN_NODE), None)
-    if scan is None:
-        raise ModelError(f"{path}: the compiled model has lost its Scan '{SCAN_NODE}'; compile the original again")
-    body = next(attribute.g for attribute in scan.attribute if attribute.name == "body")
+    bodies = [
+        attribute.g
+        for node in graph.node
+        if node.name == SCAN_NODE
+        for attribute in node.attribute
+        if attribute.name == "body"
+    ]
+    if not bodies:
+        raise ModelError(f"{path}: the compiled model has lost its Scan '{SCAN_NODE}'. {AGAIN}")
+    body = bodies[0]
     given = {annotation.patches, annotation.mask, TAU, EPS}
     arrays = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in given}
     outer = _captures(body)
     captured = [name for name in outer if name not in arrays and name not in given]
-    kinds = {value.name: value for value in (*graph.value_info, *graph.input, *graph.output)}
-    image = next(value for value in graph.input if value.name == annotation.image)
-    image_shape = tuple(dim.dim_value for dim in image.type.tensor_type.shape.dim)
+    kinds = _Kinds((*graph.value_info, *graph.input, *graph.output), path)
+    image_shape = tuple(dim.dim_value for dim in kinds[annotation.image].type.tensor_type.shape.dim)
+    if len(image_shape) != 4 or _size(image_shape, annotation.layout) != (*annotation.image_shape, annotation.channels):
+        raise ModelError(
+            f"{path}: its image '{annotation.image}' of shape {list(image_shape)} is not what it says. {AGAIN}"
+        )
 
     wanted = [*captured, annotation.base_scores, *([annotation.base_logits] if annotation.base_logits else [])]
     nodes = _needed(graph, wanted)
     base_inputs = [kinds[annotation.image], kinds[annotation.baseline], kinds[EPS]]
     base = _part(path, file, "base", nodes, base_inputs, [kinds[name] for name in wanted], arrays)
-    inputs = [*_any_chunk(body.input), *(kinds[name] for name in outer if name not in arrays)]
-    incremental = _part(path, file, "incremental", list(body.node), inputs, _any_chunk(body.output), arrays)
+    inputs = [*_any_chunk(body.input, path), *(kinds[name] for name in outer if name not in arrays)]
+    incremental = _part(path, file, "incremental", list(body.node), inputs, _any_chunk(body.output, path), arrays)
     return Split(
         annotation,
         tuning,
@@ -128,12 +139,29 @@ def split(path: Path) -> Split:
     )
 
 
+class _Kinds:
+    """Types and shapes by name, of what the file declares."""
+
+    def __init__(self, values: Iterable[onnx.ValueInfoProto], path: Path) -> None:
+        self._values, self._path = {value.name: value for value in values}, path
+
+    def __getitem__(self, name: str) -> onnx.ValueInfoProto:
+        if name not in self._values:
+            raise ModelError(f"{self._path}: the compiled model does not say what tensor '{name}' is. {AGAIN}")
+        return self._values[name]
+
+
+def _size(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
+    """(H, W, C) of an image's shape."""
+    return (shape[2], shape[3], shape[1]) if layout == "NCHW" else shape[1:]
+
+
 def _limits(nodes: Iterable[onnx.NodeProto]) -> dict[str, int]:
     found = {}
     for node in nodes:
         if node.domain == DOMAIN and node.op_type == "DeltaLimit":
-            attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-            found[node.output[0]] = int(attributes.get("layer_group", 0))
+            groups = [attribute.i for attribute in node.attribute if attribute.name == "layer_group"]
+            found.update(dict.fromkeys(node.output[:1], groups[0] if groups else 0))
     return found
 
 
@@ -148,12 +176,14 @@ def with_precision(model: bytes, precision: str) -> bytes:
     return bytes(part.SerializeToString())
 
 
-def _any_chunk(values: Iterable[onnx.ValueInfoProto]) -> list[onnx.ValueInfoProto]:
+def _any_chunk(values: Iterable[onnx.ValueInfoProto], path: Path) -> list[onnx.ValueInfoProto]:
     """The body's inputs or outputs for chunks of any number of positions."""
     copies = []
     for value in values:
         copy = onnx.ValueInfoProto()
         copy.CopyFrom(value)
+        if not copy.type.tensor_type.shape.dim:
+            raise ModelError(f"{path}: the compiled model does not say what shape '{value.name}' has. {AGAIN}")
         copy.type.tensor_type.shape.dim[0].dim_param = "chunk"
         copies.append(copy)
     return copies

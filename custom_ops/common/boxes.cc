@@ -9,6 +9,7 @@ namespace {
 Ort::ConstValue Input(const Ort::KernelContext& context, size_t index, const char* name, ONNXTensorElementDataType type,
                       size_t rank) {
   Ort::ConstValue value = context.GetInput(index);
+  if (!value) Fail(std::string(name) + ": missing");
   const auto info = value.GetTensorTypeAndShapeInfo();
   if (info.GetElementType() != type) Fail(std::string(name) + ": unexpected element type");
   const std::vector<int64_t> shape = info.GetShape();
@@ -26,7 +27,11 @@ std::string BoxText(const Box& box) { return ShapeText({box.y0, box.x0, box.h, b
 
 }  // namespace
 
-void Fail(const std::string& message) { throw Ort::Exception(std::string(message), ORT_INVALID_ARGUMENT); }
+void Fail(const std::string& message) {
+  constexpr size_t kLongest = 500;  // a name or an attribute in it may be of any length
+  const bool fits = message.size() <= kLongest;
+  throw Ort::Exception(fits ? std::string(message) : message.substr(0, kLongest) + "...", ORT_INVALID_ARGUMENT);
+}
 
 std::string ShapeText(const std::vector<int64_t>& shape) {
   std::string text = "[";

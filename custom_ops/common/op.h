@@ -12,6 +12,8 @@
 #include <atomic>
 #include <exception>
 #include <iterator>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -45,6 +47,8 @@ OrtStatus* Guarded(const std::string& where, Body&& body) noexcept {
   } catch (const Ort::Exception& error) {
     return StatusOf(where, error.what(), error.GetOrtErrorCode());
   } catch (const std::bad_alloc&) {
+    return StatusOf(where, "out of memory", ORT_RUNTIME_EXCEPTION);
+  } catch (const std::length_error&) {  // more than any memory holds
     return StatusOf(where, "out of memory", ORT_RUNTIME_EXCEPTION);
   } catch (const std::exception& error) {
     return StatusOf(where, error.what(), ORT_RUNTIME_EXCEPTION);
@@ -113,14 +117,49 @@ void ParallelRanges(const Ort::KernelContext& context, int64_t total, int64_t gr
   ParallelFor(context, ranges, [&](int64_t i) { body(total * i / ranges, total * (i + 1) / ranges); });
 }
 
+// An attribute that the op cannot do without.
 template <class T>
-std::vector<T> AttributeList(const Ort::ConstKernelInfo& info, const char* name, size_t expected) {
-  std::vector<T> values = info.GetAttributes<T>(name);
+T RequiredAttribute(const Ort::ConstKernelInfo& info, const char* name) {
+  try {
+    return info.GetAttribute<T>(name);
+  } catch (const Ort::Exception&) {
+    throw Ort::Exception(std::string("attribute ") + name + ": missing, or of another type", ORT_INVALID_ARGUMENT);
+  }
+}
+
+inline std::vector<int64_t> AttributeList(const Ort::ConstKernelInfo& info, const char* name, size_t expected) {
+  std::vector<int64_t> values;
+  try {
+    values = info.GetAttributes<int64_t>(name);
+  } catch (const Ort::Exception&) {  // missing, or of another type: no entries
+  }
   if (values.size() != expected) {
-    throw Ort::Exception(std::string("attribute ") + name + ": expected " + std::to_string(expected) + " entries",
+    throw Ort::Exception(std::string("attribute ") + name + ": expected " + std::to_string(expected) + " integers",
                          ORT_INVALID_ARGUMENT);
   }
   return values;
+}
+
+// (H, W) of a map, within what boxes of int32 can lie on and what products of them with channels leave in int64.
+inline std::vector<int64_t> ReadSize(const Ort::ConstKernelInfo& info, const char* name) {
+  constexpr int64_t kLimit = int64_t{1} << 30;
+  std::vector<int64_t> shape = AttributeList(info, name, 2);
+  if (shape[0] < 1 || shape[1] < 1 || shape[0] > kLimit || shape[1] > kLimit / shape[0]) {
+    throw Ort::Exception(std::string("attribute ") + name + ": expected the size of a map, found [" +
+                             std::to_string(shape[0]) + "," + std::to_string(shape[1]) + "]",
+                         ORT_INVALID_ARGUMENT);
+  }
+  return shape;
+}
+
+// What a Pad moves a map by: no more than a map is large, so that sums with coordinates stay in int64.
+inline std::vector<int64_t> ReadShift(const Ort::ConstKernelInfo& info) {
+  constexpr int64_t kLimit = int64_t{1} << 30;
+  std::vector<int64_t> shift = AttributeList(info, "shift", 2);
+  for (int64_t v : shift) {
+    if (v < -kLimit || v > kLimit) throw Ort::Exception("attribute shift: out of range", ORT_INVALID_ARGUMENT);
+  }
+  return shift;
 }
 
 template <class T>

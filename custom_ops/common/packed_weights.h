@@ -5,10 +5,12 @@
 // initializer never moves, and the compiler lowers no op whose weights are not one.
 #pragma once
 
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <vector>
 
 namespace krypton {
 
@@ -27,13 +29,15 @@ inline AlignedFloats AllocateAligned(size_t count) {
 
 class PackedWeights {
  public:
-  // `pack` returns the packed copy of `source`; it runs once a pointer.
+  // `pack` returns the packed copy of `source`; it runs once a pointer. And where `shape` is another one: a caller who
+  // gives weights as an input may give others at the same place, and then nothing may be read beyond its end.
   template <class Pack>
-  const float* Get(const float* source, const Pack& pack) {
+  const float* Get(const float* source, const std::vector<int64_t>& shape, const Pack& pack) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (source_ != source) {
+    if (source_ != source || shape_ != shape) {
       packed_ = pack();
       source_ = source;
+      shape_ = shape;
     }
     return packed_.get();
   }
@@ -41,6 +45,7 @@ class PackedWeights {
  private:
   std::mutex mutex_;
   const float* source_ = nullptr;
+  std::vector<int64_t> shape_;
   AlignedFloats packed_;
 };
 

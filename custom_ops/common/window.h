@@ -90,16 +90,16 @@ inline DepthWindow ReadDepth(const Ort::ConstKernelInfo& info, bool required = f
 }
 
 inline Window ReadWindow(const Ort::ConstKernelInfo& info) {
-  const auto kernel = AttributeList<int64_t>(info, "kernel_shape", 2);
-  const auto strides = AttributeList<int64_t>(info, "strides", 2);
-  const auto pads = AttributeList<int64_t>(info, "pads", 4);
-  const auto dilations = AttributeList<int64_t>(info, "dilations", 2);
-  const auto in = AttributeList<int64_t>(info, "input_shape", 2);
-  const auto out = AttributeList<int64_t>(info, "output_shape", 2);
+  const auto kernel = ReadSize(info, "kernel_shape");
+  const auto strides = AttributeList(info, "strides", 2);
+  const auto pads = AttributeList(info, "pads", 4);
+  const auto dilations = AttributeList(info, "dilations", 2);
+  const auto in = ReadSize(info, "input_shape");
+  const auto out = ReadSize(info, "output_shape");
   constexpr int64_t kLimit = int64_t{1} << 30;  // products of two stay in int64
   for (int i = 0; i < 2; ++i) {
-    for (int64_t v : {kernel[i], strides[i], dilations[i], in[i], out[i]}) {
-      if (v < 1 || v > kLimit) Fail("window attributes: kernel, strides, dilations and shapes must be positive");
+    for (int64_t v : {strides[i], dilations[i]}) {
+      if (v < 1 || v > kLimit) Fail("attributes strides and dilations: expected positive numbers");
     }
     for (int64_t v : {pads[i], pads[i + 2]}) {
       if (v < 0 || v > kLimit) Fail("attribute pads: negative pads are not supported");

@@ -19,7 +19,7 @@ struct BaseMapKernel : KernelBase<BaseMapKernel> {
 
   explicit BaseMapKernel(const Ort::ConstKernelInfo& info)
       : KernelBase(info),
-        layout_(info.GetAttribute<std::string>("layout")),
+        layout_(RequiredAttribute<std::string>(info, "layout")),
         channels_first_(layout_.size() > 1 && layout_[1] == 'C'),
         tensor_name_(AttributeOr<std::string>(info, "tensor_name", "")) {}
 

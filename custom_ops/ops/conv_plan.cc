@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <unordered_map>
 
 namespace krypton {
 namespace {
@@ -84,8 +85,14 @@ ConvPlan PlanConv(const Ort::KernelContext& context, const Window& window, const
   };
   ConvPlan plan;
   std::vector<Class> classes;
-  std::vector<int32_t> known(
-      static_cast<size_t>((window.y.kernel * window.y.kernel * window.x.kernel * window.x.kernel)), -1);
+  // The index of a class by its taps: a table, but for kernels so large that it would fill the memory.
+  constexpr int64_t kTable = 1 << 11;
+  const int64_t taps = window.y.kernel * window.x.kernel;
+  std::vector<int32_t> table(taps <= kTable ? static_cast<size_t>(taps * taps) : 0, -1);
+  std::unordered_map<int64_t, int32_t> sparse;
+  const auto known = [&](int64_t key) -> int32_t& {
+    return taps <= kTable ? table[key] : sparse.try_emplace(key, -1).first->second;
+  };
   const auto id = [](const TapRun& run, const WindowAxis& axis) { return run.lo * axis.kernel + run.hi - 1; };
   std::vector<TapRun> runs_y, runs_x;
   for (int64_t b = 0; b < y_boxes.count; ++b) {
@@ -103,7 +110,7 @@ ConvPlan PlanConv(const Ort::KernelContext& context, const Window& window, const
           }
           continue;
         }
-        int32_t& index = known[id(y, window.y) * window.x.kernel * window.x.kernel + id(x, window.x)];
+        int32_t& index = known(id(y, window.y) * window.x.kernel * window.x.kernel + id(x, window.x));
         if (index < 0) {
           index = static_cast<int32_t>(classes.size());
           classes.push_back({y, x});

@@ -13,7 +13,7 @@ struct Densify : KernelBase<Densify> {
   static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
 
   explicit Densify(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), layout_(info.GetAttribute<std::string>("layout")) {}
+      : KernelBase(info), layout_(RequiredAttribute<std::string>(info, "layout")) {}
 
   void Compute(Ort::KernelContext context) const {
     const BaseMap t = ReadBaseMap(context, 2, "T0");

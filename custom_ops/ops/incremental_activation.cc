@@ -9,7 +9,7 @@ namespace krypton {
 namespace {
 
 Activation ReadActivation(const Ort::ConstKernelInfo& info) {
-  const std::string name = info.GetAttribute<std::string>("function");
+  const std::string name = RequiredAttribute<std::string>(info, "function");
   const int32_t function = FindFunction(name.c_str());
   if (function < 0) Fail("attribute function: '" + name + "' is none of the activations");
   const Activation found{static_cast<Function>(function), AttributeOr<float>(info, "alpha", 1.0f),

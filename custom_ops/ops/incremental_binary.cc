@@ -113,7 +113,7 @@ struct IncrementalBinary : KernelBase<IncrementalBinary> {
 
   explicit IncrementalBinary(const Ort::ConstKernelInfo& info)
       : KernelBase(info),
-        function_(FindBinary(info.GetAttribute<std::string>("function"))),
+        function_(FindBinary(RequiredAttribute<std::string>(info, "function"))),
         swapped_(AttributeOr<int64_t>(info, "swapped", 0) != 0) {}
 
   void Compute(Ort::KernelContext context) const {

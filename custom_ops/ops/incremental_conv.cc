@@ -124,9 +124,10 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     const DeltaLimit limit(context, 5);
     const int64_t taps = window_.y.kernel * window_.x.kernel;
     const float* raw = weights.GetTensorData<float>();
+    const std::vector<int64_t> size = weights.GetTensorTypeAndShapeInfo().GetShape();
     // Packs what pack(W) makes of the weights, once.
     const auto packed_once = [&](PackedWeights* kept, const auto& pack) {
-      return kept->Get(raw,
+      return kept->Get(raw, size,
                        [&] { return shape.slices == 1 ? pack(raw) : pack(GatheredOrder(raw, shape, taps).data()); });
     };
     float* y = WriteValues(context, 0, y_boxes.rows(), shape.maps);
@@ -204,7 +205,8 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     const std::vector<int64_t> w = weights.GetTensorTypeAndShapeInfo().GetShape();
     const int64_t kernel_y = w.size() > 3 ? w[w.size() - 2] : 1, slices = w.size() == 5 ? w[2] : 1;
     if (w.size() < 3 || w.size() > 5 || kernel_y != window_.y.kernel || w.back() != window_.x.kernel || groups_ < 1 ||
-        slices < 1 || w[1] * slices * groups_ != channels || w[0] % groups_ != 0 || w[0] < 1) {
+        w[1] < 1 || groups_ > channels || slices < 1 || w[1] * slices * groups_ != channels || w[0] % groups_ != 0 ||
+        w[0] < 1) {
       Fail("W: expected [M,C/group,kH,kW], of signals [M,C/group,kW], of volumes [M,C/group,kD,kH,kW] behind a " +
            std::string("DepthGather, for C = ") + std::to_string(channels) + ", group = " + std::to_string(groups_) +
            "; found " + ShapeText(w));

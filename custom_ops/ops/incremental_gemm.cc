@@ -60,7 +60,7 @@ struct IncrementalGemm : KernelBase<IncrementalGemm> {
     const Values d = ReadValues(context, 0, "X", boxes);
     const Values w = ReadValues(context, 2, "W");
     const int64_t channels = d.channels, columns = w.channels, positions = boxes.count / map_.depth;
-    if (w.rows != map_.pixels() * channels) {
+    if (channels < 1 || w.rows != map_.pixels() * channels) {
       Fail("W: expected " + std::to_string(map_.pixels() * channels) + " rows (a pixel's channels each), found " +
            std::to_string(w.rows));
     }

@@ -16,7 +16,7 @@ struct IncrementalLRN : KernelBase<IncrementalLRN> {
 
   explicit IncrementalLRN(const Ort::ConstKernelInfo& info)
       : KernelBase(info),
-        size_(info.GetAttribute<int64_t>("size")),
+        size_(RequiredAttribute<int64_t>(info, "size")),
         alpha_(AttributeOr<float>(info, "alpha", 1e-4f)),
         beta_(AttributeOr<float>(info, "beta", 0.75f)),
         bias_(AttributeOr<float>(info, "bias", 1.0f)) {

@@ -12,9 +12,7 @@ struct IncrementalPad : KernelBase<IncrementalPad> {
   static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32}, kOutputs[] = {kFloat};
 
   explicit IncrementalPad(const Ort::ConstKernelInfo& info)
-      : KernelBase(info),
-        shift_(AttributeList<int64_t>(info, "shift", 2)),
-        shape_(AttributeList<int64_t>(info, "output_shape", 2)) {}
+      : KernelBase(info), shift_(ReadShift(info)), shape_(ReadSize(info, "output_shape")) {}
 
   void Compute(Ort::KernelContext context) const {
     const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes"),

@@ -59,7 +59,7 @@ struct IncrementalReduceChannels : KernelBase<IncrementalReduceChannels> {
   static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
 
   explicit IncrementalReduceChannels(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), reduction_(FindReduction(info.GetAttribute<std::string>("function"))) {}
+      : KernelBase(info), reduction_(FindReduction(RequiredAttribute<std::string>(info, "function"))) {}
 
   void Compute(Ort::KernelContext context) const {
     const Pointwise input = ReadPointwise(context, 3);

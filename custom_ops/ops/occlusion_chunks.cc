@@ -21,10 +21,10 @@ struct OcclusionChunks : KernelBase<OcclusionChunks> {
   explicit OcclusionChunks(const Ort::ConstKernelInfo& info)
       : KernelBase(info),
         image_(ReadImageShape(info)),
-        channels_(info.GetAttribute<int64_t>("channels")),
-        chunk_(info.GetAttribute<int64_t>("chunk")),
+        channels_(RequiredAttribute<int64_t>(info, "channels")),
+        chunk_(RequiredAttribute<int64_t>(info, "chunk")),
         groups_(AttributeOr<int64_t>(info, "layer_groups", 1)) {
-    if (chunk_ < 1) Fail("attribute chunk: expected at least 1");
+    if (chunk_ < 1 || chunk_ > INT32_MAX) Fail("attribute chunk: expected from 1 to 2^31-1");
   }
 
   void Compute(Ort::KernelContext context) const {

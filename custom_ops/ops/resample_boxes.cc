@@ -26,7 +26,7 @@ struct ResampleBoxes : KernelBase<ResampleBoxes> {
   static constexpr Slot kInputs[] = {kInt32, kInt64, kInt64}, kOutputs[] = {kInt32};
 
   explicit ResampleBoxes(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), shape_(AttributeList<int64_t>(info, "input_shape", 2)) {}
+      : KernelBase(info), shape_(AttributeList(info, "input_shape", 2)) {}
 
   void Compute(Ort::KernelContext context) const {
     const BoxList boxes = ReadBoxes(context, 0, "boxes", {shape_[0], shape_[1]});

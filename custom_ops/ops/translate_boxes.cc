@@ -13,9 +13,7 @@ struct TranslateBoxes : KernelBase<TranslateBoxes> {
   static constexpr Slot kInputs[] = {kInt32}, kOutputs[] = {kInt32};
 
   explicit TranslateBoxes(const Ort::ConstKernelInfo& info)
-      : KernelBase(info),
-        shift_(AttributeList<int64_t>(info, "shift", 2)),
-        shape_(AttributeList<int64_t>(info, "output_shape", 2)) {}
+      : KernelBase(info), shift_(ReadShift(info)), shape_(ReadSize(info, "output_shape")) {}
 
   void Compute(Ort::KernelContext context) const {
     const BoxList boxes = ReadBoxes(context, 0, "boxes");

@@ -36,7 +36,6 @@ LAST = ("LayerNormalization", "LogSoftmax", "Softmax", *(op for op in OPS if op.
 
 DENSE = {
     "averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True": "its last window ends beyond the padd",
-    "batchnorm_*_training_mode": "it is in training mode",
     "concat_3d_*": "not all of its inputs are spatial deltas",
     "convtranspose_1d": "does not hold for a signal",
     "convtranspose_3d": "does not hold for a volume",
@@ -57,13 +56,13 @@ DENSE = {
     "lppool_3d_default": "no incremental rule for LpPool",
     "matmul_*": "its input is not a flattened map",
     "prelu_*": "its slope is neither a number nor one value a channel",
-    "reduce_*default_axes_*": "neither all spatial ones nor the channels",
-    "reduce_sum_empty_axes_input_noop*": "neither all spatial ones nor the channels",
+    "reduce_*default_axes_*": "it reduces axes",
+    "reduce_sum_empty_axes_input_noop*": "it reduces axes",
     "reduce_l[12]_do_not_keepdims_*_last": "it drops the channel axis",
     "reduce_l[12]_*_last": "",
-    "reduce_l[12]_*": "neither all spatial ones nor the channels",
-    "reduce_min_*_last": "neither all spatial ones nor the channels",
-    "reduce_sum_square_*_last": "neither all spatial ones nor the channels",
+    "reduce_l[12]_*": "it reduces axes",
+    "reduce_min_*_last": "it reduces axes",
+    "reduce_sum_square_*_last": "it reduces axes",
     "reduce_*_last": "",
     "reduce_*_do_not_keepdims_*": "it drops the channel axis",
     "resize_*_not_larger": "its scales follow from a policy",
@@ -74,7 +73,7 @@ DENSE = {
 }
 """Cases that are not incremental, and a part of the reason; "" is incremental. The first pattern that fits counts."""
 
-LEAST = 350
+LEAST = 345
 """Cases that run, at least: a rule of this test that skips more than it did is seen."""
 
 
@@ -124,6 +123,8 @@ def network(case, last: bool) -> Case:
         return Case(name, skipped="its first input is no float32 image, signal or volume")
     if 0 in image.shape:
         return Case(name, skipped="its image is empty")
+    if name.startswith("batchnorm") and name.endswith("training_mode"):
+        return Case(name, skipped="refused: training mode")
     if name.startswith("training_dropout") and "zero_ratio" not in name:
         return Case(name, skipped="random")
     batch, shape = image.shape[0], (1, *image.shape[1:])
@@ -232,7 +233,7 @@ def test_a_reduction_of_no_named_axes_is_of_all() -> None:
     # Also of the batch's: a chunk's positions are not to be added up.
     body = f"c = Conv<pads=[1,1,1,1]>(x, w) r = Relu(c) s = ReduceSumSquare(r, a) q = Sqrt(s) h = Div(r, q) {HEAD}"
     model = parse(body, w=(4, 3, 3, 3), a=ints(), fw=(4 * 17 * 19, 5), opset=18)
-    assert "nor the channels" in reasons(compile_and_check(model), "ReduceSumSquare")
+    assert "has no rule" in reasons(compile_and_check(model), "ReduceSumSquare")
 
 
 @pytest.mark.parametrize("axes", [(2, 3), (-1, -2), (3,)])

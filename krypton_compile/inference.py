@@ -1,0 +1,47 @@
+"""Sessions whose errors are ours: onnxruntime's exceptions have no common base, and say in many lines what fits one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnxruntime as ort
+
+from krypton_compile.errors import KryptonError
+from krypton_compile.stages import one_line
+
+_STATUS = "Status Message: "
+_QUIET = 4
+"""onnxruntime's log level at which it prints nothing of what it raises anyway."""
+
+
+def start_session(
+    model: bytes,
+    options: ort.SessionOptions,
+    failure: type[KryptonError],
+    doing: str,
+    providers: Sequence[str] = ("CPUExecutionProvider",),
+) -> ort.InferenceSession:
+    """A session of a serialised model.
+
+    Raises:
+        KryptonError: onnxruntime refuses the model; a ``failure`` that begins with ``doing``.
+    """
+    try:
+        # Its fallback would try the same again, and print so.
+        return ort.InferenceSession(model, options, providers=list(providers), enable_fallback=False)
+    except Exception as error:
+        raise failure(f"{doing}: {explain(error)}") from error
+
+
+def quiet_options() -> ort.SessionOptions:
+    """Options of a session that prints nothing."""
+    options = ort.SessionOptions()
+    options.log_severity_level = _QUIET
+    return options
+
+
+def explain(error: BaseException) -> str:
+    """What onnxruntime's exception says, on one line; of an error of our own ops, their own words."""
+    text = one_line(error)
+    _, found, own = text.rpartition(_STATUS)
+    return own if found and own.startswith("krypton.") else text

@@ -1,0 +1,109 @@
+"""Check model: onnx's own checker first, so that whatever comes later may rely on what it checks.
+
+Each node has its op's required attributes and numbers of inputs and outputs, every name is defined once and before it
+is read, and every tensor holds as many bytes as its shape needs. Nodes in another order, which onnxruntime runs and
+onnx's checker refuses, are sorted first.
+"""
+
+from __future__ import annotations
+
+import math
+
+import onnx
+from onnx import helper
+
+from krypton_compile.errors import ModelError
+from krypton_compile.stages import INVALID, stage
+
+_LARGE = 1 << 10
+_WHOLE_BYTES = range(1, onnx.TensorProto.FLOAT8E5M2FNUZ + 1)
+"""Data types whose entries are not packed, several in a byte; a string's bytes are no raw data."""
+
+
+def check_model(model: onnx.ModelProto) -> None:
+    """Sorts the nodes, in place, and checks all.
+
+    Raises:
+        ModelError: it is no valid ONNX model; the message is the checker's, which names node or tensor.
+    """
+    with stage("use this model, which is not valid ONNX", INVALID):
+        sort_nodes(model.graph)
+        for tensor in model.graph.initializer:
+            _check_size(tensor)
+        onnx.checker.check_model(_light(model))
+
+
+def sort_nodes(graph: onnx.GraphProto) -> None:
+    """Every node after those whose outputs it reads, otherwise in the order given.
+
+    Raises:
+        ModelError: nodes that wait for each other.
+    """
+    made = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+    needs = [{made[name] for name in reads(node) if name in made} for node in graph.node]
+    if all(max(need, default=-1) < index for index, need in enumerate(needs)):
+        return
+    order: list[int] = []
+    done: set[int] = set()
+    waiting = list(range(len(needs)))
+    while waiting:
+        blocked = []
+        for index in waiting:
+            if needs[index] <= done:
+                order.append(index)
+                done.add(index)
+            else:
+                blocked.append(index)
+        if len(blocked) == len(waiting):
+            node = graph.node[blocked[0]]
+            name = node.name or ", ".join(node.output)
+            raise ModelError(
+                f"node '{name}' ({node.op_type}): its inputs depend on its own outputs, a cycle. {INVALID}"
+            )
+        waiting = blocked
+    nodes = [graph.node[index] for index in order]
+    copies = onnx.GraphProto()
+    copies.node.extend(nodes)
+    del graph.node[:]
+    graph.node.extend(copies.node)
+
+
+def reads(node: onnx.NodeProto) -> set[str]:
+    """The names that a node reads, in its subgraphs too."""
+    names = {name for name in node.input if name}
+    for attribute in node.attribute:
+        for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            names.update(name for inner in graph.node for name in reads(inner))
+    return names
+
+
+def _check_size(tensor: onnx.TensorProto) -> None:
+    if not tensor.HasField("raw_data"):
+        return
+    if tensor.data_type not in helper.get_all_tensor_dtypes():
+        raise ModelError(f"tensor '{tensor.name}': expected a data type of ONNX, found {tensor.data_type}. {INVALID}")
+    itemsize = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    negative = min(tensor.dims, default=0) < 0
+    expected = math.prod(tensor.dims) * itemsize
+    if negative or (tensor.data_type in _WHOLE_BYTES and len(tensor.raw_data) != expected):
+        wanted = "sizes of 0 or more" if negative else f"{expected} bytes, found {len(tensor.raw_data)}"
+        raise ModelError(f"tensor '{tensor.name}' of shape {list(tensor.dims)}: expected {wanted}. {INVALID}")
+
+
+def _light(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its large weights as inputs: the checker takes serialised models, of 2 GB at most."""
+    light = onnx.ModelProto(ir_version=model.ir_version)
+    light.opset_import.extend(model.opset_import)
+    light.functions.extend(model.functions)
+    graph = light.graph
+    graph.name = model.graph.name or "graph"
+    graph.node.extend(model.graph.node)
+    graph.output.extend(model.graph.output)
+    graph.input.extend(model.graph.input)
+    inputs = {value.name for value in model.graph.input}
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data) <= _LARGE:
+            graph.initializer.append(tensor)
+        elif tensor.name not in inputs:
+            graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+    return light
