@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from krypton_compile.layouts import LAYOUTS
+
 FORMAT_VERSION = 2
 
 MODEL_KEY = "krypton"
@@ -92,9 +94,8 @@ def read_tuning(text: str) -> TuningAnnotation:
     known = {field.name for field in dataclasses.fields(TuningAnnotation)}
     if not isinstance(fields, dict) or set(fields) != known or not isinstance(fields["settings"], dict):
         raise ValueError(f"stored tuning: expected the fields {', '.join(sorted(known))}; run krypton-tune again")
-    return TuningAnnotation(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-    )
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return TuningAnnotation(**given)
 
 
 def write_labels(labels: Sequence[str]) -> str:
@@ -155,10 +156,10 @@ _NAME_OR_NONE: tuple[str, Callable[[Any], bool]] = (
 _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("image", "boxes", "baseline", "patches", "mask", "scores", "base_scores"), _NAME),
     **dict.fromkeys(("logits", "base_logits"), _NAME_OR_NONE),
-    "layout": ("NCHW or NHWC", lambda value: value in ("NCHW", "NHWC")),
+    "layout": (f"one of {', '.join(LAYOUTS)}", lambda value: value in LAYOUTS),
     "image_shape": (
-        "[height, width]",
-        lambda value: isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)),
+        "one to three sizes",
+        lambda value: isinstance(value, list) and 1 <= len(value) <= 3 and all(map(_is_count, value)),
     ),
     "channels": ("a count", _is_count),
     "chunk": ("a count", _is_count),
