@@ -35,6 +35,7 @@ from krypton_compile.annotations import (
     read_tuning,
 )
 from krypton_compile.errors import ModelError, NotCompiledError
+from krypton_compile.layouts import channel_axis, spatial_axes
 from krypton_compile.runtime.model_file import ModelFile, read_model_file
 from krypton_compile.runtime.preprocess import Preprocessing
 from krypton_compile.schemas import DOMAIN
@@ -113,7 +114,10 @@ def split(path: Path) -> Split:
     captured = [name for name in outer if name not in arrays and name not in given]
     kinds = _Kinds((*graph.value_info, *graph.input, *graph.output), path)
     image_shape = tuple(dim.dim_value for dim in kinds[annotation.image].type.tensor_type.shape.dim)
-    if len(image_shape) != 4 or _size(image_shape, annotation.layout) != (*annotation.image_shape, annotation.channels):
+    if len(image_shape) != len(annotation.layout) or _size(image_shape, annotation.layout) != (
+        *annotation.image_shape,
+        annotation.channels,
+    ):
         raise ModelError(
             f"{path}: its image '{annotation.image}' of shape {list(image_shape)} is not what it says. {AGAIN}"
         )
@@ -152,8 +156,8 @@ class _Kinds:
 
 
 def _size(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
-    """(H, W, C) of an image's shape."""
-    return (shape[2], shape[3], shape[1]) if layout == "NCHW" else shape[1:]
+    """Spatial sizes and channels of an image's shape."""
+    return (*(shape[axis] for axis in spatial_axes(layout)), shape[channel_axis(layout)])
 
 
 def _limits(nodes: Iterable[onnx.NodeProto]) -> dict[str, int]:
