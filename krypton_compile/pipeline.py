@@ -245,10 +245,11 @@ def _opened(
 ) -> tuple[onnx.ModelProto, list[str], list[str]]:
     """The model of float32 images alone; the inputs whose numbers are a picture's; and notes of what was changed."""
     original, notes = load_proto(model), []
-    drop_outputs(original, output_name)
+    with stage("read the model's outputs and sparse weights", INVALID):
+        drop_outputs(original, output_name)
+        unpack_sparse(original)
     check_model(original)
     with stage("read the model's inputs and weights", INVALID):
-        unpack_sparse(original)
         hold_inputs(original, held)
         if widen_half(original):
             notes.append("a model of 16 bits: the same weights, computed in float32; its image is float32 too")

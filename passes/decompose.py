@@ -30,6 +30,8 @@ def decompose(graph: ir.Graph) -> int:
             _expand_lp_pool(graph, node)
         elif node.op_type == "Gemm":
             _scale_gemm(graph, node)
+        elif node.op_type == "Pad":
+            _pad_all_axes(graph, node)
         else:
             _expand_variadic(graph, node)
     return dropped + len(found)
@@ -53,6 +55,9 @@ def _applies(node: ir.Node) -> bool:
         return True
     if node.op_type in ("Max", "Min"):
         return len(node.inputs) > 2
+    if node.op_type == "Pad":
+        chosen = [value for value in (node.inputs[1], *node.inputs[3:4]) if value is not None]
+        return len(chosen) == 2 and all(value.const_value is not None for value in chosen)
     if node.op_type == "Gemm":
         constant = all(value is None or value.const_value is not None for value in node.inputs[1:])
         return constant and any(_factor(node, name) != 1 for name in _GEMM_FACTORS)
@@ -72,6 +77,18 @@ def _scale_gemm(graph: ir.Graph, node: ir.Node) -> None:
         node.attributes.pop(name, None)
         if value is not None and value.const_value is not None and factor != 1:
             node.replace_input_with(index, steps.constant(value.const_value.numpy() * np.float32(factor)))
+
+
+def _pad_all_axes(graph: ir.Graph, node: ir.Node) -> None:
+    rank = len(static_shape(node.outputs[0]))
+    pads, axes = (
+        value.const_value.numpy() for value in (node.inputs[1], node.inputs[3]) if value and value.const_value
+    )
+    whole = np.zeros(2 * rank, np.int64)
+    for index, axis in enumerate(axes):
+        whole[[int(axis) % rank, int(axis) % rank + rank]] = pads[index], pads[index + len(axes)]
+    node.replace_input_with(1, add_initializer(graph, f"{node.outputs[0].name}.pads", whole))
+    node.resize_inputs(3)
 
 
 def _expand_variadic(graph: ir.Graph, node: ir.Node) -> None:

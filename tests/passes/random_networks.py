@@ -248,9 +248,12 @@ def add_pad(draw: Draw, net: Network) -> None:
     after = [size + pads[i] + pads[net.axes + i] for i, size in enumerate(net.sizes)]
     if min(after) < 3 or min(net.sizes) < 3:
         return
-    # Of all axes: onnxruntime refuses some compiled graphs with Pads of chosen axes behind a Transpose.
-    whole = [0, 0, *pads[: net.axes], 0, 0, *pads[net.axes :]]
-    inputs = [net.weight(ints(*whole)), net.between(-1, 1, ())]
+    if draw(st.booleans()):
+        chosen = draw(st.sampled_from([0, -2 - net.axes])) + np.arange(2, 2 + net.axes)
+        inputs = [net.weight(ints(*pads)), net.between(-1, 1, ()), net.weight(ints(*chosen))]
+    else:
+        whole = [0, 0, *pads[: net.axes], 0, 0, *pads[net.axes :]]
+        inputs = [net.weight(ints(*whole)), net.between(-1, 1, ())]
     net.add(f'Pad<mode="{mode}">', ", ".join([net.last, *inputs]))
     net.sizes = after
 

@@ -327,7 +327,7 @@ def test_layouts_and_sizes_of_another_rank_are_refused() -> None:
     with pytest.raises(ModelError, match="expected one number, or 3 for this volume"):
         compile(network(VOLUME, "h = Relu(r)"), patch_size=(4, 4))
     with pytest.raises(ModelError, match="rank 4"):
-        compile(parse("h = Relu(x)", image="float[N,3,4,5,6,7] x"))
+        compile(parse("y = Relu(x)", image="float[N,3,4,5,6,7] x", scores="float[N,3,4,5,6,7] y"))
 
 
 @st.composite
