@@ -1,8 +1,13 @@
 """Decompose: ops that are a few others become those, so that they need no rules of their own.
 
-Sum(A, B, C)       ->    Add(Add(A, B), C);          Max and Min alike
-Mean(A, B)         ->    Mul(Add(A, B), 1/2)
-LpPool(X, p)       ->    S ** (1/p),   S the sums of |X| ** p over windows: a depthwise convolution with ones
+    Sum(A, B, C)       ->    Add(Add(A, B), C);          Max and Min alike
+    Mean(A, B)         ->    Mul(Add(A, B), 1/2)
+    Gemm<alpha, beta>  ->    Gemm with alpha W and beta b
+    Pad<axes>          ->    Pad of all axes: onnxruntime may fail on the former where Transposes are near
+    Mul(A, Expand(B))  ->    Mul(A, B)      where A has the shape already; other functions of two alike
+
+Not LpPool, the root of a sum of powers: where a sum of deltas cancels all but a rounding error of the base's sum, the
+root makes much of it.
 """
 
 from __future__ import annotations
@@ -26,9 +31,7 @@ def decompose(graph: ir.Graph) -> int:
     dropped = sum(_drop_expand(node) for node in graph if node.op_type in _BROADCASTING)
     found = [node for node in graph if node.domain in ("", "ai.onnx") and _applies(node)]
     for node in found:
-        if node.op_type == "LpPool":
-            _expand_lp_pool(graph, node)
-        elif node.op_type == "Gemm":
+        if node.op_type == "Gemm":
             _scale_gemm(graph, node)
         elif node.op_type == "Pad":
             _pad_all_axes(graph, node)
@@ -61,8 +64,7 @@ def _applies(node: ir.Node) -> bool:
     if node.op_type == "Gemm":
         constant = all(value is None or value.const_value is not None for value in node.inputs[1:])
         return constant and any(_factor(node, name) != 1 for name in _GEMM_FACTORS)
-    uneven = "ceil_mode" in node.attributes and node.attributes["ceil_mode"].as_int()
-    return node.op_type == "LpPool" and not uneven and len(static_shape(node.outputs[0])) == 4
+    return False
 
 
 def _factor(node: ir.Node, name: str) -> float:
@@ -103,29 +105,6 @@ def _expand_variadic(graph: ir.Graph, node: ir.Node) -> None:
     elif len(values) == 1:
         result = steps.add("Identity", [result], static_shape(result))
     steps.replace(result)
-
-
-def _expand_lp_pool(graph: ir.Graph, node: ir.Node) -> None:
-    source = node.inputs[0]
-    assert source is not None
-    shape, output = static_shape(source), static_shape(node.outputs[0])
-    order = node.attributes["p"].as_int() if "p" in node.attributes else 2
-    steps = _Steps(graph, node)
-    if order == 2:
-        powers = steps.add("Mul", [source, source], shape)
-    else:
-        powers = steps.add("Abs", [source], shape)
-        if order != 1:
-            powers = steps.add("Pow", [powers, steps.constant(np.float32(order))], shape)
-    kernel = node.attributes["kernel_shape"].as_ints()
-    ones = steps.constant(np.ones((shape[1], 1, *kernel), np.float32))
-    window = [node.attributes[name] for name in ("auto_pad", "dilations", "pads", "strides") if name in node.attributes]
-    sums = steps.add("Conv", [powers, ones], output, [*window, ir.AttrInt64("group", shape[1])])
-    if order == 1:
-        return steps.replace(sums)
-    root = steps.add("Sqrt", [sums], output) if order == 2 else None
-    steps.replace(root or steps.add("Pow", [sums, steps.constant(np.float32(1 / order))], output))
-    return None
 
 
 class _Steps:

@@ -74,6 +74,8 @@ def _choices(node: ir.Node, context: LoweringContext, x: Delta) -> list[Indices]
         return "its indices are not constant"
     if indices.ndim != 1:
         return "its indices are no list, so an axis goes or comes"
+    if ((indices < -x.channels) | (indices >= x.channels)).any():
+        return "its indices are out of range"
     return [everything[indices.astype(np.int64)]]
 
 
@@ -85,6 +87,8 @@ def _slice(node: ir.Node, context: LoweringContext, x: Delta, everything: Indice
     given = [context.constant(value) if value is not None else None for value in node.inputs[1:]]
     if len(given) < 2 or any(array is None for array, value in zip(given, node.inputs[1:], strict=True) if value):
         return "its bounds are not constant"
+    if len({array.shape for array in given if array is not None}) > 1 or given[0] is None or given[0].ndim != 1:
+        return "its bounds are no lists of equal length"
     starts, ends = given[0], given[1]
     assert starts is not None and ends is not None
     axes = given[2] if len(given) > 2 and given[2] is not None else np.arange(len(starts))

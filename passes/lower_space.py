@@ -62,6 +62,8 @@ def _slice(node: ir.Node, context: LoweringContext) -> dict[int, AxisTable] | st
     given = [context.constant(value) for value in node.inputs[1:]]
     if any(array is None for array, value in zip(given, node.inputs[1:], strict=True) if value is not None):
         return "its bounds are not constant"
+    if len({array.shape for array in given if array is not None}) > 1 or given[0] is None or given[0].ndim != 1:
+        return "its bounds are no lists of equal length"
     starts, ends, axes, steps = [*given, None, None][:4]
     assert starts is not None and ends is not None
     axes = np.arange(len(starts)) if axes is None else axes
@@ -87,6 +89,8 @@ def _gather(node: ir.Node, context: LoweringContext, x: Delta) -> dict[int, Axis
     if axis not in spatial_axes(x):
         return "it chooses neither rows nor columns"
     size = static_shape(_required(node.inputs[0]))[axis]
+    if ((indices < -size) | (indices >= size)).any():
+        return "its indices are out of range"
     return {axis: select(np.arange(size)[indices.astype(np.int64)])}
 
 

@@ -242,8 +242,8 @@ class Engine:
         inputs = [value.name for value in work.incremental.get_inputs()]
         feeds = {**work.feeds, inputs[0]: as_ort(work.boxes[at]), inputs[1]: as_ort(work.offsets[at])}
         found = self._run(work.incremental, self._outputs, {name: feeds[name] for name in inputs})
-        rows = [value.numpy() for value in found]
-        self._check_rows(rows[: self._kinds], len(at))
+        rows = [value.numpy() for value in found[: self._kinds]]
+        self._check_rows(rows, len(at))
         return rows
 
     def _count_classes(self) -> int:

@@ -30,7 +30,7 @@ def mutate(rng: np.random.Generator, model: onnx.ModelProto) -> tuple[bytes, lis
         mutation = STRUCTURAL[int(rng.integers(len(STRUCTURAL)))]
         try:
             mutation(rng, copy)
-        except (ValueError, IndexError, TypeError):
+        except (ValueError, IndexError, TypeError, onnx.checker.ValidationError):
             continue  # nothing of the kind is left in the model
         done.append(mutation.__name__)
     return copy.SerializeToString(), done
@@ -183,7 +183,8 @@ def poison_initializer(rng: np.random.Generator, model: onnx.ModelProto) -> None
     array = numpy_helper.to_array(tensor).copy()
     values = NUMBERS if array.dtype.kind == "f" else [value for value in INTEGERS if abs(value) < 2**62]
     flat = array.reshape(-1)
-    flat[int(rng.integers(flat.size))] = _one(rng, values)
+    with np.errstate(all="ignore"):  # what does not fit its type is another number
+        flat[int(rng.integers(flat.size))] = np.array(_one(rng, values)).astype(array.dtype)
     tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
 
 

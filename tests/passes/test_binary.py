@@ -95,18 +95,6 @@ def test_the_largest_entry_of_a_map(pool: str) -> None:
     check(f"g = {pool}", head="f = Reshape(g, to) y = Gemm<transB=1>(f, fw)", to=ints(1, 8))
 
 
-LP = {
-    "2": "LpPool<kernel_shape=[3,3], pads=[1,0,1,2], strides=[2,1]>",
-    "1": "LpPool<kernel_shape=[2,3], p=1>",
-    "3": 'LpPool<kernel_shape=[2,2], p=3, auto_pad="SAME_UPPER">',
-}
-
-
-@pytest.mark.parametrize("order", LP)
-def test_lp_pool(order: str) -> None:
-    check(f"e = Softplus(d) h = {LP[order]}(e)")
-
-
 @pytest.mark.parametrize("op", ["Sum", "Mean", "Max", "Min"])
 def test_of_any_number_of_maps(op: str) -> None:
     check(f"h = {op}(c, d, r)")
