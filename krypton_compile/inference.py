@@ -1,4 +1,4 @@
-"""Sessions whose errors are ours: onnxruntime's exceptions have no common base, and say in many lines what fits one."""
+"""onnxruntime sessions whose errors are ours: its exceptions have no common base and say little in many lines."""
 
 from __future__ import annotations
 

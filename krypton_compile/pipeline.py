@@ -66,6 +66,8 @@ IR_VERSION = 10
 _CHUNK = 32
 _DENSE_BYTES = 8 << 20
 _SIZES = ("D", "H", "W")
+_MOST_PIXELS = 1 << 28
+"""16384 x 16384: boxes of the report's positions alone take 1 GB there."""
 
 
 def compile(
@@ -303,7 +305,13 @@ def _image_shape(image: ir.Value, image_size: tuple[int, ...] | None, layout: st
             f"input '{image.name}' has the shape {image.shape}; expected fixed channels, height and width. "
             f"Give the size with --image-size {' '.join(_SIZES[-axes:])}."
         )
-    return tuple(int(dim) for dim in dims if dim is not None)
+    shape = tuple(int(dim) for dim in dims if dim is not None)
+    if shape[axes[0]] * shape[axes[1]] > _MOST_PIXELS:
+        raise ModelError(
+            f"input '{image.name}' {list(shape)}: expected an image of at most {_MOST_PIXELS} pixels. "
+            "Is its size what it should be?"
+        )
+    return shape
 
 
 def _as_named(interface: Interface, context: LoweringContext) -> Interface:

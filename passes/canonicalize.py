@@ -32,7 +32,7 @@ _OLDEST_RUN = 7
 
 _SHAPE_LOG = logging.getLogger("onnx_ir.passes.common.shape_inference")
 for _library in ("onnx_ir", "onnxscript"):
-    # What these warn of ends in an error of ours or does not matter; where logging is set up, it is logged too.
+    # What these warn of ends in an error of ours or does not matter; where logging is set up, it is logged as ever.
     logging.getLogger(_library).addHandler(logging.NullHandler())
 
 _ONE_AT_A_TIME = threading.Lock()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
+from krypton_compile import geometry
 from krypton_compile.schemas import SCHEMAS
-from tests.ops.cases import Case, cases
-from tests.ops.running import run_cpu, run_reference
+from tests.ops.cases import Case, cases, make_boxes, make_model, make_values, make_window, window_attributes
+from tests.ops.running import feeds, run_cpu, run_reference, session_options
 
 BY_OP: dict[str, Case] = {}
 for _case in cases():
@@ -219,3 +221,58 @@ def test_an_unknown_precision_is_refused() -> None:
         run_cpu(unknown)
     with pytest.raises(ValueError, match="found 'float16'"):
         run_reference(unknown)
+
+
+BAD_ATTRIBUTES = [
+    ("IncrementalPad", "shift", [2**62, 0], "shift: out of range"),
+    ("TranslateBoxes", "output_shape", [2**31, 1], "output_shape: expected the size of a map"),
+    ("IncrementalGemm", "input_shape", [2**30, 2**30], "input_shape: expected the size of a map"),
+    ("IncrementalGlobalAveragePool", "input_shape", [0, 4], "input_shape: expected the size of a map"),
+    ("IncrementalConv", "kernel_shape", [2**30, 2**30], "kernel_shape: expected the size of a map"),
+    ("IncrementalConv", "strides", [1], "strides: expected 2 integers"),
+    ("IncrementalConv", "pads", None, "pads: expected 4 integers"),
+    ("IncrementalConv", "group", 2**62, "W: expected"),
+    ("OcclusionChunks", "chunk", 2**62, "chunk: expected from 1 to"),
+    ("OcclusionChunks", "channels", None, "channels: missing, or of another type"),
+    ("BaseMap", "layout", 5, "layout: missing, or of another type"),
+    ("IncrementalActivation", "function", "x" * 70_000, "function: 'xxx"),
+]
+
+
+@pytest.mark.parametrize(("op", "name", "value", "message"), BAD_ATTRIBUTES)
+def test_bad_attributes_are_refused(op: str, name: str, value: object, message: str) -> None:
+    case = BY_OP[op]
+    attributes = {**case.attributes, name: value}
+    bad = replace(case, attributes={key: one for key, one in attributes.items() if one is not None})
+    with pytest.raises(Exception, match=f"krypton.*{message}") as found:
+        run_cpu(bad)
+    assert len(str(found.value)) < 2_000
+
+
+def assert_close(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    scale = np.abs(expected[0]).max()
+    np.testing.assert_allclose(found[0], expected[0], rtol=0, atol=1e-5 * scale)  # DESIGN section 10's bound
+
+
+def test_weights_of_another_shape_at_the_same_place() -> None:
+    """Given as an input they may change between two calls; what was packed of the smaller ones must not be read on."""
+    case = BY_OP["IncrementalConv"]
+    memory = np.random.default_rng(0).standard_normal(1 << 16).astype(np.float32)
+    session = ort.InferenceSession(make_model(case).SerializeToString(), session_options(), ["CPUExecutionProvider"])
+    given = case.inputs[3]
+    for maps in (1, 300):
+        weight = memory[: maps * given[0].size].reshape(maps, *given.shape[1:])
+        changed = replace(case, inputs=[*case.inputs[:3], weight])
+        assert_close(session.run(None, feeds(changed)), run_reference(changed))
+        assert weight.base is memory
+
+
+def test_a_kernel_too_large_for_a_table_of_its_tap_sets() -> None:
+    """90 x 90: a table of all of them would take 260 MB, one of 300 x 300 30 GB."""
+    rng = np.random.default_rng(0)
+    window, ends = make_window((90, 90), (1, 1), (45, 45, 44, 44), (1, 1), (12, 10))
+    boxes = make_boxes(rng, (12, 10))
+    weight = rng.standard_normal((2, 3, 90, 90)).astype(np.float32) / 90
+    inputs = [make_values(rng, boxes, 3), boxes, geometry.window_boxes(boxes, window), weight]
+    case = Case("large kernel", "IncrementalConv", inputs, window_attributes(window, ends))
+    assert_close(run_cpu(case), run_reference(case))
