@@ -306,7 +306,7 @@ def _image_shape(image: ir.Value, image_size: tuple[int, ...] | None, layout: st
             f"Give the size with --image-size {' '.join(_SIZES[-axes:])}."
         )
     shape = tuple(int(dim) for dim in dims if dim is not None)
-    if shape[axes[0]] * shape[axes[1]] > _MOST_PIXELS:
+    if math.prod(shape[axis] for axis in spatial_axes(chosen)) > _MOST_PIXELS:
         raise ModelError(
             f"input '{image.name}' {list(shape)}: expected an image of at most {_MOST_PIXELS} pixels. "
             "Is its size what it should be?"

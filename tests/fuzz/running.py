@@ -18,7 +18,7 @@ _START_SECONDS = 120
 
 @dataclass
 class Tally:
-    """What came of the jobs; ``wrong`` are the bugs, crashes, hangs and prints, each with the command that repeats it."""
+    """What came of the jobs; ``wrong`` are bugs, crashes, hangs and prints, each with the command that repeats it."""
 
     counts: Counter[str] = field(default_factory=Counter)
     parsed: int = 0
