@@ -40,10 +40,15 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
 }
 
 VolumeShape ReadMapShape(const Ort::ConstKernelInfo& info) {
-  const std::vector<int64_t> shape = info.GetAttributes<int64_t>("input_shape");
-  if (shape.size() != 2 && shape.size() != 3) Fail("attribute input_shape: expected [H,W] or [D,H,W]");
-  for (int64_t size : shape) {
-    if (size < 1 || size > (int64_t{1} << 20)) Fail("attribute input_shape: sizes must be positive");
+  std::vector<int64_t> shape;
+  try {
+    shape = info.GetAttributes<int64_t>("input_shape");
+  } catch (const Ort::Exception&) {  // missing, or of another type: no entries
+  }
+  constexpr int64_t kLimit = int64_t{1} << 20;
+  const bool sized = std::all_of(shape.begin(), shape.end(), [](int64_t n) { return n >= 1 && n <= kLimit; });
+  if (!sized || (shape.size() != 2 && shape.size() != 3)) {
+    Fail("attribute input_shape: expected the size of a map, [H,W] or [D,H,W], found " + ShapeText(shape));
   }
   const size_t first = shape.size() - 2;
   return {{shape[first], shape[first + 1]}, first == 0 ? 1 : shape[0]};

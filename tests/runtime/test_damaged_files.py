@@ -45,7 +45,7 @@ def annotate(model: onnx.ModelProto, **fields: object) -> None:
 FIELDS = {
     "image": 7,
     "layout": "HWC",
-    "image_shape": [20],
+    "image_shape": [20, 0],
     "channels": 0,
     "boxes": None,
     "base_logits": [],
