@@ -74,9 +74,10 @@ def _choices(node: ir.Node, context: LoweringContext, x: Delta) -> list[Indices]
         return "its indices are not constant"
     if indices.ndim != 1:
         return "its indices are no list, so an axis goes or comes"
-    if ((indices < -x.channels) | (indices >= x.channels)).any():
+    places: Indices = indices.astype(np.int64)
+    if ((places < -x.channels) | (places >= x.channels)).any():
         return "its indices are out of range"
-    return [everything[indices.astype(np.int64)]]
+    return [everything[places]]
 
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -87,10 +88,11 @@ def _slice(node: ir.Node, context: LoweringContext, x: Delta, everything: Indice
     given = [context.constant(value) if value is not None else None for value in node.inputs[1:]]
     if len(given) < 2 or any(array is None for array, value in zip(given, node.inputs[1:], strict=True) if value):
         return "its bounds are not constant"
-    if len({array.shape for array in given if array is not None}) > 1 or given[0] is None or given[0].ndim != 1:
+    if {array.shape for array in given if array is not None} not in ({(n,)} for n in range(len(x.layout) + 1)):
         return "its bounds are no lists of equal length"
     starts, ends = given[0], given[1]
-    assert starts is not None and ends is not None
+    if starts is None or ends is None:
+        return "its bounds are not constant"
     axes = given[2] if len(given) > 2 and given[2] is not None else np.arange(len(starts))
     steps = given[3] if len(given) > 3 and given[3] is not None else np.ones(len(starts), np.int64)
     sizes = static_shape(node.inputs[0]) if node.inputs[0] is not None else ()

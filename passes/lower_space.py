@@ -89,9 +89,10 @@ def _gather(node: ir.Node, context: LoweringContext, x: Delta) -> dict[int, Axis
     if axis not in spatial_axes(x):
         return "it chooses neither rows nor columns"
     size = static_shape(_required(node.inputs[0]))[axis]
-    if ((indices < -size) | (indices >= size)).any():
+    places: npt.NDArray[np.int64] = indices.astype(np.int64)
+    if ((places < -size) | (places >= size)).any():
         return "its indices are out of range"
-    return {axis: select(np.arange(size)[indices.astype(np.int64)])}
+    return {axis: select(np.arange(size)[places])}
 
 
 def _pad(node: ir.Node, context: LoweringContext, x: Delta) -> dict[int, AxisTable] | str:
