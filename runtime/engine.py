@@ -221,14 +221,14 @@ class Engine:
         images = [work.occluded(row, self.layout) for row in at]
         rows = [self._base_rows(self._base_outputs(image, work.baseline)) for image in images]
         expected = np.stack([scores if logits is None else logits for scores, logits in rows])
-        self.error = self_check.measure_error(self._run_chunk(work, at)[-1], expected, base)
+        self.error = self_check.measure_error(self._run_chunk(work, at)[self._kinds - 1], expected, base)
         if self.frozen_gates:
             return  # approximate by wish
         if self.error > self_check.BOUND and self._may_fall_back:
             self.precision = "float32"
             self._incremental = self._make_incremental(self.precision)
             work = replace(work, incremental=self._incremental)
-            self.error = self_check.measure_error(self._run_chunk(work, at)[-1], expected, base)
+            self.error = self_check.measure_error(self._run_chunk(work, at)[self._kinds - 1], expected, base)
         if self.error > self_check.BOUND and self.precision != "bfloat16":
             warnings.warn(
                 f"{len(at)} windows differ from the model on really occluded images by up to {self.error:.1e} of its "
@@ -242,8 +242,8 @@ class Engine:
         inputs = [value.name for value in work.incremental.get_inputs()]
         feeds = {**work.feeds, inputs[0]: as_ort(work.boxes[at]), inputs[1]: as_ort(work.offsets[at])}
         found = self._run(work.incremental, self._outputs, {name: feeds[name] for name in inputs})
-        rows = [value.numpy() for value in found[: self._kinds]]
-        self._check_rows(rows, len(at))
+        rows = [value.numpy() for value in found]
+        self._check_rows(rows[: self._kinds], len(at))
         return rows
 
     def _count_classes(self) -> int:

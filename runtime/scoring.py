@@ -198,4 +198,4 @@ class Scorer(Engine):
             yield same, outputs(base[0], base[1], False)
         chunk = batch_size or self.annotation.chunk
         for at, found in run_chunks(lambda rows: self._run_chunk(work, rows), todo, chunk, self._workers):
-            yield at, outputs(found[0][:, kept], found[1][:, kept] if len(found) > 1 else None, True)
+            yield at, outputs(found[0][:, kept], found[1][:, kept] if self._kinds > 1 else None, True)
