@@ -54,6 +54,8 @@ def _drop_expand(node: ir.Node) -> bool:
 
 
 def _applies(node: ir.Node) -> bool:
+    if not all(has_static_shape(value) for value in (*node.inputs, *node.outputs) if value is not None):
+        return False
     if node.op_type in ("Sum", "Mean"):
         return True
     if node.op_type in ("Max", "Min"):

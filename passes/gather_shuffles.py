@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.interface import permutation, static_shape
+from krypton_compile.interface import has_static_shape, permutation, static_shape
 from krypton_compile.passes.initializers import add_initializer
 
 _SWAPPED = (0, 2, 1, 3, 4)
@@ -37,7 +37,9 @@ def between_reshapes(node: ir.Node, graph: ir.Graph) -> tuple[ir.Node, ir.Node] 
         return None
     if len(between.uses()) != 1 or between in graph.outputs or node.outputs[0] in graph.outputs:
         return None
-    return (first, last) if first.inputs[0] is not None else None
+    tensors = (first.inputs[0], between, last.outputs[0])
+    known = all(value is not None and has_static_shape(value) for value in tensors)
+    return (first, last) if known else None
 
 
 def _is_shuffle(node: ir.Node, first: ir.Node, last: ir.Node) -> bool:

@@ -279,6 +279,14 @@ ODD = {
     "indices of a pool": (INDICES, {"k": floats(1e-3)}, "MaxPool"),
     "optional inputs": ("k = ReduceMax<keepdims=0>(r) l = Mul(k, j) h = Clip(c, , l)", {"j": np.float32(0.4)}, "Clip"),
     "a sequence": (SEQUENCE, {}, "SplitToSequence"),
+    "sums and shuffles of such a size": (
+        """
+        i = NonZero(r) j = Cast<to=1>(i) s0 = Sum(j, j, j) s1 = Reshape(s0, to) s2 = Transpose<perm=[0,2,1]>(s1)
+        s3 = Reshape(s2, back) k = ReduceMean<keepdims=0>(s3) l = Mul(k, t) h = Add(r, l)
+        """,
+        {"to": ints(2, 2, -1), "back": ints(2, -1), "t": np.float32(0.1)},
+        "NonZero",
+    ),
     "a size that depends on the image": (NOT_ZERO, {}, "NonZero"),
 }
 
