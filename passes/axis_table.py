@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
-import onnxruntime as ort
 
 from krypton_compile.passes.lowering import Delta, LoweringContext, make_delta
+from krypton_compile.running import open_session
 
 Indices = npt.NDArray[np.int64]
 
@@ -79,10 +79,7 @@ def ask(op: str, size: int, inputs: list[npt.NDArray[np.generic] | None], node: 
         asked.attributes.add(attribute)
     asked.outputs[0].name, asked.outputs[0].type = "y", ir.TensorType(ir.DataType.FLOAT)
     graph = ir.Graph(values[:1], asked.outputs, nodes=[asked], initializers=constants, opset_imports={"": opset})
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    model = ir.to_proto(ir.Model(graph, ir_version=9)).SerializeToString()
-    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = open_session(ir.to_proto(ir.Model(graph, ir_version=9)))
     units = np.concatenate([np.zeros((1, size), np.float32), np.eye(size, dtype=np.float32)])
     answers = session.run(None, {"x": units.reshape(size + 1, 1, size, 1)})[0].reshape(size + 1, -1)
     return from_matrix((answers[1:] - answers[:1]).T)

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime as ort
+
+from krypton_compile.running import open_session
 
 _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 _KEPT = frozenset((*_RANDOM, "DequantizeLinear"))  # dequantize_weights.py knows when to
-_ERRORS_ONLY = 3
 
 
 def fold_constants(graph: ir.Graph) -> None:
@@ -91,8 +91,5 @@ def _compute(graph: ir.Graph, nodes: dict[ir.Node, None], wanted: list[ir.Value]
     alone = ir.Graph(
         [], outputs, nodes=body, initializers=initializers, opset_imports=graph.opset_imports, name="constants"
     )
-    options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    proto = ir.to_proto(ir.Model(alone, ir_version=10))
-    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(ir.to_proto(ir.Model(alone, ir_version=10)))
     return list(session.run([value.name for value in wanted], {}))

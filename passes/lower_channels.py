@@ -11,13 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
 from krypton_compile.passes.lowering import Delta, Form, LoweringContext
-
-Indices = npt.NDArray[np.int64]
+from krypton_compile.passes.sliced_axes import Indices, sliced_axes
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:
@@ -85,29 +83,12 @@ def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
 
 
 def _slice(node: ir.Node, context: LoweringContext, x: Delta, everything: Indices) -> list[Indices] | str:
-    given = [context.constant(value) if value is not None else None for value in node.inputs[1:]]
-    if len(given) < 2 or any(array is None for array, value in zip(given, node.inputs[1:], strict=True) if value):
-        return "its bounds are not constant"
-    if {array.shape for array in given if array is not None} not in ({(n,)} for n in range(len(x.layout) + 1)):
-        return "its bounds are no lists of equal length"
-    starts, ends = given[0], given[1]
-    if starts is None or ends is None:
-        return "its bounds are not constant"
-    axes = given[2] if len(given) > 2 and given[2] is not None else np.arange(len(starts))
-    steps = given[3] if len(given) > 3 and given[3] is not None else np.ones(len(starts), np.int64)
-    sizes = static_shape(node.inputs[0]) if node.inputs[0] is not None else ()
-    chosen = {int(one) % len(x.layout): index for index, one in enumerate(axes)}
-    for other, index in chosen.items():
-        whole = (int(starts[index]), int(steps[index])) == (0, 1) and int(ends[index]) >= sizes[other]
-        if other != x.channel_axis and not whole:
-            return "it does not choose among channels alone"
-    if x.channel_axis not in chosen:
-        return [everything]
-    start, end, step = (int(bounds[chosen[x.channel_axis]]) for bounds in (starts, ends, steps))
-    limit = len(everything)
-    # Python's slices are ONNX's, but that ends far out mean the end, also going down.
-    stop = None if step < 0 and end < -limit else end
-    return [everything[slice(start, stop, step)]]
+    taken = sliced_axes(node, context)
+    if isinstance(taken, str):
+        return taken
+    if set(taken) - {x.channel_axis}:
+        return "it does not choose among channels alone"
+    return [taken.get(x.channel_axis, everything)]
 
 
 def _int(node: ir.Node, name: str, default: int) -> int:

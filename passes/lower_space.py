@@ -12,8 +12,10 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
+from krypton_compile.layouts import spatial_axes
 from krypton_compile.passes.axis_table import AxisTable, ask, emit_resampled, keep, select
 from krypton_compile.passes.lowering import Delta, Form, LoweringContext
+from krypton_compile.passes.sliced_axes import sliced_axes
 
 _MIRRORS = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
 Tables = tuple[AxisTable, AxisTable]
@@ -46,39 +48,20 @@ def _tables(node: ir.Node, context: LoweringContext, x: Delta) -> Tables | str:
         found = {"Gather": _gather, "Pad": _pad, "Resize": _resize}[node.op_type](node, context, x)
     if isinstance(found, str):
         return found
-    y, x_axis = spatial_axes(x)
+    y, x_axis = spatial_axes(x.layout)
     tables = found.get(y, keep(x.height)), found.get(x_axis, keep(x.width))
     output = static_shape(node.outputs[0])
     expected = {y: len(tables[0].index), x_axis: len(tables[1].index), x.channel_axis: x.channels, 0: 1}
     return tables if output == tuple(expected[axis] for axis in range(4)) else "it changes the channels or the batch"
 
 
-def spatial_axes(x: Delta) -> tuple[int, int]:
-    """Where the base tensor has its height and width."""
-    return (2, 3) if x.layout == "NCHW" else (1, 2)
-
-
 def _slice(node: ir.Node, context: LoweringContext) -> dict[int, AxisTable] | str:
-    given = [context.constant(value) for value in node.inputs[1:]]
-    if any(array is None for array, value in zip(given, node.inputs[1:], strict=True) if value is not None):
-        return "its bounds are not constant"
-    if len({array.shape for array in given if array is not None}) > 1 or given[0] is None or given[0].ndim != 1:
-        return "its bounds are no lists of equal length"
-    starts, ends, axes, steps = [*given, None, None][:4]
-    assert starts is not None and ends is not None
-    axes = np.arange(len(starts)) if axes is None else axes
-    steps = np.ones(len(starts), np.int64) if steps is None else steps
-    sizes, tables = static_shape(_required(node.inputs[0])), {}
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        size = sizes[int(axis) % 4]
-        # Python's slices are ONNX's, but that ends far out mean the end, also going down.
-        stop = None if step < 0 and end < -size else int(end)
-        chosen = np.arange(size)[slice(int(start), stop, int(step))]
-        if len(chosen) == 0:
-            return "it leaves nothing"
-        if len(chosen) != size or step != 1:
-            tables[int(axis) % 4] = select(chosen)
-    return tables
+    taken = sliced_axes(node, context)
+    if isinstance(taken, str):
+        return taken
+    if not all(map(len, taken.values())):
+        return "it leaves nothing"
+    return {axis: select(indices) for axis, indices in taken.items()}
 
 
 def _gather(node: ir.Node, context: LoweringContext, x: Delta) -> dict[int, AxisTable] | str:
@@ -86,7 +69,7 @@ def _gather(node: ir.Node, context: LoweringContext, x: Delta) -> dict[int, Axis
     indices = context.constant(node.inputs[1])
     if indices is None or indices.ndim != 1:
         return "its indices are no constant list"
-    if axis not in spatial_axes(x):
+    if axis not in spatial_axes(x.layout):
         return "it chooses neither rows nor columns"
     size = static_shape(_required(node.inputs[0]))[axis]
     places: npt.NDArray[np.int64] = indices.astype(np.int64)
@@ -113,7 +96,7 @@ def _pad(node: ir.Node, context: LoweringContext, x: Delta) -> dict[int, AxisTab
         if before < 0 or after < 0:
             return "it has negative pads"
         if before or after:
-            if axis not in spatial_axes(x):
+            if axis not in spatial_axes(x.layout):
                 return "it pads batch or channels"
             tables[axis] = select(np.pad(np.arange(sizes[axis]), (before, after), _MIRRORS[mode]))  # type: ignore[call-overload]
     return tables
@@ -139,7 +122,7 @@ def _resize(node: ir.Node, context: LoweringContext, x: Delta) -> dict[int, Axis
     for name, attribute in node.attributes.items():
         if name != "axes":
             plain.attributes.add(attribute)
-    for axis in spatial_axes(x):
+    for axis in spatial_axes(x.layout):
         where = axes.index(axis) if axis in axes else None
         if where is None:
             continue
