@@ -1,12 +1,16 @@
 // BaseMap: the view of a base tensor, channels last, that the incremental ops read pixel rows of. The delta
 // algebra breaks on Inf - Inf, so this is also where a NaN or Inf in image or network is refused.
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <numeric>
 #include <string>
 
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
 #include "common/boxes.h"
+#include "common/largest.h"
 #include "common/op.h"
 #include "ops/ops.h"
 
@@ -36,31 +40,56 @@ struct BaseMapKernel : KernelBase<BaseMapKernel> {
     const int64_t pixels = std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
     sizes.push_back(channels);
     const float* source = tensor.GetTensorData<float>();
-    CheckFinite(source, pixels * channels);
+    CheckFinite(context, source, pixels * channels);
     float* map = context.GetOutput(0, sizes).GetTensorMutableData<float>();
     if (!channels_first_) {
       std::copy(source, source + pixels * channels, map);
       return;
     }
-    constexpr int64_t kBlock = 16;  // a block of both sides stays in L1
+    // A block of both sides stays in L1. Rows of whole pages all begin in the same lines of it: fewer of them then.
+    constexpr int64_t kColumns = 16;
+    const int64_t rows = channels % 1024 == 0 ? 8 : 16;
     ParallelRanges(context, pixels, 1024, [&](int64_t begin, int64_t end) {
-      for (int64_t p0 = begin; p0 < end; p0 += kBlock) {
-        const int64_t p1 = std::min(p0 + kBlock, end);
-        for (int64_t c0 = 0; c0 < channels; c0 += kBlock) {
-          const int64_t c1 = std::min(c0 + kBlock, channels);
-          for (int64_t p = p0; p < p1; ++p) {
-            for (int64_t c = c0; c < c1; ++c) map[p * channels + c] = source[c * pixels + p];
-          }
+      for (int64_t p = begin; p < end; p += rows) {
+        for (int64_t c = 0; c < channels; c += kColumns) {
+          Transpose(source + c * pixels + p, pixels, map + p * channels + c, channels, std::min(rows, end - p),
+                    std::min(kColumns, channels - c));
         }
       }
     });
   }
 
  private:
-  void CheckFinite(const float* data, int64_t count) const {
-    bool finite = true;
-    for (int64_t i = 0; i < count; ++i) finite &= std::fabs(data[i]) <= 3.4028235e38f;
-    if (!finite) {
+  // to[row, column] = from[column, row]
+  static void Transpose(const float* from, int64_t from_pitch, float* to, int64_t to_pitch, int64_t rows,
+                        int64_t columns) {
+    int64_t column = 0;
+#if defined(__SSE__)  // four by four: 2.5 times as fast as one by one, 1.5 times as long as a copy
+    for (; column + 4 <= columns; column += 4) {
+      const float* source = from + column * from_pitch;
+      float* target = to + column;
+      int64_t row = 0;
+      for (; row + 4 <= rows; row += 4, source += 4, target += 4 * to_pitch) {
+        __m128 a = _mm_loadu_ps(source), b = _mm_loadu_ps(source + from_pitch);
+        __m128 c = _mm_loadu_ps(source + 2 * from_pitch), d = _mm_loadu_ps(source + 3 * from_pitch);
+        _MM_TRANSPOSE4_PS(a, b, c, d);
+        _mm_storeu_ps(target, a);
+        _mm_storeu_ps(target + to_pitch, b);
+        _mm_storeu_ps(target + 2 * to_pitch, c);
+        _mm_storeu_ps(target + 3 * to_pitch, d);
+      }
+      for (; row < rows; ++row, ++source, target += to_pitch) {
+        for (int64_t k = 0; k < 4; ++k) target[k] = source[k * from_pitch];
+      }
+    }
+#endif
+    for (; column < columns; ++column) {
+      for (int64_t row = 0; row < rows; ++row) to[row * to_pitch + column] = from[column * from_pitch + row];
+    }
+  }
+
+  void CheckFinite(const Ort::KernelContext& context, const float* data, int64_t count) const {
+    if (LargestBits(context, data, count) > kLargestFinite) {
       Fail("tensor '" + tensor_name_ + "' holds a NaN or an infinity for this image; incremental inference needs " +
            "finite numbers. Check the image and its preprocessing.");
     }

@@ -1,10 +1,10 @@
 // DeltaLimit: eps * max |T0|, below which the delta of T counts as zero. It runs once an image.
-#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <string>
-#include <vector>
 
 #include "common/boxes.h"
+#include "common/largest.h"
 #include "common/op.h"
 #include "common/thresholds.h"
 #include "ops/ops.h"
@@ -29,19 +29,11 @@ struct DeltaLimitKernel : KernelBase<DeltaLimitKernel> {
  private:
   static float Largest(const Ort::KernelContext& context) {
     const Ort::ConstValue tensor = context.GetInput(0);
-    const int64_t count = static_cast<int64_t>(tensor.GetTensorTypeAndShapeInfo().GetElementCount());
-    const float* data = tensor.GetTensorData<float>();
-    constexpr int64_t kPiece = 1 << 16;
-    std::vector<float> largest(static_cast<size_t>((count + kPiece - 1) / kPiece), 0.0f);
-    ParallelFor(context, static_cast<int64_t>(largest.size()), [&](int64_t i) {
-      float found = 0;
-      for (int64_t k = i * kPiece, end = std::min(count, k + kPiece); k < end; ++k) {
-        const float size = std::fabs(data[k]);
-        found = size > found ? size : found;
-      }
-      largest[i] = found;
-    });
-    return largest.empty() ? 0.0f : *std::max_element(largest.begin(), largest.end());
+    const auto count = static_cast<int64_t>(tensor.GetTensorTypeAndShapeInfo().GetElementCount());
+    const int32_t bits = LargestBits(context, tensor.GetTensorData<float>(), count);
+    float largest;
+    std::memcpy(&largest, &bits, sizeof largest);
+    return largest;
   }
 
   int64_t group_;
