@@ -6,16 +6,17 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/device.h"
 #include "common/ort.h"
 
 namespace krypton {
 
 struct Box {
   int32_t y0, x0, h, w;
-  bool empty() const { return h <= 0 || w <= 0; }
-  int64_t area() const { return empty() ? 0 : static_cast<int64_t>(h) * w; }
-  int64_t y1() const { return static_cast<int64_t>(y0) + h; }
-  int64_t x1() const { return static_cast<int64_t>(x0) + w; }
+  KRYPTON_DEVICE bool empty() const { return h <= 0 || w <= 0; }
+  KRYPTON_DEVICE int64_t area() const { return empty() ? 0 : static_cast<int64_t>(h) * w; }
+  KRYPTON_DEVICE int64_t y1() const { return static_cast<int64_t>(y0) + h; }
+  KRYPTON_DEVICE int64_t x1() const { return static_cast<int64_t>(x0) + w; }
 };
 static_assert(sizeof(Box) == 4 * sizeof(int32_t), "boxes are read straight from the tensor");
 
@@ -41,7 +42,7 @@ struct BoxList {
 struct Values {
   const float* data;
   int64_t rows, channels;
-  const float* row(int64_t r) const { return data + r * channels; }
+  KRYPTON_DEVICE const float* row(int64_t r) const { return data + r * channels; }
 };
 
 // [H, W, C]; of volumes [D, H, W, C].
@@ -49,7 +50,7 @@ struct BaseMap {
   const float* data;
   int64_t h, w, channels, depth = 1;
   // Below box b of a chunk.
-  const float* pixel(int64_t b, int64_t y, int64_t x) const {
+  KRYPTON_DEVICE const float* pixel(int64_t b, int64_t y, int64_t x) const {
     return data + ((depth == 1 ? y : b % depth * h + y) * w + x) * channels;
   }
 };

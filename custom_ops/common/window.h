@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "common/boxes.h"
+#include "common/device.h"
 #include "common/op.h"
 
 namespace krypton {
 
 // Division that rounds down and up for any sign of the numerator; b > 0.
-inline int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-inline int64_t CeilDiv(int64_t a, int64_t b) { return -FloorDiv(-a, b); }
+KRYPTON_DEVICE inline int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+KRYPTON_DEVICE inline int64_t CeilDiv(int64_t a, int64_t b) { return -FloorDiv(-a, b); }
 
 struct Range {
   int64_t lo, hi;
@@ -29,14 +30,14 @@ struct WindowAxis {
   }
 
   // Taps of output `o` that read inside the inputs [lo, hi): a contiguous range, maybe empty.
-  Range Taps(int64_t o, int64_t lo, int64_t hi) const {
+  KRYPTON_DEVICE Range Taps(int64_t o, int64_t lo, int64_t hi) const {
     const int64_t start = o * stride - pad;
     const int64_t first = std::max<int64_t>(0, CeilDiv(lo - start, dilation));
     const int64_t last = std::min<int64_t>(kernel, FloorDiv(hi - 1 - start, dilation) + 1);
     return {first, std::max(first, last)};
   }
 
-  int64_t Input(int64_t o, int64_t tap) const { return o * stride - pad + tap * dilation; }
+  KRYPTON_DEVICE int64_t Input(int64_t o, int64_t tap) const { return o * stride - pad + tap * dilation; }
 };
 
 struct Window {

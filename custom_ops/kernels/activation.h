@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "common/device.h"
+
 namespace krypton {
 
 enum class Function : int32_t {

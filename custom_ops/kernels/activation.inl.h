@@ -5,7 +5,7 @@
 // clip rule and not by a difference of two sums, so rounding scales with it. exp, erf and tanh are polynomials good to
 // 2e-7 of their range.
 
-inline float ExpValue(float x) {
+KRYPTON_DEVICE inline float ExpValue(float x) {
   // x = n ln 2 + r, |r| <= ln 2 / 2; the constant of 1.5 * 2^23 rounds to an integer. A NaN passes both comparisons.
   const float capped = x < -87.0f ? -87.0f : x;
   const float bounded = capped > 88.0f ? 88.0f : capped;
@@ -24,12 +24,12 @@ inline float ExpValue(float x) {
   return p * power;
 }
 
-inline float SigmoidValue(float x) { return 1.0f / (1.0f + ExpValue(-x)); }
+KRYPTON_DEVICE inline float SigmoidValue(float x) { return 1.0f / (1.0f + ExpValue(-x)); }
 
-inline float TanhValue(float x) { return 1.0f - 2.0f / (ExpValue(2.0f * x) + 1.0f); }
+KRYPTON_DEVICE inline float TanhValue(float x) { return 1.0f - 2.0f / (ExpValue(2.0f * x) + 1.0f); }
 
 // Abramowitz and Stegun, 7.1.26: off by 1.5e-7 at most.
-inline float ErfValue(float x) {
+KRYPTON_DEVICE inline float ErfValue(float x) {
   const float size = x < 0.0f ? -x : x;
   const float t = 1.0f / (1.0f + 0.3275911f * size);
   const float p =
@@ -39,35 +39,36 @@ inline float ErfValue(float x) {
 }
 
 // mish(x) = x w (w + 2) / (w (w + 2) + 2) with w = exp(x); beyond 20 it is x.
-inline float MishValue(float x) {
+KRYPTON_DEVICE inline float MishValue(float x) {
   const float w = ExpValue(x > 20.0f ? 20.0f : x), n = w * (w + 2.0f);
   return x * (n / (n + 2.0f));
 }
 
-inline float SoftplusValue(float x) {
+KRYPTON_DEVICE inline float SoftplusValue(float x) {
   const float size = x < 0.0f ? -x : x;
   return (x > 0.0f ? x : 0.0f) + std::log1p(ExpValue(-size));
 }
 
-inline float PositiveDelta(float d, float z) {
+KRYPTON_DEVICE inline float PositiveDelta(float d, float z) {
   return ClipRuleScalar(d, z, 0.0f, std::numeric_limits<float>::infinity());
 }
-inline float NegativeDelta(float d, float z) {
+KRYPTON_DEVICE inline float NegativeDelta(float d, float z) {
   return ClipRuleScalar(d, z, -std::numeric_limits<float>::infinity(), 0.0f);
 }
-inline float NegativePart(float x) { return x > 0.0f ? 0.0f : x; }
+KRYPTON_DEVICE inline float NegativePart(float x) { return x > 0.0f ? 0.0f : x; }
 
 template <class F>
-inline void Rows(float* y, const float* d, const float* z, int64_t n, const F& f) {
+KRYPTON_DEVICE inline void Rows(float* y, const float* d, const float* z, int64_t n, const F& f) {
   for (int64_t i = 0; i < n; ++i) y[i] = f(d[i], z[i]);
 }
 
 template <class F>
-inline void Differences(float* y, const float* d, const float* z, int64_t n, const F& f) {
+KRYPTON_DEVICE inline void Differences(float* y, const float* d, const float* z, int64_t n, const F& f) {
   for (int64_t i = 0; i < n; ++i) y[i] = f(z[i] + d[i]) - f(z[i]);
 }
 
-inline void ActivationRow(float* y, const float* d, const float* z, int64_t n, const Activation& activation) {
+KRYPTON_DEVICE inline void ActivationRow(float* y, const float* d, const float* z, int64_t n,
+                                         const Activation& activation) {
   const float alpha = activation.alpha, beta = activation.beta;
   switch (activation.function) {
     case Function::kAbs:

@@ -1,4 +1,5 @@
 // Row kernels for any vector type V; included beside conv_tile.inl.h, see there.
+#include "kernels/clip_rule.inl.h"
 
 // Without kBounded `hi` is infinite, as of a Relu, and half the work is saved.
 template <class V, bool kBounded = true>
@@ -9,14 +10,6 @@ inline typename V::Type ClipRule(typename V::Type d, typename V::Type z, typenam
   const typename V::Type raised = V::Max(V::Subtract(lo, c), V::Add(d, V::Subtract(z, c)));
   if constexpr (!kBounded) return raised;
   return V::Min(V::Subtract(hi, c), raised);
-}
-
-inline float ClipRuleScalar(float d, float z, float lo, float hi) {
-  const float raised = lo > z ? lo : z;
-  const float c = hi < raised ? hi : raised;
-  const float moved = d + (z - c);
-  const float bounded = lo - c > moved ? lo - c : moved;
-  return hi - c < bounded ? hi - c : bounded;
 }
 
 template <class V>

@@ -1,14 +1,12 @@
-// IncrementalBinary: the delta of f(A, B), f(A0 + DA, B0 + DB) - f(A0, B0), written so that rounding scales with the
-// deltas where it can (reference/binary.py):
+// IncrementalBinary: the delta of f(A, B), f(A0 + DA, B0 + DB) - f(A0, B0) (common/binary.h):
 //   Add, Sub  DA + DB, DA - DB              Max, Min  max(DA + (A0 - m), DB + (B0 - m)),  m = max(A0, B0)
 //   Mul       (A0 + DA) DB + B0 DA          Div       (DA - (A0 / B0) DB) / (B0 + DB)          Pow  the difference
 // or of f(B, A) where `swapped`. An operand may have one channel for all; B without a delta is a constant, which may
 // have one row or column too.
-#include <algorithm>
-#include <cmath>
 #include <string>
 #include <vector>
 
+#include "common/binary.h"
 #include "common/pixels.h"
 #include "common/thresholds.h"
 #include "kernels/kernels.h"
@@ -16,16 +14,6 @@
 
 namespace krypton {
 namespace {
-
-enum class Binary { kAdd, kSub, kMul, kDiv, kMax, kMin, kPow };
-
-Binary FindBinary(const std::string& name) {
-  static constexpr const char* kNames[] = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Pow"};
-  for (int i = 0; i < 7; ++i) {
-    if (name == kNames[i]) return static_cast<Binary>(i);
-  }
-  Fail("attribute function: '" + name + "' is no function of two maps");
-}
 
 // One side: its base, and its delta where it has one.
 struct Operand {
@@ -66,42 +54,31 @@ struct Terms {
   int64_t a_step, b_step;  // 0 where one channel serves for all
 };
 
-template <class F>
-void Entries(float* y, int64_t n, const Terms& t, const F& f) {
+template <Binary kFunction>
+void Entries(float* y, int64_t n, const Terms& t) {
   for (int64_t c = 0; c < n; ++c) {
     const int64_t i = c * t.a_step, j = c * t.b_step;
-    y[c] = f(t.a0[i], t.da[i], t.b0[j], t.db[j]);
+    y[c] = BinaryDelta<kFunction>(t.a0[i], t.da[i], t.b0[j], t.db[j]);
   }
 }
 
 void Row(Binary function, float* y, int64_t n, const Terms& t) {
   switch (function) {
     case Binary::kAdd:
-      return Entries(y, n, t, [](float, float da, float, float db) { return da + db; });
+      return Entries<Binary::kAdd>(y, n, t);
     case Binary::kSub:
-      return Entries(y, n, t, [](float, float da, float, float db) { return da - db; });
+      return Entries<Binary::kSub>(y, n, t);
     case Binary::kMul:
       if (t.a_step && t.b_step) return ActiveKernels().product_row(y, t.a0, t.da, t.b0, t.db, n);
-      return Entries(y, n, t, [](float a0, float da, float b0, float db) { return (a0 + da) * db + b0 * da; });
+      return Entries<Binary::kMul>(y, n, t);
     case Binary::kDiv:
-      return Entries(y, n, t, [](float a0, float da, float b0, float db) {
-        return da == 0.0f && db == 0.0f ? 0.0f : (da - a0 / b0 * db) / (b0 + db);
-      });
+      return Entries<Binary::kDiv>(y, n, t);
     case Binary::kMax:
-      return Entries(y, n, t, [](float a0, float da, float b0, float db) {
-        const float m = std::max(a0, b0);
-        return std::max(da + (a0 - m), db + (b0 - m));
-      });
+      return Entries<Binary::kMax>(y, n, t);
     case Binary::kMin:
-      return Entries(y, n, t, [](float a0, float da, float b0, float db) {
-        const float m = std::min(a0, b0);
-        return std::min(da + (a0 - m), db + (b0 - m));
-      });
+      return Entries<Binary::kMin>(y, n, t);
     case Binary::kPow:
-      return Entries(y, n, t, [](float a0, float da, float b0, float db) {
-        const double before = std::pow(static_cast<double>(a0), static_cast<double>(b0));
-        return static_cast<float>(std::pow(static_cast<double>(a0) + da, static_cast<double>(b0) + db) - before);
-      });
+      return Entries<Binary::kPow>(y, n, t);
   }
 }
 

@@ -1,0 +1,170 @@
+// What ops of one pixel's row of channels compute, for lanes that share the row: each takes the channels lane, lane +
+// lanes, ..., and Sum and Max unite what they found. In double: differences of two nearly equal numbers keep few
+// digits.
+#pragma once
+
+#include <cmath>
+#include <string>
+
+#include "common/boxes.h"
+#include "common/device.h"
+
+namespace krypton {
+
+// The whole row.
+struct OneLane {
+  static constexpr int lane = 0, lanes = 1;
+  double Sum(double value) const { return value; }
+  double Max(double value) const { return value; }
+};
+
+template <class Lanes, class Term>
+KRYPTON_DEVICE double SumOf(const Lanes& lanes, int64_t channels, const Term& term) {
+  double sum = 0.0;
+  for (int64_t c = lanes.lane; c < channels; c += lanes.lanes) sum += term(c);
+  return lanes.Sum(sum);
+}
+
+template <class Lanes, class Term>
+KRYPTON_DEVICE double MaxOf(const Lanes& lanes, int64_t channels, const Term& term) {
+  double top = term(0);
+  for (int64_t c = lanes.lane; c < channels; c += lanes.lanes) {
+    const double value = term(c);
+    top = value > top ? value : top;
+  }
+  return lanes.Max(top);
+}
+
+// A row of the base, and of it with the delta.
+struct BaseRow {
+  const float* z;
+  KRYPTON_DEVICE double operator()(int64_t c) const { return static_cast<double>(z[c]); }
+};
+struct MovedRow {
+  const float *z, *d;
+  KRYPTON_DEVICE double operator()(int64_t c) const { return static_cast<double>(z[c]) + d[c]; }
+};
+
+// scale * (n(z + d) - n(z)), n(x) = (x - mean x) / sqrt(var x + epsilon)
+struct Moments {
+  double mean, scale;  // scale = 1 / sqrt(var + epsilon)
+};
+
+template <class Lanes, class Entry>
+KRYPTON_DEVICE Moments MomentsOf(const Lanes& lanes, const Entry& entry, int64_t channels, double epsilon) {
+  const double mean = SumOf(lanes, channels, entry) / static_cast<double>(channels);
+  const double squares = SumOf(lanes, channels, [&](int64_t c) { return (entry(c) - mean) * (entry(c) - mean); });
+  return {mean, 1.0 / std::sqrt(squares / static_cast<double>(channels) + epsilon)};
+}
+
+template <class Lanes>
+KRYPTON_DEVICE void LayerNormRow(const Lanes& lanes, const float* z, const float* d, const float* scale, float* y,
+                                 int64_t channels, double epsilon) {
+  const BaseRow before{z};
+  const MovedRow after{z, d};
+  const Moments base = MomentsOf(lanes, before, channels, epsilon);
+  const Moments moved = MomentsOf(lanes, after, channels, epsilon);
+  for (int64_t c = lanes.lane; c < channels; c += lanes.lanes) {
+    y[c] =
+        static_cast<float>(scale[c] * ((after(c) - moved.mean) * moved.scale - (before(c) - base.mean) * base.scale));
+  }
+}
+
+// softmax(x) = exp(x - top) / sum
+struct Normalizer {
+  double top, sum;
+};
+
+template <class Lanes, class Entry>
+KRYPTON_DEVICE Normalizer NormalizerOf(const Lanes& lanes, const Entry& entry, int64_t channels) {
+  const double top = MaxOf(lanes, channels, entry);
+  return {top, SumOf(lanes, channels, [&](int64_t c) { return std::exp(entry(c) - top); })};
+}
+
+template <class Lanes>
+KRYPTON_DEVICE void SoftmaxRow(const Lanes& lanes, const float* z, const float* d, float* y, int64_t channels,
+                               bool logarithm) {
+  const BaseRow before{z};
+  const MovedRow after{z, d};
+  const Normalizer base = NormalizerOf(lanes, before, channels), moved = NormalizerOf(lanes, after, channels);
+  const double shift = (moved.top + std::log(moved.sum)) - (base.top + std::log(base.sum));
+  for (int64_t c = lanes.lane; c < channels; c += lanes.lanes) {
+    const double change = logarithm
+                              ? d[c] - shift
+                              : std::exp(after(c) - moved.top) / moved.sum - std::exp(before(c) - base.top) / base.sum;
+    y[c] = static_cast<float>(change);
+  }
+}
+
+// lrn(x)[c] = x[c] / (bias + alpha / size * sum of x[i]^2)^beta, i from c - floor((size - 1) / 2) to
+// c + ceil((size - 1) / 2)
+struct LrnParameters {
+  int64_t size;
+  float alpha, beta, bias;
+};
+
+template <class Lanes>
+KRYPTON_DEVICE void LrnRow(const Lanes& lanes, const float* z, const float* d, float* y, int64_t channels,
+                           const LrnParameters& p) {
+  const int64_t before = (p.size - 1) / 2, after = p.size / 2;
+  const double scale = static_cast<double>(p.alpha) / static_cast<double>(p.size);
+  for (int64_t c = lanes.lane; c < channels; c += lanes.lanes) {
+    double base = 0.0, moved = 0.0;
+    const int64_t first = c < before ? 0 : c - before, last = c + after < channels ? c + after : channels - 1;
+    for (int64_t i = first; i <= last; ++i) {
+      const double b = z[i], m = static_cast<double>(z[i]) + d[i];
+      base += b * b, moved += m * m;
+    }
+    y[c] = static_cast<float>((static_cast<double>(z[c]) + d[c]) * std::pow(p.bias + scale * moved, -p.beta) -
+                              z[c] * std::pow(p.bias + scale * base, -p.beta));
+  }
+}
+
+enum class Reduction { kL1, kL2, kLogSumExp, kMax, kMean, kMin, kSum, kSumSquare };
+
+inline Reduction FindReduction(const std::string& name) {
+  static constexpr const char* kNames[] = {"L1", "L2", "LogSumExp", "Max", "Mean", "Min", "Sum", "SumSquare"};
+  for (int i = 0; i < 8; ++i) {
+    if (name == kNames[i]) return static_cast<Reduction>(i);
+  }
+  Fail("attribute function: '" + name + "' is no reduction");
+}
+
+template <class Lanes, class Entry>
+KRYPTON_DEVICE double Reduce(const Lanes& lanes, Reduction reduction, const Entry& entry, int64_t channels) {
+  const auto square = [&](int64_t c) { return entry(c) * entry(c); };
+  switch (reduction) {
+    case Reduction::kL1:
+      return SumOf(lanes, channels, [&](int64_t c) { return std::fabs(entry(c)); });
+    case Reduction::kL2:
+      return std::sqrt(SumOf(lanes, channels, square));
+    case Reduction::kLogSumExp: {
+      const Normalizer n = NormalizerOf(lanes, entry, channels);
+      return n.top + std::log(n.sum);
+    }
+    case Reduction::kMax:
+      return MaxOf(lanes, channels, entry);
+    case Reduction::kMin:
+      return -MaxOf(lanes, channels, [&](int64_t c) { return -entry(c); });
+    case Reduction::kSumSquare:
+      return SumOf(lanes, channels, square);
+    case Reduction::kMean:
+    case Reduction::kSum:
+      break;  // of the delta alone, below
+  }
+  return 0.0;
+}
+
+// r(z + d) - r(z)
+template <class Lanes>
+KRYPTON_DEVICE float ReductionDelta(const Lanes& lanes, Reduction reduction, const float* z, const float* d,
+                                    int64_t channels) {
+  if (reduction == Reduction::kMean || reduction == Reduction::kSum) {
+    const double sum = SumOf(lanes, channels, BaseRow{d});
+    return static_cast<float>(reduction == Reduction::kMean ? sum / static_cast<double>(channels) : sum);
+  }
+  return static_cast<float>(Reduce(lanes, reduction, MovedRow{z, d}, channels) -
+                            Reduce(lanes, reduction, BaseRow{z}, channels));
+}
+
+}  // namespace krypton
