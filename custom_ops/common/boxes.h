@@ -53,6 +53,10 @@ struct BaseMap {
   KRYPTON_DEVICE const float* pixel(int64_t b, int64_t y, int64_t x) const {
     return data + ((depth == 1 ? y : b % depth * h + y) * w + x) * channels;
   }
+  // The same of a map that may have one row or column for all.
+  KRYPTON_DEVICE const float* spread_pixel(int64_t b, int64_t y, int64_t x) const {
+    return pixel(b, h == 1 ? 0 : y, w == 1 ? 0 : x);
+  }
 };
 
 VolumeShape ReadMapShape(const Ort::ConstKernelInfo& info);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 
+#include "common/calls.h"
 #include "common/pixels.h"
 #include "ops/ops.h"
 
@@ -22,8 +23,8 @@ struct Densify : KernelBase<Densify> {
     CheckMap(t, "T0", {t.h, t.w}, d.channels, t.depth);
     CheckSlices(boxes, "boxes", t.depth);
     const int64_t channels = d.channels, pixels = t.h * t.w, all = t.depth * pixels;
-    const bool channels_first = layout_.size() > 1 && layout_[1] == 'C';
-    float* out = context.GetOutput(0, Shape(boxes.count / t.depth, t, channels_first)).GetTensorMutableData<float>();
+    const bool channels_first = ChannelsFirst(layout_);
+    float* out = context.GetOutput(0, DenseShape(layout_, boxes.count / t.depth, t)).GetTensorMutableData<float>();
     const int64_t pixel_step = channels_first ? 1 : channels, channel_step = channels_first ? all : 1;
     ParallelRanges(context, boxes.count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
@@ -46,19 +47,6 @@ struct Densify : KernelBase<Densify> {
   }
 
  private:
-  // [B, C, sizes] or [B, sizes, C], as many sizes as the layout has.
-  std::vector<int64_t> Shape(int64_t positions, const BaseMap& t, bool channels_first) const {
-    std::vector<int64_t> sizes = {t.depth, t.h, t.w};
-    const int64_t axes = static_cast<int64_t>(layout_.size()) - 2;
-    if (axes < 1 || axes > 3 || (axes < 3 && t.depth != 1) || (axes == 1 && t.h != 1)) {
-      Fail("T0: " + ShapeText(sizes) + " pixels are no map of layout " + layout_);
-    }
-    sizes.erase(sizes.begin(), sizes.end() - axes);
-    sizes.insert(channels_first ? sizes.begin() : sizes.end(), t.channels);
-    sizes.insert(sizes.begin(), positions);
-    return sizes;
-  }
-
   std::string layout_;
 };
 

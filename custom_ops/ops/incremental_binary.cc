@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/binary.h"
+#include "common/calls.h"
 #include "common/pixels.h"
 #include "common/thresholds.h"
 #include "kernels/kernels.h"
@@ -14,40 +15,6 @@
 
 namespace krypton {
 namespace {
-
-// One side: its base, and its delta where it has one.
-struct Operand {
-  BaseMap base;
-  bool moves;
-  BoxList boxes;
-  Values d;
-
-  const float* base_row(int64_t p, int64_t y, int64_t x) const {
-    return base.pixel(p, base.h == 1 ? 0 : y, base.w == 1 ? 0 : x);
-  }
-};
-
-Operand ReadOperand(const Ort::KernelContext& context, const char* name, size_t base, size_t values) {
-  const std::string base_name = std::string(name) + "0", boxes = std::string(name) + "_boxes";
-  Operand operand{ReadBaseMap(context, base, base_name.c_str()), false, {}, {nullptr, 0, 0}};
-  const size_t given = context.GetInputCount();
-  if (given <= values || !context.GetInput(values)) return operand;
-  if (given <= values + 1 || !context.GetInput(values + 1)) Fail(boxes + ": expected the boxes of " + name);
-  operand.moves = true;
-  operand.boxes = ReadBoxes(context, values + 1, boxes.c_str(), {operand.base.h, operand.base.w});
-  operand.d = ReadValues(context, values, name, operand.boxes);
-  CheckMap(operand.base, base_name.c_str(), {operand.base.h, operand.base.w}, operand.d.channels, operand.base.depth);
-  CheckSlices(operand.boxes, boxes.c_str(), operand.base.depth);
-  return operand;
-}
-
-// The larger of two sizes of which one may be 1.
-int64_t Broadcast(int64_t a, int64_t b, const char* what) {
-  if (a != b && a != 1 && b != 1) {
-    Fail("A0 and B0: expected equal " + std::string(what) + " or 1, found " + ShapeText({a, b}));
-  }
-  return a == 1 ? b : a;
-}
 
 struct Terms {
   const float *a0, *da, *b0, *db;
@@ -94,22 +61,10 @@ struct IncrementalBinary : KernelBase<IncrementalBinary> {
         swapped_(AttributeOr<int64_t>(info, "swapped", 0) != 0) {}
 
   void Compute(Ort::KernelContext context) const {
-    const Operand a = ReadOperand(context, "A", 2, 0), b = ReadOperand(context, "B", 3, 5);
-    const Operand &left = swapped_ ? b : a, &right = swapped_ ? a : b;
-    const MapShape shape{Broadcast(a.base.h, b.base.h, "heights"), Broadcast(a.base.w, b.base.w, "widths")};
-    const int64_t channels = Broadcast(a.base.channels, b.base.channels, "channels");
-    const BoxList y_boxes = ReadBoxes(context, 4, "y_boxes", shape);
-    if (b.base.depth != a.base.depth && (b.moves || b.base.depth != 1)) {
-      Fail("A0 and B0: expected equal slices, found " + ShapeText({a.base.depth, b.base.depth}));
-    }
-    std::vector<BoxList> parts;
-    for (const Operand* operand : {&a, &b}) {
-      if (!operand->moves) continue;
-      // Only a constant spreads over pixels: the boxes of a delta are those of the result.
-      CheckMap(operand->base, operand == &a ? "A0" : "B0", shape, operand->base.channels, operand->base.depth);
-      parts.push_back(operand->boxes);
-    }
-    CheckInside(y_boxes, parts);
+    const BinaryCall call = ReadBinaryCall(context);
+    const Operand &left = swapped_ ? call.b : call.a, &right = swapped_ ? call.a : call.b;
+    const BoxList& y_boxes = call.y_boxes;
+    const int64_t channels = call.channels;
     const DeltaLimit limit(context, 7);
     const std::vector<float> none(static_cast<size_t>(channels), 0.0f);
     float* out = WriteValues(context, 0, y_boxes.rows(), channels);
@@ -120,7 +75,7 @@ struct IncrementalBinary : KernelBase<IncrementalBinary> {
       };
       float* y = out + row * channels;
       Row(function_, y, channels,
-          {left.base_row(p, py, px), moved(left), right.base_row(p, py, px), moved(right),
+          {left.base.spread_pixel(p, py, px), moved(left), right.base.spread_pixel(p, py, px), moved(right),
            left.base.channels == channels, right.base.channels == channels});
       limit.Flush(y, channels);
     });

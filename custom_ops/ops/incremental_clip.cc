@@ -19,9 +19,10 @@ struct IncrementalClip : KernelBase<IncrementalClip> {
         hi_(AttributeOr<float>(info, "max", std::numeric_limits<float>::infinity())) {}
 
   void Compute(Ort::KernelContext context) const {
-    WriteRows(context, ReadPointwise(context, 3), [&](const float* z, const float* d, float* y, int64_t channels) {
-      ActiveKernels().clip_row(y, d, z, channels, lo_, hi_);
-    });
+    WriteRows(context, ReadPointwise(context), DeltaLimit(context, 3),
+              [&](const float* z, const float* d, float* y, int64_t channels) {
+                ActiveKernels().clip_row(y, d, z, channels, lo_, hi_);
+              });
   }
 
  private:

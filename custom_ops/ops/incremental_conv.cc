@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "common/calls.h"
 #include "common/packed_weights.h"
 #include "common/thresholds.h"
 #include "ops/conv_plan.h"
@@ -38,12 +39,6 @@ Precision ReadPrecision(const std::string& name) {
   Fail("attribute precision: expected float32, bfloat16x3 or bfloat16, found '" + name + "'");
 }
 
-struct Shape {
-  int64_t channels, groups, depth, maps, maps_per_group;  // C, G, C/G, M, M/G
-  int64_t slices = 1;  // of volumes, that one output slice reads: C counts the channels of all of them
-  bool depthwise() const { return depth == 1 && groups == channels && maps == channels; }
-};
-
 // How the M/G columns of a group are cut into blocks: full ones, then a narrower one that ends in padding.
 struct ColumnBlocks {
   explicit ColumnBlocks(int64_t columns) : total(columns) {
@@ -58,7 +53,7 @@ struct ColumnBlocks {
 };
 
 // W [M, C/G, kH, kW] -> [group][block][ky][kx][C/G][width of the block], zeros beyond the last column.
-AlignedFloats PackBlocks(const float* w, const Shape& s, int64_t taps) {
+AlignedFloats PackBlocks(const float* w, const ConvShape& s, int64_t taps) {
   const ColumnBlocks blocks(s.maps_per_group);
   const int64_t depth = taps * s.depth, size = s.groups * depth * blocks.padded();
   AlignedFloats packed = AllocateAligned(static_cast<size_t>(size));
@@ -78,7 +73,7 @@ AlignedFloats PackBlocks(const float* w, const Shape& s, int64_t taps) {
 }
 
 // W [M, C/G, kD, kH, kW] -> [M, kD, C/G, kH, kW], the order of DepthGather's channels.
-std::vector<float> GatheredOrder(const float* w, const Shape& s, int64_t taps) {
+std::vector<float> GatheredOrder(const float* w, const ConvShape& s, int64_t taps) {
   std::vector<float> ordered(static_cast<size_t>(s.maps * s.depth * taps));
   const int64_t part = s.depth / s.slices;
   float* out = ordered.data();
@@ -109,26 +104,18 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
   }
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes", window_.input());
-    const BoxList y_boxes = ReadBoxes(context, 2, "y_boxes", window_.output());
-    CheckSameCount(x_boxes, y_boxes, "x_boxes", "y_boxes");
-    CheckSlices(y_boxes, "y_boxes", slices_);
-    const Values x = ReadValues(context, 0, "X", x_boxes);
-    const Ort::ConstValue weights = context.GetInput(3);
-    const Shape shape = ReadShape(weights, x.channels);
-    BaseMap z{nullptr, 0, 0, 0};
-    if (context.GetInputCount() > 4 && context.GetInput(4)) {
-      z = ReadBaseMap(context, 4, "Z0");
-      CheckMap(z, "Z0", window_.output(), shape.maps, slices_);
-    }
+    const ConvCall call = ReadConvCall(context, window_, groups_, slices_);
+    const BoxList &x_boxes = call.x_boxes, &y_boxes = call.y_boxes;
+    const Values& x = call.x;
+    const ConvShape& shape = call.shape;
+    const BaseMap& z = call.z;
     const DeltaLimit limit(context, 5);
     const int64_t taps = window_.y.kernel * window_.x.kernel;
-    const float* raw = weights.GetTensorData<float>();
-    const std::vector<int64_t> size = weights.GetTensorTypeAndShapeInfo().GetShape();
     // Packs what pack(W) makes of the weights, once.
     const auto packed_once = [&](PackedWeights* kept, const auto& pack) {
-      return kept->Get(raw, size,
-                       [&] { return shape.slices == 1 ? pack(raw) : pack(GatheredOrder(raw, shape, taps).data()); });
+      return kept->Get(call.weights, call.weights_shape, [&] {
+        return pack(shape.slices == 1 ? call.weights : GatheredOrder(call.weights, shape, taps).data());
+      });
     };
     float* y = WriteValues(context, 0, y_boxes.rows(), shape.maps);
     if (shape.depthwise()) {
@@ -175,7 +162,7 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
 
   // Whether split precision beats fp32 vectors, in cycles for a row: its products are faster, but X is split and
   // staged first, and the strips of matrix tiles share fewer zeros than 6 rows.
-  bool SplitPays(const SplitCosts& costs, const Shape& shape, double density) const {
+  bool SplitPays(const SplitCosts& costs, const ConvShape& shape, double density) const {
     const double rate = precision_ == Precision::kBfloat16x3 ? costs.triple : costs.single;
     if (precision_ == Precision::kFloat32 || rate == 0 || shape.groups != 1) return false;
     const double taps = static_cast<double>(window_.y.kernel * window_.x.kernel);
@@ -201,21 +188,8 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     });
   }
 
-  Shape ReadShape(const Ort::ConstValue& weights, int64_t channels) const {
-    const std::vector<int64_t> w = weights.GetTensorTypeAndShapeInfo().GetShape();
-    const int64_t kernel_y = w.size() > 3 ? w[w.size() - 2] : 1, slices = w.size() == 5 ? w[2] : 1;
-    if (w.size() < 3 || w.size() > 5 || kernel_y != window_.y.kernel || w.back() != window_.x.kernel || groups_ < 1 ||
-        w[1] < 1 || groups_ > channels || slices < 1 || w[1] * slices * groups_ != channels || w[0] % groups_ != 0 ||
-        w[0] < 1) {
-      Fail("W: expected [M,C/group,kH,kW], of signals [M,C/group,kW], of volumes [M,C/group,kD,kH,kW] behind a " +
-           std::string("DepthGather, for C = ") + std::to_string(channels) + ", group = " + std::to_string(groups_) +
-           "; found " + ShapeText(w));
-    }
-    return {channels, groups_, w[1] * slices, w[0], w[0] / groups_, slices};
-  }
-
   // The reduction of one tap set as stretches that lie side by side in X and in W.
-  void Segments(const TapClass& c, const Shape& shape, int64_t width, std::vector<ConvSegment>* segments) const {
+  void Segments(const TapClass& c, const ConvShape& shape, int64_t width, std::vector<ConvSegment>* segments) const {
     segments->clear();
     const int64_t taps_x = c.x.hi - c.x.lo;
     const bool joined = window_.x.dilation == 1 && shape.groups == 1;  // neighbouring pixels of one stretch
@@ -231,8 +205,9 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     }
   }
 
-  void Columns(const Values& x, const ConvPlan& plan, const TapClass& c, int64_t begin, int64_t end, const Shape& shape,
-               const float* packed, const NonzeroMap* nonzero, const BaseMap& z, float* y) const {
+  void Columns(const Values& x, const ConvPlan& plan, const TapClass& c, int64_t begin, int64_t end,
+               const ConvShape& shape, const float* packed, const NonzeroMap* nonzero, const BaseMap& z,
+               float* y) const {
     static thread_local TileLists tiles;
     static thread_local std::vector<ConvSegment> segments;
     const ColumnBlocks blocks(shape.maps_per_group);

@@ -15,9 +15,9 @@ struct IncrementalLayerNorm : KernelBase<IncrementalLayerNorm> {
       : KernelBase(info), epsilon_(AttributeOr<float>(info, "epsilon", 1e-5f)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const Pointwise input = ReadPointwise(context, 4);
+    const Pointwise input = ReadPointwise(context);
     const float* scale = ReadPerChannel(context, 3, "scale", input.d.channels);
-    WriteRows(context, input, [&](const float* z, const float* d, float* y, int64_t channels) {
+    WriteRows(context, input, DeltaLimit(context, 4), [&](const float* z, const float* d, float* y, int64_t channels) {
       LayerNormRow(OneLane{}, z, d, scale, y, channels, epsilon_);
     });
   }

@@ -18,9 +18,10 @@ struct IncrementalLRN : KernelBase<IncrementalLRN> {
   }
 
   void Compute(Ort::KernelContext context) const {
-    WriteRows(context, ReadPointwise(context, 3), [&](const float* z, const float* d, float* y, int64_t channels) {
-      LrnRow(OneLane{}, z, d, y, channels, parameters_);
-    });
+    WriteRows(context, ReadPointwise(context), DeltaLimit(context, 3),
+              [&](const float* z, const float* d, float* y, int64_t channels) {
+                LrnRow(OneLane{}, z, d, y, channels, parameters_);
+              });
   }
 
  private:

@@ -16,13 +16,14 @@ struct IncrementalReduceChannels : KernelBase<IncrementalReduceChannels> {
       : KernelBase(info), reduction_(FindReduction(RequiredAttribute<std::string>(info, "function"))) {}
 
   void Compute(Ort::KernelContext context) const {
-    const Pointwise input = ReadPointwise(context, 3);
+    const Pointwise input = ReadPointwise(context);
     const int64_t channels = input.d.channels;
     if (channels == 0) Fail("X: expected channels");
+    const DeltaLimit limit(context, 3);
     float* out = WriteValues(context, 0, input.d.rows, 1);
     ForEachPixel(context, input.boxes, [&](int64_t b, int64_t y, int64_t x, int64_t at) {
       out[at] = ReductionDelta(OneLane{}, reduction_, input.z.pixel(b, y, x), input.d.row(at), channels);
-      input.limit.Flush(out + at, 1);
+      limit.Flush(out + at, 1);
     });
   }
 

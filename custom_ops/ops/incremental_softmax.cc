@@ -14,9 +14,9 @@ struct IncrementalSoftmax : KernelBase<IncrementalSoftmax> {
       : KernelBase(info), logarithm_(AttributeOr<int64_t>(info, "logarithm", 0) != 0) {}
 
   void Compute(Ort::KernelContext context) const {
-    const Pointwise input = ReadPointwise(context, 3);
+    const Pointwise input = ReadPointwise(context);
     if (input.d.channels == 0) Fail("X: expected channels");
-    WriteRows(context, input, [&](const float* z, const float* d, float* y, int64_t channels) {
+    WriteRows(context, input, DeltaLimit(context, 3), [&](const float* z, const float* d, float* y, int64_t channels) {
       SoftmaxRow(OneLane{}, z, d, y, channels, logarithm_);
     });
   }
