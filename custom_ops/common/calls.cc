@@ -117,6 +117,27 @@ GatherCall ReadGatherCall(const Ort::KernelContext& context, const DepthWindow& 
   return {x, std::move(x_boxes), std::move(y_boxes)};
 }
 
+BaseMapCall ReadBaseMapCall(const Ort::KernelContext& context, const std::string& layout) {
+  const Ort::ConstValue tensor = context.GetInput(0);
+  const std::vector<int64_t> shape = tensor.GetTensorTypeAndShapeInfo().GetShape();
+  if (shape.size() != layout.size() || shape.size() < 3 || shape[0] != 1) {
+    Fail("expected one image, a tensor of batch 1 in the order " + layout + "; found " + ShapeText(shape));
+  }
+  const bool channels_first = ChannelsFirst(layout);
+  BaseMapCall call{tensor.GetTensorData<float>(), channels_first ? shape[1] : shape.back(), 1, {}};
+  const auto first = shape.begin() + (channels_first ? 2 : 1), last = shape.end() - (channels_first ? 0 : 1);
+  call.shape.assign(first, last);
+  if (call.shape.size() == 1) call.shape.insert(call.shape.begin(), 1);  // a signal is a picture of one row
+  for (int64_t size : call.shape) call.pixels *= size;
+  call.shape.push_back(call.channels);
+  return call;
+}
+
+void FailNotFinite(const std::string& tensor_name) {
+  Fail("tensor '" + tensor_name + "' holds a NaN or an infinity for this image; incremental inference needs " +
+       "finite numbers. Check the image and its preprocessing.");
+}
+
 std::vector<int64_t> DenseShape(const std::string& layout, int64_t positions, const BaseMap& map) {
   std::vector<int64_t> sizes = {map.depth, map.h, map.w};
   const int64_t axes = static_cast<int64_t>(layout.size()) - 2;

@@ -51,6 +51,15 @@ struct GatherCall {
 };
 GatherCall ReadGatherCall(const Ort::KernelContext& context, const DepthWindow& depth, int64_t groups);
 
+// One image's tensor, which BaseMap gives as `shape`, [H, W, C] or [D, H, W, C].
+struct BaseMapCall {
+  const float* data;
+  int64_t channels, pixels;
+  std::vector<int64_t> shape;
+};
+BaseMapCall ReadBaseMapCall(const Ort::KernelContext& context, const std::string& layout);
+[[noreturn]] void FailNotFinite(const std::string& tensor_name);
+
 // The sizes of `positions` full maps: [B, C, sizes] or [B, sizes, C], as many sizes as the layout has.
 std::vector<int64_t> DenseShape(const std::string& layout, int64_t positions, const BaseMap& map);
 inline bool ChannelsFirst(const std::string& layout) { return layout.size() > 1 && layout[1] == 'C'; }

@@ -7,13 +7,14 @@
 #include <cstring>
 #include <vector>
 
+#include "common/device.h"
 #include "common/op.h"
 
 namespace krypton {
 
 constexpr int32_t kLargestFinite = 0x7f7fffff;
 
-inline int32_t Magnitude(float x) {
+KRYPTON_DEVICE inline int32_t Magnitude(float x) {
   int32_t bits;
   std::memcpy(&bits, &x, sizeof bits);
   return bits & 0x7fffffff;

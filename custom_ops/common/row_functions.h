@@ -8,6 +8,7 @@
 
 #include "common/boxes.h"
 #include "common/device.h"
+#include "common/op.h"
 
 namespace krypton {
 
@@ -102,6 +103,13 @@ struct LrnParameters {
   int64_t size;
   float alpha, beta, bias;
 };
+
+inline LrnParameters ReadLrn(const Ort::ConstKernelInfo& info) {
+  const LrnParameters p{RequiredAttribute<int64_t>(info, "size"), AttributeOr<float>(info, "alpha", 1e-4f),
+                        AttributeOr<float>(info, "beta", 0.75f), AttributeOr<float>(info, "bias", 1.0f)};
+  if (p.size < 1) Fail("attribute size: expected at least 1");
+  return p;
+}
 
 template <class Lanes>
 KRYPTON_DEVICE void LrnRow(const Lanes& lanes, const float* z, const float* d, float* y, int64_t channels,

@@ -17,6 +17,12 @@ float ReadThreshold(const Ort::KernelContext& context, size_t index, const char*
   return value.GetTensorData<float>()[shape[0] == 1 ? 0 : group];
 }
 
+float ReadEps(const Ort::KernelContext& context, size_t index, int64_t group) {
+  const float eps = ReadThreshold(context, index, "eps", group);
+  if (!(eps >= 0) || !std::isfinite(eps)) Fail("eps: expected 0 (exact) or more, found " + std::to_string(eps));
+  return eps;
+}
+
 DeltaLimit::DeltaLimit(const Ort::KernelContext& context, size_t index) {
   if (context.GetInputCount() <= index || !context.GetInput(index)) return;
   limit_ = ReadThreshold(context, index, "limit", -1);

@@ -11,6 +11,9 @@ namespace krypton {
 // Input `index`, a value for each layer group or one for all: that of `group`.
 float ReadThreshold(const Ort::KernelContext& context, size_t index, const char* name, int64_t group);
 
+// The value threshold: 0, exact, or more.
+float ReadEps(const Ort::KernelContext& context, size_t index, int64_t group);
+
 // Input `index`, [1], of an op that computes new numbers: entries up to it count as zero.
 class DeltaLimit {
  public:

@@ -1,15 +1,13 @@
 // BaseMap: the view of a base tensor, channels last, that the incremental ops read pixel rows of. The delta
 // algebra breaks on Inf - Inf, so this is also where a NaN or Inf in image or network is refused.
 #include <algorithm>
-#include <functional>
-#include <numeric>
 #include <string>
 
 #if defined(__SSE__)
 #include <xmmintrin.h>
 #endif
 
-#include "common/boxes.h"
+#include "common/calls.h"
 #include "common/largest.h"
 #include "common/op.h"
 #include "ops/ops.h"
@@ -24,25 +22,15 @@ struct BaseMapKernel : KernelBase<BaseMapKernel> {
   explicit BaseMapKernel(const Ort::ConstKernelInfo& info)
       : KernelBase(info),
         layout_(RequiredAttribute<std::string>(info, "layout")),
-        channels_first_(layout_.size() > 1 && layout_[1] == 'C'),
         tensor_name_(AttributeOr<std::string>(info, "tensor_name", "")) {}
 
   void Compute(Ort::KernelContext context) const {
-    const Ort::ConstValue tensor = context.GetInput(0);
-    const std::vector<int64_t> shape = tensor.GetTensorTypeAndShapeInfo().GetShape();
-    if (shape.size() != layout_.size() || shape.size() < 3 || shape[0] != 1) {
-      Fail("expected one image, a tensor of batch 1 in the order " + layout_ + "; found " + ShapeText(shape));
-    }
-    const auto first = shape.begin() + (channels_first_ ? 2 : 1), last = shape.end() - (channels_first_ ? 0 : 1);
-    std::vector<int64_t> sizes(first, last);  // a signal is a picture of one row
-    if (sizes.size() == 1) sizes.insert(sizes.begin(), 1);
-    const int64_t channels = channels_first_ ? shape[1] : shape.back();
-    const int64_t pixels = std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
-    sizes.push_back(channels);
-    const float* source = tensor.GetTensorData<float>();
+    const BaseMapCall call = ReadBaseMapCall(context, layout_);
+    const float* source = call.data;
+    const int64_t pixels = call.pixels, channels = call.channels;
     CheckFinite(context, source, pixels * channels);
-    float* map = context.GetOutput(0, sizes).GetTensorMutableData<float>();
-    if (!channels_first_) {
+    float* map = context.GetOutput(0, call.shape).GetTensorMutableData<float>();
+    if (!ChannelsFirst(layout_)) {
       std::copy(source, source + pixels * channels, map);
       return;
     }
@@ -89,14 +77,10 @@ struct BaseMapKernel : KernelBase<BaseMapKernel> {
   }
 
   void CheckFinite(const Ort::KernelContext& context, const float* data, int64_t count) const {
-    if (LargestBits(context, data, count) > kLargestFinite) {
-      Fail("tensor '" + tensor_name_ + "' holds a NaN or an infinity for this image; incremental inference needs " +
-           "finite numbers. Check the image and its preprocessing.");
-    }
+    if (LargestBits(context, data, count) > kLargestFinite) FailNotFinite(tensor_name_);
   }
 
   std::string layout_;
-  bool channels_first_;
   std::string tensor_name_;
 };
 

@@ -1,7 +1,5 @@
 // DeltaLimit: eps * max |T0|, below which the delta of T counts as zero. It runs once an image.
-#include <cmath>
 #include <cstring>
-#include <string>
 
 #include "common/boxes.h"
 #include "common/largest.h"
@@ -20,8 +18,7 @@ struct DeltaLimitKernel : KernelBase<DeltaLimitKernel> {
       : KernelBase(info), group_(AttributeOr<int64_t>(info, "layer_group", 0)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const float eps = ReadThreshold(context, 1, "eps", group_);
-    if (!(eps >= 0) || !std::isfinite(eps)) Fail("eps: expected 0 (exact) or more, found " + std::to_string(eps));
+    const float eps = ReadEps(context, 1, group_);
     float* limit = context.GetOutput(0, {1}).GetTensorMutableData<float>();
     *limit = eps == 0 ? 0.0f : eps * Largest(context);
   }

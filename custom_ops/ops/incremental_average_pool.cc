@@ -22,7 +22,7 @@ struct IncrementalAveragePool : KernelBase<IncrementalAveragePool> {
         window_(ReadWindow(info)),
         depth_(ReadDepth(info)),
         include_pad_(AttributeOr<int64_t>(info, "count_include_pad", 0) != 0) {
-    for (int64_t o = 0; o < depth_.axis.out; ++o) depth_counts_.push_back(Count(depth_.axis, o));
+    for (int64_t o = 0; o < depth_.axis.out; ++o) depth_counts_.push_back(depth_.axis.Count(o, include_pad_));
   }
 
   void Compute(Ort::KernelContext context) const {
@@ -36,7 +36,8 @@ struct IncrementalAveragePool : KernelBase<IncrementalAveragePool> {
       float* y = out + row * d.channels;
       std::fill_n(y, d.channels, 0.0f);
       const int64_t position = depth_.Position(b), slice = depth_.Slice(b);
-      const int64_t count = depth_counts_[slice] * Count(window_.y, oy) * Count(window_.x, ox);
+      const int64_t count =
+          depth_counts_[slice] * window_.y.Count(oy, include_pad_) * window_.x.Count(ox, include_pad_);
       const float scale = 1.0f / static_cast<float>(count);
       for (int64_t kz = depth_.taps[slice].lo; kz < depth_.taps[slice].hi; ++kz) {
         const int64_t x_box = depth_.Source(position, slice, kz);
@@ -55,11 +56,6 @@ struct IncrementalAveragePool : KernelBase<IncrementalAveragePool> {
   }
 
  private:
-  int64_t Count(const WindowAxis& axis, int64_t o) const {
-    const Range taps = include_pad_ ? axis.Taps(o, -axis.pad, axis.in + axis.pad_end) : axis.Taps(o, 0, axis.in);
-    return std::max<int64_t>(1, taps.hi - taps.lo);
-  }
-
   Window window_;
   DepthWindow depth_;
   std::vector<int64_t> depth_counts_;

@@ -10,12 +10,7 @@ struct IncrementalLRN : KernelBase<IncrementalLRN> {
   static constexpr const char* kName = "IncrementalLRN";
   static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
 
-  explicit IncrementalLRN(const Ort::ConstKernelInfo& info)
-      : KernelBase(info),
-        parameters_{RequiredAttribute<int64_t>(info, "size"), AttributeOr<float>(info, "alpha", 1e-4f),
-                    AttributeOr<float>(info, "beta", 0.75f), AttributeOr<float>(info, "bias", 1.0f)} {
-    if (parameters_.size < 1) Fail("attribute size: expected at least 1");
-  }
+  explicit IncrementalLRN(const Ort::ConstKernelInfo& info) : KernelBase(info), parameters_(ReadLrn(info)) {}
 
   void Compute(Ort::KernelContext context) const {
     WriteRows(context, ReadPointwise(context), DeltaLimit(context, 3),
