@@ -169,4 +169,23 @@ ConvCall ReadConvCall(const Ort::KernelContext& context, const Window& window, i
   return call;
 }
 
+Precision ReadPrecision(const Ort::ConstKernelInfo& info) {
+  const std::string name = AttributeOr<std::string>(info, "precision", "float32");
+  if (name == "float32") return Precision::kFloat32;
+  if (name == "bfloat16x3") return Precision::kBfloat16x3;
+  if (name == "bfloat16") return Precision::kBfloat16;
+  Fail("attribute precision: expected float32, bfloat16x3 or bfloat16, found '" + name + "'");
+}
+
+GemmCall ReadGemmCall(const Ort::KernelContext& context, const VolumeShape& map) {
+  BoxList boxes = ReadBoxes(context, 1, "boxes", map.slice);
+  CheckSlices(boxes, "boxes", map.depth);
+  const Values x = ReadValues(context, 0, "X", boxes), w = ReadValues(context, 2, "W");
+  if (x.channels < 1 || w.rows != map.pixels() * x.channels) {
+    Fail("W: expected " + std::to_string(map.pixels() * x.channels) + " rows (a pixel's channels each), found " +
+         std::to_string(w.rows));
+  }
+  return {x, std::move(boxes), w};
+}
+
 }  // namespace krypton

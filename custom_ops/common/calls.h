@@ -72,6 +72,10 @@ struct ConvShape {
   bool depthwise() const { return depth == 1 && groups == channels && maps == channels; }
 };
 
+// The lowest that a convolution may multiply in (krypton_compile/schemas.py).
+enum class Precision { kFloat32, kBfloat16x3, kBfloat16 };
+Precision ReadPrecision(const Ort::ConstKernelInfo& info);
+
 struct ConvCall {
   Values x;
   BoxList x_boxes, y_boxes;
@@ -81,5 +85,12 @@ struct ConvCall {
   BaseMap z;  // data is null where no clip rule follows
 };
 ConvCall ReadConvCall(const Ort::KernelContext& context, const Window& window, int64_t groups, int64_t slices);
+
+struct GemmCall {
+  Values x;
+  BoxList boxes;
+  Values w;  // [pixels * C, N]
+};
+GemmCall ReadGemmCall(const Ort::KernelContext& context, const VolumeShape& map);
 
 }  // namespace krypton

@@ -1,8 +1,11 @@
-// Marks the functions that the GPU's kernels share with the CPU's: one copy, compiled for both.
+// Marks the functions that the GPU's kernels share with the CPU's: one copy, compiled for both; and loops over
+// registers.
 #pragma once
 
 #if defined(__CUDACC__)
 #define KRYPTON_DEVICE __host__ __device__
+#define KRYPTON_UNROLL _Pragma("unroll")
 #else
 #define KRYPTON_DEVICE
+#define KRYPTON_UNROLL
 #endif

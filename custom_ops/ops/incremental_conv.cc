@@ -29,16 +29,6 @@ constexpr int64_t kTaskRows = 512, kSplitTaskRows = 1536;
 // From this share of non-zeros on, lists are not worth their making for fp32 vectors.
 constexpr double kDense = 0.95;
 
-enum class Precision { kFloat32, kBfloat16x3, kBfloat16 };
-
-// The lowest precision that the node allows; processors whose kernels do not offer it use float32.
-Precision ReadPrecision(const std::string& name) {
-  if (name == "float32") return Precision::kFloat32;
-  if (name == "bfloat16x3") return Precision::kBfloat16x3;
-  if (name == "bfloat16") return Precision::kBfloat16;
-  Fail("attribute precision: expected float32, bfloat16x3 or bfloat16, found '" + name + "'");
-}
-
 // How the M/G columns of a group are cut into blocks: full ones, then a narrower one that ends in padding.
 struct ColumnBlocks {
   explicit ColumnBlocks(int64_t columns) : total(columns) {
@@ -99,7 +89,7 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
         slices_(AttributeOr<int64_t>(info, "slices", 1)),
         lo_(AttributeOr<float>(info, "min", 0.0f)),
         hi_(AttributeOr<float>(info, "max", std::numeric_limits<float>::infinity())),
-        precision_(ReadPrecision(AttributeOr<std::string>(info, "precision", "float32"))) {
+        precision_(ReadPrecision(info)) {
     if (slices_ < 1) Fail("attribute slices: expected at least 1");
   }
 

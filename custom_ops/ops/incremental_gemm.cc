@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/boxes.h"
+#include "common/calls.h"
 #include "common/op.h"
 #include "common/packed_weights.h"
 #include "kernels/kernels.h"
@@ -55,15 +56,10 @@ struct IncrementalGemm : KernelBase<IncrementalGemm> {
   explicit IncrementalGemm(const Ort::ConstKernelInfo& info) : KernelBase(info), map_(ReadMapShape(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList boxes = ReadBoxes(context, 1, "boxes", map_.slice);
-    CheckSlices(boxes, "boxes", map_.depth);
-    const Values d = ReadValues(context, 0, "X", boxes);
-    const Values w = ReadValues(context, 2, "W");
+    const GemmCall call = ReadGemmCall(context, map_);
+    const BoxList& boxes = call.boxes;
+    const Values &d = call.x, &w = call.w;
     const int64_t channels = d.channels, columns = w.channels, positions = boxes.count / map_.depth;
-    if (channels < 1 || w.rows != map_.pixels() * channels) {
-      Fail("W: expected " + std::to_string(map_.pixels() * channels) + " rows (a pixel's channels each), found " +
-           std::to_string(w.rows));
-    }
     float* out = context.GetOutput(0, {positions, columns}).GetTensorMutableData<float>();
     const PixelRows grouped = GroupByPixel(boxes, channels, map_);
     const NonzeroMap nonzero(context, d);

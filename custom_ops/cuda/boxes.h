@@ -1,0 +1,66 @@
+// Boxes and ragged rows (common/boxes.h) as kernels see them: boxes and offsets lie in the device's memory.
+#pragma once
+
+#include <algorithm>
+
+#include "common/boxes.h"
+#include "cuda/upload.h"
+
+namespace krypton::cuda {
+
+struct Pixel {
+  int64_t box, y, x;
+};
+
+struct DeviceBoxes {
+  const Box* boxes;
+  const int64_t* offsets;  // count + 1
+  int64_t count;
+
+  // Row r of all boxes' rows.
+  KRYPTON_DEVICE Pixel At(int64_t row) const {
+    int64_t lo = 0, hi = count;  // offsets[lo] <= row < offsets[hi]
+    while (hi - lo > 1) {
+      const int64_t middle = (lo + hi) / 2;
+      if (offsets[middle] <= row) {
+        lo = middle;
+      } else {
+        hi = middle;
+      }
+    }
+    const Box box = boxes[lo];
+    const int32_t local = static_cast<int32_t>(row - offsets[lo]);
+    return {lo, box.y0 + local / box.w, box.x0 + local % box.w};
+  }
+
+  // The row of pixel (y, x) in box b, or -1 where the box does not hold it.
+  KRYPTON_DEVICE int64_t RowOf(int64_t b, int64_t y, int64_t x) const {
+    const Box box = boxes[b];
+    const int64_t i = y - box.y0, j = x - box.x0;
+    if (i < 0 || i >= box.h || j < 0 || j >= box.w) return -1;
+    return offsets[b] + i * box.w + j;
+  }
+};
+
+// The boxes' place in an upload, until it is sent.
+struct PutBoxes {
+  size_t boxes, offsets;
+  int64_t count;
+  DeviceBoxes In(const Upload& upload) const { return {upload.At<Box>(boxes), upload.At<int64_t>(offsets), count}; }
+};
+
+inline PutBoxes Put(Upload& upload, const BoxList& list) {
+  return {upload.Put(list.data, static_cast<size_t>(list.count)), upload.Put(list.offsets), list.count};
+}
+
+// Entries up to the limit, in absolute value, become 0; NaN stays. The limit lies in the device's memory, where
+// DeltaLimit wrote it; null is exact.
+struct DeviceLimit {
+  const float* limit;
+  KRYPTON_DEVICE float operator()(float y) const {
+    if (limit == nullptr || !(*limit > 0.0f)) return y;
+    return y <= *limit && y >= -*limit ? 0.0f : y;
+  }
+};
+
+}  // namespace krypton::cuda

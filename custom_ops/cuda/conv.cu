@@ -1,0 +1,203 @@
+// IncrementalConv and IncrementalGemm: DY = W * DX on the boxes' pixels, on tensor cores (conv_program.h); convolutions
+// with few maps a group, depthwise ones among them, entry by entry.
+#include <deque>
+#include <limits>
+#include <memory>
+#include <mutex>
+
+#include "common/calls.h"
+#include "cuda/conv_run.h"
+#include "cuda/op.h"
+#include "cuda/ops.h"
+#include "cuda/weights.h"
+
+namespace krypton::cuda {
+namespace {
+
+constexpr int64_t kFewMaps = 16;  // a group of fewer fills no tile of tensor cores
+
+// The boxes of one call and what follows from them, on the device.
+struct Plan {
+  Plan(Stream stream, const BoxList& x, const BoxList& y, TileList tiles)
+      : x_boxes(x.data, x.data + x.count), y_boxes(y.data, y.data + y.count), list(std::move(tiles)), upload(stream) {
+    x_put = Put(upload, x), y_put = Put(upload, y);
+    parts = upload.Put(list.parts), starts = upload.Put(list.starts), tiles_put = upload.Put(list.tiles);
+    upload.Send();
+  }
+  bool IsOf(Stream stream, const BoxList& x, const BoxList& y) const {
+    const auto same = [](const std::vector<Box>& kept, const BoxList& now) {
+      return static_cast<int64_t>(kept.size()) == now.count &&
+             (now.count == 0 || std::memcmp(kept.data(), now.data, kept.size() * sizeof(Box)) == 0);
+    };
+    return upload.stream() == stream && same(x_boxes, x) && same(y_boxes, y);
+  }
+
+  std::vector<Box> x_boxes, y_boxes;
+  TileList list;
+  Upload upload;
+  PutBoxes x_put{}, y_put{};
+  size_t parts = 0, starts = 0, tiles_put = 0;
+};
+
+// The last plans of an op: image after image has the same boxes, and then neither lists nor copies are made again.
+class KeptPlans {
+ public:
+  template <class Make>
+  std::shared_ptr<const Plan> Get(Stream stream, const BoxList& x, const BoxList& y, const Make& make) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      for (const auto& plan : plans_) {
+        if (plan->IsOf(stream, x, y)) return plan;
+      }
+    }
+    auto plan = std::make_shared<const Plan>(stream, x, y, make());
+    constexpr size_t kMost = 4;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (plans_.size() == kMost) plans_.pop_front();
+    plans_.push_back(plan);
+    return plan;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::deque<std::shared_ptr<const Plan>> plans_;
+};
+
+void Point(const Plan& plan, ConvArguments* g) {
+  g->x_boxes = plan.x_put.In(plan.upload), g->y_boxes = plan.y_put.In(plan.upload);
+  g->parts = plan.upload.At<Part>(plan.parts), g->starts = plan.upload.At<int64_t>(plan.starts);
+  g->tiles = plan.upload.At<Tile>(plan.tiles_put);
+}
+
+// W [M, C/G, (kD,) kH, kW] -> [group][tap][depth][pitch], channels in the order of DepthGather; zeros beyond M/G.
+void PackWeights(Stream stream, const float* w, const ConvShape& s, int64_t taps, int64_t pitch, float* packed) {
+  const int64_t depth = s.depth, columns = s.maps_per_group, part = depth / s.slices, slices = s.slices;
+  ForEachRow(stream, s.groups * taps * depth, pitch, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+    const int64_t group = row / (taps * depth), tap = row / depth % taps, k = row % depth;
+    const int64_t slice = k / part, c = k % part;
+    for (int64_t n = first; n < pitch; n += step) {
+      const int64_t map = group * columns + n;
+      packed[row * pitch + n] = n < columns ? w[((map * part + c) * slices + slice) * taps + tap] : 0.0f;
+    }
+  });
+}
+
+struct IncrementalConv : CudaKernel<IncrementalConv> {
+  static constexpr const char* kName = "IncrementalConv";
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloatOptional, kFloatOptional},
+                        kOutputs[] = {kFloat};
+
+  explicit IncrementalConv(const Ort::ConstKernelInfo& info)
+      : CudaKernel(info),
+        window_(ReadWindow(info)),
+        groups_(AttributeOr<int64_t>(info, "group", 1)),
+        slices_(AttributeOr<int64_t>(info, "slices", 1)),
+        lo_(AttributeOr<float>(info, "min", 0.0f)),
+        hi_(AttributeOr<float>(info, "max", std::numeric_limits<float>::infinity())),
+        precision_(ReadPrecision(info)) {
+    if (slices_ < 1) Fail("attribute slices: expected at least 1");
+  }
+
+  void Run(Ort::KernelContext& context, Stream stream) const {
+    const ConvCall call = ReadConvCall(context, window_, groups_, slices_);
+    const ConvShape& shape = call.shape;
+    ConvArguments g{};
+    g.x = call.x.data, g.box_depth = 1, g.window_y = window_.y, g.window_x = window_.x;
+    g.z = call.z, g.lo = lo_, g.hi = hi_, g.limit = ReadLimit(context, 5);
+    g.channels = shape.channels, g.depth = shape.depth, g.maps = shape.maps, g.columns = shape.maps_per_group;
+    g.single = precision_ == Precision::kBfloat16;
+    g.y = WriteValues(context, 0, call.y_boxes.rows(), shape.maps);
+    const bool few = shape.maps_per_group < kFewMaps && shape.groups > 1;
+    const int64_t taps = window_.y.kernel * window_.x.kernel;
+    g.w_pitch = few ? shape.maps_per_group : (shape.maps_per_group + 3) / 4 * 4;
+    g.w_group = taps * shape.depth * g.w_pitch;
+    g.w = packed_.Get(stream, call.weights, call.weights_shape, shape.groups * g.w_group,
+                      [&](float* packed) { PackWeights(stream, call.weights, shape, taps, g.w_pitch, packed); });
+    const auto plan = plans_.Get(stream, call.x_boxes, call.y_boxes, [&] {
+      return few ? TileList{} : ListTiles(window_, call.x_boxes, call.y_boxes, ConvTile::kRows);
+    });
+    Point(*plan, &g);
+    if (few) {
+      EntryByEntry(stream, g, call.y_boxes.rows());
+      return;
+    }
+    // Short rows of taps, as of a first layer, are one stretch.
+    g.joined = window_.x.dilation == 1 && shape.groups == 1 && shape.depth < ConvTile::kDepth;
+    RunTiles(stream, g, plan->list, shape.groups);
+  }
+
+ private:
+  static void EntryByEntry(Stream stream, const ConvArguments& g, int64_t rows) {
+    ForEachRow(stream, rows, g.maps, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+      const Pixel at = g.y_boxes.At(row);
+      const Box box = g.x_boxes.boxes[at.box];
+      const Range taps_y = g.window_y.Taps(at.y, box.y0, box.y1()), taps_x = g.window_x.Taps(at.x, box.x0, box.x1());
+      for (int64_t map = first; map < g.maps; map += step) {
+        const int64_t group = map / g.columns;
+        float sum = 0.0f;
+        for (int64_t ky = taps_y.lo; ky < taps_y.hi && !box.empty(); ++ky) {
+          for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
+            const int64_t from = g.x_boxes.RowOf(at.box, g.window_y.Input(at.y, ky), g.window_x.Input(at.x, kx));
+            const float* x = g.x + from * g.channels + group * g.depth;
+            const float* w =
+                g.w + group * g.w_group + (ky * g.window_x.kernel + kx) * g.depth * g.w_pitch + map % g.columns;
+            for (int64_t k = 0; k < g.depth; ++k) sum += x[k] * w[k * g.w_pitch];
+          }
+        }
+        if (g.z.data != nullptr) sum = ClipRuleScalar(sum, g.z.pixel(at.box, at.y, at.x)[map], g.lo, g.hi);
+        g.y[row * g.maps + map] = g.limit(sum);
+      }
+    });
+  }
+
+  Window window_;
+  int64_t groups_, slices_;
+  float lo_, hi_;
+  Precision precision_;
+  mutable DeviceWeights packed_;
+  mutable KeptPlans plans_;
+};
+
+struct IncrementalGemm : CudaKernel<IncrementalGemm> {
+  static constexpr const char* kName = "IncrementalGemm";
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
+
+  explicit IncrementalGemm(const Ort::ConstKernelInfo& info) : CudaKernel(info), map_(ReadMapShape(info)) {}
+
+  void Run(Ort::KernelContext& context, Stream stream) const {
+    const GemmCall call = ReadGemmCall(context, map_);
+    const int64_t positions = call.boxes.count / map_.depth;
+    // One pixel a position: the result's row.
+    const std::vector<Box> pixels(static_cast<size_t>(positions), Box{0, 0, 1, 1});
+    BoxList rows{pixels.data(), positions, {}};
+    for (int64_t b = 0; b <= positions; ++b) rows.offsets.push_back(b);
+    const auto plan =
+        plans_.Get(stream, call.boxes, rows, [&] { return ListGemmTiles(call.boxes, map_.depth, ConvTile::kRows); });
+    ConvArguments g{};
+    Point(*plan, &g);
+    g.x = call.x.data, g.box_depth = map_.depth;
+    g.window_y = {map_.slice.h, 1, 0, 0, 1, map_.slice.h, 1}, g.window_x = {map_.slice.w, 1, 0, 0, 1, map_.slice.w, 1};
+    g.w = call.w.data, g.w_pitch = call.w.channels, g.w_group = 0;
+    g.channels = g.depth = call.x.channels, g.maps = g.columns = call.w.channels;
+    g.y = context.GetOutput(0, {positions, call.w.channels}).GetTensorMutableData<float>();
+    RunTiles(stream, g, plan->list, 1);
+  }
+
+ private:
+  VolumeShape map_;
+  mutable KeptPlans plans_;
+};
+
+}  // namespace
+
+const OrtCustomOp* IncrementalConvOp() {
+  static const CudaOp<IncrementalConv> op;
+  return &op;
+}
+
+const OrtCustomOp* IncrementalGemmOp() {
+  static const CudaOp<IncrementalGemm> op;
+  return &op;
+}
+
+}  // namespace krypton::cuda

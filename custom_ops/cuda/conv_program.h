@@ -1,0 +1,295 @@
+// What one block of threads does for one tile of a delta convolution, in pieces that a GPU runs between barriers and a
+// CPU one thread after the other: an implicit GEMM on tensor cores,
+//
+//   A [kRows, k]  rows of X, gathered: the pixel that the tap reads, zero where the delta ends (never copied)
+//   B [k, kColumns]  the tap's rows of W
+//   Y += A B, k in stretches of kDepth that run through a ring of kStages buffers
+//
+// Products are made of TF32 pieces, x = hi + lo: three of them, lo hi + hi lo + hi hi, keep 21 bits, which is float32
+// for all that a sum of them can tell. Tensor cores cut sums off where float32 rounds, so each stretch is summed from
+// zero and added in float32 (Ootomo and Yokota, 2022).
+#pragma once
+
+#include <cstring>
+
+#include "cuda/boxes.h"
+#include "cuda/conv_tiles.h"
+
+namespace krypton::cuda {
+
+#include "kernels/clip_rule.inl.h"
+
+struct ConvArguments {
+  const float* x;
+  DeviceBoxes x_boxes, y_boxes;
+  int64_t box_depth;  // boxes of x a position: the slices that a Gemm of volumes reads; 1 elsewhere
+  WindowAxis window_y, window_x;
+  const float* w;  // [group][tap][depth][w_pitch]
+  int64_t w_pitch, w_group;
+  float* y;
+  BaseMap z;  // data is null where no clip rule follows
+  float lo, hi;
+  DeviceLimit limit;
+  const Tile* tiles;
+  const Part* parts;
+  const int64_t* starts;
+  int64_t channels, depth, maps, columns;  // of X; of a group; of Y; of a group
+  bool joined;                             // neighbouring taps are one stretch of X and of W
+  bool single;                             // one TF32 product instead of three
+};
+
+// Four bytes or sixteen from global to shared memory, or zeros where there is nothing.
+template <int kBytes>
+KRYPTON_DEVICE inline void CopyAsync(float* to, const float* from, bool there) {
+#if defined(__CUDA_ARCH__)
+  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
+  const int bytes = there ? kBytes : 0;
+  if constexpr (kBytes == 16) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(address), "l"(from), "r"(bytes) : "memory");
+  } else {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;\n" ::"r"(address), "l"(from), "r"(bytes) : "memory");
+  }
+#else
+  if (there) {
+    std::memcpy(to, from, kBytes);
+  } else {
+    std::memset(to, 0, kBytes);
+  }
+#endif
+}
+
+// The nearest TF32 number: 10 bits behind the point, halves away from zero (cvt.rna).
+KRYPTON_DEVICE inline uint32_t RoundTf32(float x) {
+#if defined(__CUDA_ARCH__)
+  uint32_t bits;
+  asm("cvt.rna.tf32.f32 %0, %1;\n" : "=r"(bits) : "f"(x));
+  return bits;
+#else
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return (bits & 0x7f800000u) == 0x7f800000u ? bits : (bits + 0x1000u) & ~0x1fffu;
+#endif
+}
+
+KRYPTON_DEVICE inline float FromBits(uint32_t bits) {
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+// A TF32 number and what it leaves.
+struct Pieces {
+  uint32_t hi, lo;
+};
+
+KRYPTON_DEVICE inline Pieces Split(float x) {
+  const uint32_t hi = RoundTf32(x);
+  return {hi, RoundTf32(x - FromBits(hi))};
+}
+
+// What one lane holds of mma.m16n8k8's operands: row g = lane / 4, column t = lane % 4 of A [16, 8]; B [8, 8]; C [16,
+// 8].
+struct FragmentA {
+  Pieces v[4];  // (g, t) (g + 8, t) (g, t + 4) (g + 8, t + 4)
+};
+struct FragmentB {
+  Pieces v[2];  // (t, g) (t + 4, g)
+};
+struct FragmentC {
+  float v[4];  // (g, 2t) (g, 2t + 1) (g + 8, 2t) (g + 8, 2t + 1)
+};
+
+template <int kTileRows, int kTileColumns, int kTileDepth>
+struct ConvProgram {
+  static constexpr int kRows = kTileRows, kColumns = kTileColumns, kDepth = kTileDepth;
+  static constexpr int kWarpRows = 64, kWarpColumns = 32;
+  static constexpr int kWarpsDown = kRows / kWarpRows, kWarpsAcross = kColumns / kWarpColumns;
+  static constexpr int kThreads = 32 * kWarpsDown * kWarpsAcross;
+  static constexpr int kStages = 3;
+  static constexpr int kTilesM = kWarpRows / 16, kTilesN = kWarpColumns / 8;
+  // Rows of the buffers are padded so that a warp's lanes read from 32 banks.
+  static constexpr int kPitchA = kDepth + 4, kPitchB = kColumns + 8;
+
+  // One output pixel: where tap (0, 0) reads in its box of X, the box, and where the result goes.
+  struct Row {
+    int64_t source;  // the box's first row
+    int64_t target, pixel;
+    int32_t box, y, x, h, w;  // y and x in the box, which is h x w
+  };
+
+  struct Shared {
+    float a[kStages][kRows][kPitchA];
+    float b[kStages][kDepth][kPitchB];
+    Row rows[kRows];
+  };
+
+  struct Registers {
+    FragmentC sums[kTilesM][kTilesN], parts[kTilesM][kTilesN];
+  };
+
+  // A stretch of the reduction: k entries from `k` on of one tap, or of the joined taps of one row of the window.
+  struct Stretch {
+    int32_t z, ky, kx;
+    int64_t k, length;  // of all the tap's entries
+  };
+
+  KRYPTON_DEVICE static int64_t PieceLength(const ConvArguments& g, const Tile& tile) {
+    return g.joined ? (tile.kx1 - tile.kx0) * g.depth : g.depth;
+  }
+
+  KRYPTON_DEVICE static int64_t Stretches(const ConvArguments& g, const Tile& tile) {
+    const int64_t pieces = g.joined ? (tile.kx1 > tile.kx0 ? 1 : 0) : tile.kx1 - tile.kx0;
+    return g.box_depth * (tile.ky1 - tile.ky0) * pieces * ((PieceLength(g, tile) + kDepth - 1) / kDepth);
+  }
+
+  KRYPTON_DEVICE static Stretch StretchAt(const ConvArguments& g, const Tile& tile, int64_t index) {
+    const int64_t length = PieceLength(g, tile), cuts = (length + kDepth - 1) / kDepth;
+    const int64_t pieces = g.joined ? 1 : tile.kx1 - tile.kx0, rows = tile.ky1 - tile.ky0;
+    const int64_t piece = index / cuts;
+    return {static_cast<int32_t>(piece / pieces / rows), static_cast<int32_t>(tile.ky0 + piece / pieces % rows),
+            static_cast<int32_t>(tile.kx0 + piece % pieces), index % cuts * kDepth, length};
+  }
+
+  // Finds the tile's rows; the first piece.
+  KRYPTON_DEVICE static void Begin(int thread, const ConvArguments& g, const Tile& tile, Shared& shared) {
+    for (int r = thread; r < kRows; r += kThreads) {
+      Row& row = shared.rows[r];
+      if (r >= tile.count) {
+        row = {0, -1, 0, 0, 0, 0, 0, 0};
+        continue;
+      }
+      int32_t lo = tile.begin, hi = tile.end;  // starts[lo] <= the row < starts[hi]
+      while (hi - lo > 1) {
+        const int32_t middle = (lo + hi) / 2;
+        if (g.starts[middle] <= tile.first + r) {
+          lo = middle;
+        } else {
+          hi = middle;
+        }
+      }
+      const Part part = g.parts[lo];
+      const auto local = static_cast<int32_t>(tile.first + r - g.starts[lo]);
+      const int64_t y = part.y + local / part.width, x = part.x + local % part.width;
+      const Box source = g.x_boxes.boxes[part.box * g.box_depth];
+      row.source = g.x_boxes.offsets[part.box * g.box_depth];
+      row.target = g.y_boxes.RowOf(part.box, y, x);
+      row.pixel = g.z.data == nullptr ? 0 : (g.z.pixel(part.box, y, x) - g.z.data) / g.z.channels;
+      row.box = part.box;
+      row.y = static_cast<int32_t>(g.window_y.Input(y, 0) - source.y0);
+      row.x = static_cast<int32_t>(g.window_x.Input(x, 0) - source.x0);
+      row.h = source.h, row.w = source.w;
+    }
+  }
+
+  // The row of X that a tap reads for an output pixel, or -1 where its delta ends.
+  KRYPTON_DEVICE static int64_t SourceRow(const ConvArguments& g, const Row& row, const Stretch& at) {
+    if (row.target < 0) return -1;
+    if (g.box_depth == 1) {
+      const int64_t y = row.y + at.ky * g.window_y.dilation, x = row.x + at.kx * g.window_x.dilation;
+      if (y < 0 || y >= row.h || x < 0 || x >= row.w) return -1;
+      return row.source + y * row.w + x;
+    }
+    return g.x_boxes.RowOf(row.box * g.box_depth + at.z, g.window_y.Input(0, at.ky), g.window_x.Input(0, at.kx));
+  }
+
+  // Fetches a stretch of A and B into one stage of the ring. With kVectors all rows of both are multiples of four.
+  template <bool kVectors>
+  KRYPTON_DEVICE static void Load(int thread, const ConvArguments& g, const Tile& tile, int64_t index, int64_t column,
+                                  int64_t group, Shared& shared) {
+    const Stretch at = StretchAt(g, tile, index);
+    const int stage = static_cast<int>(index % kStages);
+    for (int i = thread; i < kRows * (kDepth / 4); i += kThreads) {
+      const int r = i / (kDepth / 4), q = i % (kDepth / 4) * 4;
+      const int64_t source = SourceRow(g, shared.rows[r], at);
+      const float* from = source < 0 ? g.x : g.x + source * g.channels + group * g.depth + at.k + q;
+      float* to = &shared.a[stage][r][q];
+      if constexpr (kVectors) {
+        const bool there = source >= 0 && at.k + q < at.length;
+        CopyAsync<16>(to, there ? from : g.x, there);
+      } else {
+        for (int j = 0; j < 4; ++j) {
+          const bool there = source >= 0 && at.k + q + j < at.length;
+          CopyAsync<4>(to + j, there ? from + j : g.x, there);
+        }
+      }
+    }
+    const int64_t tap = (at.z * g.window_y.kernel + at.ky) * g.window_x.kernel + at.kx;
+    const float* w = g.w + group * g.w_group + (tap * g.depth + at.k) * g.w_pitch + column;
+    for (int i = thread; i < kDepth * (kColumns / 4); i += kThreads) {
+      const int k = i / (kColumns / 4), n = i % (kColumns / 4) * 4;
+      float* to = &shared.b[stage][k][n];
+      const bool row_there = at.k + k < at.length;
+      if constexpr (kVectors) {
+        const bool there = row_there && column + n < g.columns;  // the rest of the four is padding, zeros
+        CopyAsync<16>(to, there ? w + k * g.w_pitch + n : g.w, there);
+      } else {
+        for (int j = 0; j < 4; ++j) {
+          const bool there = row_there && column + n + j < g.columns;
+          CopyAsync<4>(to + j, there ? w + k * g.w_pitch + n + j : g.w, there);
+        }
+      }
+    }
+  }
+
+  KRYPTON_DEVICE static void Clear(FragmentC (&fragments)[kTilesM][kTilesN]) {
+    KRYPTON_UNROLL
+    for (int m = 0; m < kTilesM; ++m) {
+      KRYPTON_UNROLL
+      for (int n = 0; n < kTilesN; ++n) fragments[m][n] = {};
+    }
+  }
+
+  KRYPTON_DEVICE static void AddParts(Registers& registers) {
+    KRYPTON_UNROLL
+    for (int m = 0; m < kTilesM; ++m) {
+      KRYPTON_UNROLL
+      for (int n = 0; n < kTilesN; ++n) {
+        KRYPTON_UNROLL
+        for (int i = 0; i < 4; ++i) registers.sums[m][n].v[i] += registers.parts[m][n].v[i];
+      }
+    }
+  }
+
+  // A warp whose rows all lie beyond the tile's has nothing to do.
+  KRYPTON_DEVICE static bool Idle(int warp, const Tile& tile) { return warp / kWarpsAcross * kWarpRows >= tile.count; }
+
+  KRYPTON_DEVICE static FragmentA LoadA(int warp, int lane, int m, int step, int stage, const Shared& shared) {
+    const int row = warp / kWarpsAcross * kWarpRows + m * 16 + lane / 4, k = step * 8 + lane % 4;
+    const auto& a = shared.a[stage];
+    return {{Split(a[row][k]), Split(a[row + 8][k]), Split(a[row][k + 4]), Split(a[row + 8][k + 4])}};
+  }
+
+  KRYPTON_DEVICE static FragmentB LoadB(int warp, int lane, int n, int step, int stage, const Shared& shared) {
+    const int column = warp % kWarpsAcross * kWarpColumns + n * 8 + lane / 4, k = step * 8 + lane % 4;
+    const auto& b = shared.b[stage];
+    return {{Split(b[k][column]), Split(b[k + 4][column])}};
+  }
+
+  // Applies the clip rule and writes what a thread holds.
+  KRYPTON_DEVICE static void Store(int thread, const ConvArguments& g, int64_t column, int64_t group,
+                                   const Shared& shared, const Registers& registers) {
+    const int warp = thread / 32, lane = thread % 32;
+    KRYPTON_UNROLL
+    for (int m = 0; m < kTilesM; ++m) {
+      KRYPTON_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        const Row& row = shared.rows[warp / kWarpsAcross * kWarpRows + m * 16 + half * 8 + lane / 4];
+        if (row.target < 0) continue;
+        KRYPTON_UNROLL
+        for (int n = 0; n < kTilesN; ++n) {
+          KRYPTON_UNROLL
+          for (int j = 0; j < 2; ++j) {
+            const int64_t c = column + warp % kWarpsAcross * kWarpColumns + n * 8 + lane % 4 * 2 + j;
+            if (c >= g.columns) continue;
+            const int64_t map = group * g.columns + c;
+            float d = registers.sums[m][n].v[half * 2 + j];
+            if (g.z.data != nullptr) d = ClipRuleScalar(d, g.z.data[row.pixel * g.maps + map], g.lo, g.hi);
+            g.y[row.target * g.maps + map] = g.limit(d);
+          }
+        }
+      }
+    }
+  }
+};
+
+}  // namespace krypton::cuda

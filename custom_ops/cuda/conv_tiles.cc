@@ -1,0 +1,97 @@
+#include "cuda/conv_tiles.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "ops/conv_plan.h"
+
+namespace krypton::cuda {
+namespace {
+
+struct Class {
+  int64_t rows = 0;
+  std::vector<Part> parts{};
+  std::vector<int64_t> starts{};
+};
+
+// Its taps, ky0, ky1, kx0, kx1.
+using Taps = std::tuple<int32_t, int32_t, int32_t, int32_t>;
+
+int64_t Area(const Taps& taps) {
+  const auto& [ky0, ky1, kx0, kx1] = taps;
+  return int64_t{ky1 - ky0} * (kx1 - kx0);
+}
+
+// Appends the tiles of one class.
+void Cut(const Taps& taps, const Class& rows, int64_t tile_rows, TileList* list) {
+  const auto& [ky0, ky1, kx0, kx1] = taps;
+  const auto base = static_cast<int32_t>(list->parts.size());
+  list->parts.insert(list->parts.end(), rows.parts.begin(), rows.parts.end());
+  list->starts.insert(list->starts.end(), rows.starts.begin(), rows.starts.end());
+  size_t begin = 0;
+  for (int64_t first = 0; first < rows.rows; first += tile_rows) {
+    const int64_t last = std::min(first + tile_rows, rows.rows);
+    while (begin + 1 < rows.starts.size() && rows.starts[begin + 1] <= first) ++begin;
+    size_t end = begin + 1;
+    while (end < rows.starts.size() && rows.starts[end] < last) ++end;
+    list->tiles.push_back({ky0, ky1, kx0, kx1, base + static_cast<int32_t>(begin), base + static_cast<int32_t>(end),
+                           first, static_cast<int32_t>(last - first)});
+  }
+}
+
+}  // namespace
+
+TileList ListTiles(const Window& window, const BoxList& x_boxes, const BoxList& y_boxes, int64_t tile_rows) {
+  std::map<Taps, Class> classes;
+  std::vector<TapRun> runs_y, runs_x;
+  for (int64_t b = 0; b < y_boxes.count; ++b) {
+    const Box &source = x_boxes[b], &target = y_boxes[b];
+    if (target.empty()) continue;
+    const bool gone = source.empty();
+    FindTapRuns(window.y, target.y0, target.y1(), source.y0, gone ? source.y0 : source.y1(), &runs_y);
+    FindTapRuns(window.x, target.x0, target.x1(), source.x0, gone ? source.x0 : source.x1(), &runs_x);
+    for (const TapRun& y : runs_y) {
+      for (const TapRun& x : runs_x) {
+        // Pixels that nothing reaches: no taps at all, and the result is zero.
+        const bool none = y.lo == y.hi || x.lo == x.hi;
+        const Taps taps = none ? Taps{0, 0, 0, 0}
+                               : Taps{static_cast<int32_t>(y.lo), static_cast<int32_t>(y.hi),
+                                      static_cast<int32_t>(x.lo), static_cast<int32_t>(x.hi)};
+        Class& rows = classes[taps];
+        const auto width = static_cast<int32_t>(x.end - x.begin);
+        rows.parts.push_back({static_cast<int32_t>(b), static_cast<int32_t>(target.y0 + y.begin),
+                              static_cast<int32_t>(target.x0 + x.begin), width});
+        rows.starts.push_back(rows.rows);
+        rows.rows += (y.end - y.begin) * width;
+      }
+    }
+  }
+  std::vector<std::pair<Taps, const Class*>> order;
+  for (const auto& [taps, rows] : classes) order.emplace_back(taps, &rows);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto& a, const auto& b) { return Area(a.first) > Area(b.first); });
+  TileList list;
+  for (const auto& [taps, rows] : order) Cut(taps, *rows, tile_rows, &list);
+  return list;
+}
+
+TileList ListGemmTiles(const BoxList& boxes, int64_t depth, int64_t tile_rows) {
+  TileList list;
+  const int64_t positions = boxes.count / depth;
+  for (int64_t first = 0; first < positions; first += tile_rows) {
+    const int64_t last = std::min(first + tile_rows, positions);
+    Box hull{0, 0, 0, 0};
+    for (int64_t b = first * depth; b < last * depth; ++b) hull = Hull(hull, boxes[b]);
+    const auto part = static_cast<int32_t>(list.parts.size());
+    for (int64_t position = first; position < last; ++position) {
+      list.parts.push_back({static_cast<int32_t>(position), 0, 0, 1});
+      list.starts.push_back(position);
+    }
+    list.tiles.push_back({hull.y0, static_cast<int32_t>(hull.y1()), hull.x0, static_cast<int32_t>(hull.x1()), part,
+                          part + static_cast<int32_t>(last - first), first, static_cast<int32_t>(last - first)});
+  }
+  return list;
+}
+
+}  // namespace krypton::cuda

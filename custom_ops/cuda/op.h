@@ -1,0 +1,58 @@
+// The anatomy of an op of the CUDA provider: as common/op.h has it, and Compute gets the stream.
+//
+// Boxes and offsets, the tables of Resample and thresholds stay in the host's memory (OrtMemTypeCPUInput): boxes are
+// integers that the CPU's box ops make, and what is launched depends on them. Values and base maps are on the device.
+#pragma once
+
+#include "common/op.h"
+#include "cuda/boxes.h"
+
+namespace krypton::cuda {
+
+template <class Kernel>
+struct CudaKernel : KernelBase<Kernel> {
+  // Inputs, one bit each, that stay in the host's memory although they are no integers.
+  static constexpr uint32_t kHostInputs = 0;
+
+  using KernelBase<Kernel>::KernelBase;
+  void Compute(Ort::KernelContext context) const {
+#if defined(__CUDACC__)
+    const Stream stream = static_cast<Stream>(context.GetGPUComputeStream());
+#else
+    const Stream stream = nullptr;
+#endif
+    static_cast<const Kernel*>(this)->Run(context, stream);
+  }
+};
+
+template <class Kernel>
+struct CudaOp : Op<Kernel> {
+  CudaOp() {
+    // CustomOpBase asks its own TOp, Op<Kernel>, for these.
+#if defined(__CUDACC__)
+    OrtCustomOp::GetExecutionProviderType = [](const OrtCustomOp*) { return "CUDAExecutionProvider"; };
+    OrtCustomOp::GetInputMemoryType = [](const OrtCustomOp*, size_t index) {
+      if (index >= std::size(Kernel::kInputs)) return OrtMemTypeDefault;
+      return OnHost(index) ? OrtMemTypeCPUInput : OrtMemTypeDefault;
+    };
+#endif
+  }
+
+ private:
+  static bool OnHost(size_t index) {
+    const ONNXTensorElementDataType type = Kernel::kInputs[index].type;
+    if (type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32 || type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) return true;
+    return (Kernel::kHostInputs >> index & 1) != 0;
+  }
+};
+
+// Input `index`, [1], of the device; absent, entries stay as they are.
+inline DeviceLimit ReadLimit(const Ort::KernelContext& context, size_t index) {
+  if (context.GetInputCount() <= index || !context.GetInput(index)) return {nullptr};
+  const Ort::ConstValue value = context.GetInput(index);
+  const std::vector<int64_t> shape = value.GetTensorTypeAndShapeInfo().GetShape();
+  if (shape != std::vector<int64_t>{1}) Fail("limit: expected 1 value, found " + ShapeText(shape));
+  return {value.GetTensorData<float>()};
+}
+
+}  // namespace krypton::cuda

@@ -1,0 +1,217 @@
+// Pools: MaxPool, AveragePool, and those of the whole map.
+#include <limits>
+
+#include "common/window.h"
+#include "cuda/op.h"
+#include "cuda/ops.h"
+
+namespace krypton::cuda {
+namespace {
+
+// Where an output pixel's window lies, for kernels: the slices, and per slice the box that holds its delta.
+struct DeviceWindow {
+  WindowAxis z, y, x;
+  KRYPTON_DEVICE int64_t Position(int64_t y_box) const { return y_box / z.out; }
+  KRYPTON_DEVICE int64_t Slice(int64_t y_box) const { return y_box % z.out; }
+};
+
+struct IncrementalMaxPool : CudaKernel<IncrementalMaxPool> {
+  static constexpr const char* kName = "IncrementalMaxPool";
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+
+  explicit IncrementalMaxPool(const Ort::ConstKernelInfo& info)
+      : CudaKernel(info), window_(ReadWindow(info)), depth_(ReadDepth(info)) {}
+
+  void Run(Ort::KernelContext& context, Stream stream) const {
+    const BoxList x_list = ReadBoxes(context, 1, "x_boxes", window_.input());
+    const BoxList y_list = ReadBoxes(context, 2, "y_boxes", window_.output());
+    depth_.CheckCounts(x_list, y_list);
+    const Values d = ReadValues(context, 0, "X", x_list);
+    const BaseMap x0 = ReadBaseMap(context, 3, "X0"), y0 = ReadBaseMap(context, 4, "Y0");
+    CheckMap(x0, "X0", window_.input(), d.channels, depth_.axis.in);
+    CheckMap(y0, "Y0", window_.output(), d.channels, depth_.axis.out);
+    const DeviceLimit limit = ReadLimit(context, 5);
+    Upload upload(stream);
+    const PutBoxes put_x = Put(upload, x_list), put_y = Put(upload, y_list);
+    upload.Send();
+    const DeviceBoxes x_boxes = put_x.In(upload), y_boxes = put_y.In(upload);
+    const DeviceWindow window{depth_.axis, window_.y, window_.x};
+    float* out = WriteValues(context, 0, y_list.rows(), d.channels);
+    ForEachRow(stream, y_list.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+      const Pixel at = y_boxes.At(row);
+      const int64_t position = window.Position(at.box), slice = window.Slice(at.box);
+      const Range taps_z = window.z.Taps(slice, 0, window.z.in), taps_y = window.y.Taps(at.y, 0, window.y.in);
+      const Range taps_x = window.x.Taps(at.x, 0, window.x.in);
+      const float* before = y0.pixel(at.box, at.y, at.x);
+      float* y = out + row * d.channels;
+      for (int64_t c = first; c < d.channels; c += step) y[c] = -std::numeric_limits<float>::infinity();
+      for (int64_t kz = taps_z.lo; kz < taps_z.hi; ++kz) {
+        const int64_t x_box = position * window.z.in + window.z.Input(slice, kz);
+        for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
+          for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
+            const int64_t iy = window.y.Input(at.y, ky), ix = window.x.Input(at.x, kx);
+            const int64_t from = x_boxes.RowOf(x_box, iy, ix);
+            const float* base = x0.pixel(x_box, iy, ix);
+            for (int64_t c = first; c < d.channels; c += step) {
+              const float v = from < 0 ? base[c] - before[c] : (base[c] - before[c]) + d.row(from)[c];
+              y[c] = y[c] > v ? y[c] : v;
+            }
+          }
+        }
+      }
+      for (int64_t c = first; c < d.channels; c += step) y[c] = limit(y[c]);
+    });
+  }
+
+ private:
+  Window window_;
+  DepthWindow depth_;
+};
+
+struct IncrementalAveragePool : CudaKernel<IncrementalAveragePool> {
+  static constexpr const char* kName = "IncrementalAveragePool";
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloatOptional}, kOutputs[] = {kFloat};
+
+  explicit IncrementalAveragePool(const Ort::ConstKernelInfo& info)
+      : CudaKernel(info),
+        window_(ReadWindow(info)),
+        depth_(ReadDepth(info)),
+        include_pad_(AttributeOr<int64_t>(info, "count_include_pad", 0) != 0) {}
+
+  void Run(Ort::KernelContext& context, Stream stream) const {
+    const BoxList x_list = ReadBoxes(context, 1, "x_boxes", window_.input());
+    const BoxList y_list = ReadBoxes(context, 2, "y_boxes", window_.output());
+    depth_.CheckCounts(x_list, y_list);
+    const Values d = ReadValues(context, 0, "X", x_list);
+    const DeviceLimit limit = ReadLimit(context, 3);
+    Upload upload(stream);
+    const PutBoxes put_x = Put(upload, x_list), put_y = Put(upload, y_list);
+    upload.Send();
+    const DeviceBoxes x_boxes = put_x.In(upload), y_boxes = put_y.In(upload);
+    const DeviceWindow window{depth_.axis, window_.y, window_.x};
+    const bool include_pad = include_pad_;
+    float* out = WriteValues(context, 0, y_list.rows(), d.channels);
+    ForEachRow(stream, y_list.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+      const Pixel at = y_boxes.At(row);
+      const int64_t position = window.Position(at.box), slice = window.Slice(at.box);
+      const int64_t count =
+          window.z.Count(slice, include_pad) * window.y.Count(at.y, include_pad) * window.x.Count(at.x, include_pad);
+      const float scale = 1.0f / static_cast<float>(count);
+      const Range taps_z = window.z.Taps(slice, 0, window.z.in);
+      float* y = out + row * d.channels;
+      for (int64_t c = first; c < d.channels; c += step) y[c] = 0.0f;
+      for (int64_t kz = taps_z.lo; kz < taps_z.hi; ++kz) {
+        const int64_t x_box = position * window.z.in + window.z.Input(slice, kz);
+        const Box box = x_boxes.boxes[x_box];
+        if (box.empty()) continue;
+        const Range taps_y = window.y.Taps(at.y, box.y0, box.y1()), taps_x = window.x.Taps(at.x, box.x0, box.x1());
+        for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
+          for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
+            const int64_t from = x_boxes.RowOf(x_box, window.y.Input(at.y, ky), window.x.Input(at.x, kx));
+            for (int64_t c = first; c < d.channels; c += step) y[c] += scale * d.row(from)[c];
+          }
+        }
+      }
+      for (int64_t c = first; c < d.channels; c += step) y[c] = limit(y[c]);
+    });
+  }
+
+ private:
+  Window window_;
+  DepthWindow depth_;
+  bool include_pad_;
+};
+
+struct IncrementalGlobalAveragePool : CudaKernel<IncrementalGlobalAveragePool> {
+  static constexpr const char* kName = "IncrementalGlobalAveragePool";
+  static constexpr Slot kInputs[] = {kFloat, kInt32}, kOutputs[] = {kFloat};
+
+  explicit IncrementalGlobalAveragePool(const Ort::ConstKernelInfo& info)
+      : CudaKernel(info), map_(ReadMapShape(info)) {}
+
+  void Run(Ort::KernelContext& context, Stream stream) const {
+    const BoxList list = ReadBoxes(context, 1, "boxes", map_.slice);
+    CheckSlices(list, "boxes", map_.depth);
+    const Values d = ReadValues(context, 0, "X", list);
+    Upload upload(stream);
+    const PutBoxes put = Put(upload, list);
+    upload.Send();
+    const DeviceBoxes boxes = put.In(upload);
+    const float scale = 1.0f / static_cast<float>(map_.pixels());
+    const int64_t positions = list.count / map_.depth, depth = map_.depth;
+    float* out = context.GetOutput(0, {positions, d.channels}).GetTensorMutableData<float>();
+    ForEachRow(stream, positions, d.channels, [=] KRYPTON_DEVICE(int64_t position, int64_t first, int64_t step) {
+      const int64_t begin = boxes.offsets[position * depth], end = boxes.offsets[(position + 1) * depth];
+      for (int64_t c = first; c < d.channels; c += step) {
+        float sum = 0.0f;
+        for (int64_t row = begin; row < end; ++row) sum += scale * d.row(row)[c];
+        out[position * d.channels + c] = sum;
+      }
+    });
+  }
+
+ private:
+  VolumeShape map_;
+};
+
+struct IncrementalGlobalMaxPool : CudaKernel<IncrementalGlobalMaxPool> {
+  static constexpr const char* kName = "IncrementalGlobalMaxPool";
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
+
+  using CudaKernel::CudaKernel;
+
+  void Run(Ort::KernelContext& context, Stream stream) const {
+    const BaseMap x0 = ReadBaseMap(context, 2, "X0");
+    const BoxList list = ReadBoxes(context, 1, "boxes", {x0.h, x0.w});
+    const Values d = ReadValues(context, 0, "X", list);
+    CheckMap(x0, "X0", {x0.h, x0.w}, d.channels, x0.depth);
+    CheckSlices(list, "boxes", x0.depth);
+    Upload upload(stream);
+    const PutBoxes put = Put(upload, list);
+    upload.Send();
+    const DeviceBoxes boxes = put.In(upload);
+    const int64_t positions = list.count / x0.depth, channels = d.channels;
+    float* out = context.GetOutput(0, {positions, channels}).GetTensorMutableData<float>();
+    ForEachRow(stream, positions, channels, [=] KRYPTON_DEVICE(int64_t position, int64_t first, int64_t step) {
+      for (int64_t c = first; c < channels; c += step) {
+        float base = -std::numeric_limits<float>::infinity(), moved = base;
+        for (int64_t b = position * x0.depth; b < (position + 1) * x0.depth; ++b) {
+          for (int64_t y = 0; y < x0.h; ++y) {
+            for (int64_t x = 0; x < x0.w; ++x) {
+              const float before = x0.pixel(b, y, x)[c];
+              const int64_t from = boxes.RowOf(b, y, x);
+              const float after = from < 0 ? before : before + d.row(from)[c];
+              base = base < before ? before : base;
+              moved = moved < after ? after : moved;
+            }
+          }
+        }
+        out[position * channels + c] = moved - base;
+      }
+    });
+  }
+};
+
+}  // namespace
+
+const OrtCustomOp* IncrementalAveragePoolOp() {
+  static const CudaOp<IncrementalAveragePool> op;
+  return &op;
+}
+
+const OrtCustomOp* IncrementalGlobalAveragePoolOp() {
+  static const CudaOp<IncrementalGlobalAveragePool> op;
+  return &op;
+}
+
+const OrtCustomOp* IncrementalGlobalMaxPoolOp() {
+  static const CudaOp<IncrementalGlobalMaxPool> op;
+  return &op;
+}
+
+const OrtCustomOp* IncrementalMaxPoolOp() {
+  static const CudaOp<IncrementalMaxPool> op;
+  return &op;
+}
+
+}  // namespace krypton::cuda

@@ -1,0 +1,56 @@
+// What the host has worked out for a kernel, on its way to the device: put side by side, sent as one copy.
+//
+//   Upload upload(stream);
+//   const size_t at = upload.Put(values, count);  ...
+//   upload.Send();
+//   kernel<<<..., stream>>>(upload.At<T>(at));
+//
+// The memory of both sides comes from a pool. A block goes back when the Upload goes, and is handed out again once the
+// stream has passed that point: nothing is allocated once the first images are through, and nothing waits.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <vector>
+
+#include "cuda/launch.h"
+
+namespace krypton::cuda {
+
+struct Block;  // page-locked memory of the host and as much of the device
+
+class Upload {
+ public:
+  explicit Upload(Stream stream) : stream_(stream) {}
+  ~Upload();
+  Upload(const Upload&) = delete;
+  Upload& operator=(const Upload&) = delete;
+
+  template <class T>
+  size_t Put(const T* data, size_t count) {
+    constexpr size_t kAlignment = 16;
+    const size_t at = (bytes_.size() + kAlignment - 1) / kAlignment * kAlignment;
+    bytes_.resize(at + count * sizeof(T));
+    if (count > 0) std::memcpy(bytes_.data() + at, data, count * sizeof(T));
+    return at;
+  }
+  template <class T>
+  size_t Put(const std::vector<T>& data) {
+    return Put(data.data(), data.size());
+  }
+  void Send();
+  Stream stream() const { return stream_; }
+  template <class T>
+  const T* At(size_t offset) const {
+    return reinterpret_cast<const T*>(device() + offset);
+  }
+
+ private:
+  const std::byte* device() const;
+
+  Stream stream_;
+  std::vector<std::byte> bytes_;
+  Block* block_ = nullptr;
+};
+
+}  // namespace krypton::cuda
