@@ -4,8 +4,12 @@
 
 #if defined(__CUDACC__)
 #define KRYPTON_DEVICE __host__ __device__
-#define KRYPTON_UNROLL _Pragma("unroll")
 #else
 #define KRYPTON_DEVICE
+#endif
+
+#if defined(__CUDA_ARCH__)
+#define KRYPTON_UNROLL _Pragma("unroll")
+#else
 #define KRYPTON_UNROLL
 #endif

@@ -14,7 +14,7 @@ struct ResampleAxis {
   const int64_t* index;  // [out, taps]; -1 reads nothing
   const float* weight;   // as index, or null where only the boxes are asked for
   int64_t out, taps;
-  int64_t at(int64_t o, int64_t t) const { return index[o * taps + t]; }
+  KRYPTON_DEVICE int64_t at(int64_t o, int64_t t) const { return index[o * taps + t]; }
 };
 
 // Reads and checks the table at inputs `index` and `weight`; a negative `weight` stands for none.

@@ -82,6 +82,30 @@ void PackWeights(Stream stream, const float* w, const ConvShape& s, int64_t taps
   });
 }
 
+// Groups of few maps: a thread an entry, tap by tap.
+void EntryByEntry(Stream stream, const ConvArguments& g, int64_t rows) {
+  ForEachRow(stream, rows, g.maps, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+    const Pixel at = g.y_boxes.At(row);
+    const Box box = g.x_boxes.boxes[at.box];
+    const Range taps_y = g.window_y.Taps(at.y, box.y0, box.y1()), taps_x = g.window_x.Taps(at.x, box.x0, box.x1());
+    for (int64_t map = first; map < g.maps; map += step) {
+      const int64_t group = map / g.columns;
+      float sum = 0.0f;
+      for (int64_t ky = taps_y.lo; ky < taps_y.hi && !box.empty(); ++ky) {
+        for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
+          const int64_t from = g.x_boxes.RowOf(at.box, g.window_y.Input(at.y, ky), g.window_x.Input(at.x, kx));
+          const float* x = g.x + from * g.channels + group * g.depth;
+          const float* w =
+              g.w + group * g.w_group + (ky * g.window_x.kernel + kx) * g.depth * g.w_pitch + map % g.columns;
+          for (int64_t k = 0; k < g.depth; ++k) sum += x[k] * w[k * g.w_pitch];
+        }
+      }
+      if (g.z.data != nullptr) sum = ClipRuleScalar(sum, g.z.pixel(at.box, at.y, at.x)[map], g.lo, g.hi);
+      g.y[row * g.maps + map] = g.limit(sum);
+    }
+  });
+}
+
 struct IncrementalConv : CudaKernel<IncrementalConv> {
   static constexpr const char* kName = "IncrementalConv";
   static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloatOptional, kFloatOptional},
@@ -127,29 +151,6 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
   }
 
  private:
-  static void EntryByEntry(Stream stream, const ConvArguments& g, int64_t rows) {
-    ForEachRow(stream, rows, g.maps, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
-      const Pixel at = g.y_boxes.At(row);
-      const Box box = g.x_boxes.boxes[at.box];
-      const Range taps_y = g.window_y.Taps(at.y, box.y0, box.y1()), taps_x = g.window_x.Taps(at.x, box.x0, box.x1());
-      for (int64_t map = first; map < g.maps; map += step) {
-        const int64_t group = map / g.columns;
-        float sum = 0.0f;
-        for (int64_t ky = taps_y.lo; ky < taps_y.hi && !box.empty(); ++ky) {
-          for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
-            const int64_t from = g.x_boxes.RowOf(at.box, g.window_y.Input(at.y, ky), g.window_x.Input(at.x, kx));
-            const float* x = g.x + from * g.channels + group * g.depth;
-            const float* w =
-                g.w + group * g.w_group + (ky * g.window_x.kernel + kx) * g.depth * g.w_pitch + map % g.columns;
-            for (int64_t k = 0; k < g.depth; ++k) sum += x[k] * w[k * g.w_pitch];
-          }
-        }
-        if (g.z.data != nullptr) sum = ClipRuleScalar(sum, g.z.pixel(at.box, at.y, at.x)[map], g.lo, g.hi);
-        g.y[row * g.maps + map] = g.limit(sum);
-      }
-    });
-  }
-
   Window window_;
   int64_t groups_, slices_;
   float lo_, hi_;
