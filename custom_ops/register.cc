@@ -45,6 +45,7 @@ constexpr OpFunction kOps[] = {
     krypton::ResampleBoxesOp,
     krypton::ShrinkBoxesOp,
     krypton::SliceBoxesOp,
+    krypton::StackBoxesOp,
     krypton::TranslateBoxesOp,
     krypton::UnionBoxesOp,
     krypton::WindowBoxesOp,

@@ -14,7 +14,7 @@ from typing import Any
 
 from krypton_compile.layouts import LAYOUTS
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 MODEL_KEY = "krypton"
 TUNING_KEY = "krypton.tuning"
@@ -24,6 +24,8 @@ FROZEN_KEY = "krypton.frozen_gates"  # products whose gates are frozen: such a f
 SOURCE_KEY = "krypton.source_sha256"  # of the model that was compiled
 TAU, EPS = "krypton_tau", "krypton_eps"  # graph inputs with defaults: the thresholds of approximate inference
 SCAN_NODE = "krypton.positions"  # the Scan over chunks: where a runtime splits the file
+CHUNKS_NODE = "krypton.chunks"  # OcclusionChunks: where it splits a file without Scan
+TARGETS = ("cpu", "cuda")
 
 NODE_SOURCE = "krypton.source"  # name of the original node
 NODE_OP = "krypton.op"  # its op type
@@ -49,6 +51,7 @@ class ModelAnnotation:
     base_logits: str | None
     chunk: int
     layer_groups: tuple[str, ...]
+    target: str  # one of TARGETS: the execution provider that the graph is made for
     format_version: int = FORMAT_VERSION
 
 
@@ -162,6 +165,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: isinstance(value, list) and 1 <= len(value) <= 3 and all(map(_is_count, value)),
     ),
     "channels": ("a count", _is_count),
+    "target": (f"one of {', '.join(TARGETS)}", lambda value: value in TARGETS),
     "chunk": ("a count", _is_count),
     "layer_groups": ("a list of names", lambda value: isinstance(value, list) and all(map(_is_name, value))),
 }

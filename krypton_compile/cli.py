@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from krypton_compile.annotations import TARGETS
 from krypton_compile.errors import KryptonError
 from krypton_compile.layouts import LAYOUTS
 
@@ -47,6 +48,7 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
         labels=read_labels(options.labels) if options.labels else None,
         frozen_gates=options.frozen_gates,
         explain_fallbacks=options.explain_fallbacks,
+        target=options.target,
         held=dict(_held(text) for text in options.hold),
     )
     if options.report:
@@ -123,6 +125,12 @@ def _parser(sizes: int = 2) -> argparse.ArgumentParser:
         "--frozen-gates",
         action="store_true",
         help="approximate: squeeze-and-excitation gates keep the image's values, so that what follows is incremental",
+    )
+    parser.add_argument(
+        "--target",
+        choices=TARGETS,
+        default="cpu",
+        help="the execution provider that will run it: cuda leaves out what makes a GPU wait (default %(default)s)",
     )
     parser.add_argument(
         "--explain-fallbacks", action="store_true", help="say which ops make regions dense, and what each of them costs"

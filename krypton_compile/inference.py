@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import onnxruntime as ort
 
@@ -19,7 +20,7 @@ def start_session(
     options: ort.SessionOptions,
     failure: type[KryptonError],
     doing: str,
-    providers: Sequence[str] = ("CPUExecutionProvider",),
+    providers: Sequence[str | tuple[str, Mapping[str, Any]]] = ("CPUExecutionProvider",),
 ) -> ort.InferenceSession:
     """A session of a serialised model.
 

@@ -8,32 +8,41 @@ from pathlib import Path
 from krypton_compile.errors import LibraryError
 
 _NAME = "libkrypton_ops.so"
+_CUDA_NAME = "libkrypton_ops_cuda.so"
 _BFLOAT16 = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16", "avx512_vbmi2"}
 
 
-def get_library_path() -> str:
+def get_library_path(cuda: bool = False) -> str:
     """Path of the custom-op library, for ``SessionOptions.register_custom_ops_library``.
 
     ``KRYPTON_OPS_LIBRARY`` overrides it.
+
+    Args:
+        cuda: the library for sessions of the CUDA provider: the same ops, and kernels for the GPU.
 
     Raises:
         LibraryError: there is no such file.
     """
     given = os.environ.get("KRYPTON_OPS_LIBRARY")
-    path = Path(given) if given else _installed()
-    if not path.is_file():
+    path = Path(given) if given else _installed(_CUDA_NAME if cuda else _NAME)
+    if path.is_file():
+        return str(path)
+    if cuda:
         raise LibraryError(
-            f"the custom-op library is not at {path}. Reinstall krypton-compile (a C++17 compiler builds it), "
-            "or set KRYPTON_OPS_LIBRARY to the file."
+            f"the op library for CUDA is not at {path}. Install krypton-compile where nvcc is, with "
+            "pip install -C cmake.define.KRYPTON_CUDA=ON, or set KRYPTON_OPS_LIBRARY to the file."
         )
-    return str(path)
+    raise LibraryError(
+        f"the custom-op library is not at {path}. Reinstall krypton-compile (a C++17 compiler builds it), "
+        "or set KRYPTON_OPS_LIBRARY to the file."
+    )
 
 
-def _installed() -> Path:
+def _installed(name: str) -> Path:
     # An editable install keeps sources and built files apart: every folder of the package is searched.
     import krypton_compile
 
-    folders = [Path(folder) / "lib" / _NAME for folder in krypton_compile.__path__]
+    folders = [Path(folder) / "lib" / name for folder in krypton_compile.__path__]
     return next((path for path in folders if path.is_file()), folders[0])
 
 

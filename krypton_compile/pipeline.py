@@ -15,7 +15,14 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from krypton_compile import geometry, schemas
-from krypton_compile.annotations import FROZEN_KEY, MODEL_KEY, ModelAnnotation, write_labels, write_model_annotation
+from krypton_compile.annotations import (
+    FROZEN_KEY,
+    MODEL_KEY,
+    TARGETS,
+    ModelAnnotation,
+    write_labels,
+    write_model_annotation,
+)
 from krypton_compile.errors import ModelError
 from krypton_compile.fallbacks import find_fallbacks
 from krypton_compile.interface import (
@@ -86,6 +93,7 @@ def compile(
     labels: Sequence[str] | None = None,
     frozen_gates: bool = False,
     explain_fallbacks: bool = False,
+    target: str = "cpu",
     held: Mapping[str, npt.ArrayLike] | None = None,
 ) -> tuple[onnx.ModelProto, Report]:
     """Compiles a CNN classifier for occlusion explanations by incremental inference.
@@ -110,6 +118,8 @@ def compile(
             dense; with this they keep the values that they have on the image itself. Results say that they are
             approximate, and by how much a few windows are off.
         explain_fallbacks: the report says what each dense region costs (krypton_compile/fallbacks.py).
+        target: "cpu", or "cuda" for onnxruntime's CUDA provider: boxes are not shrunk to what is not zero, all
+            positions of a call run at once, and no Scan is in the way. Either file runs on both, slower.
         held: values of the model's other inputs, by name; they become constants.
 
     Returns:
@@ -119,6 +129,8 @@ def compile(
         ModelError: not a model that can be compiled; the message says why and what to do.
         VerificationError: the compiled model differs from the original.
     """
+    if target not in TARGETS:
+        raise ModelError(f"target: expected one of {', '.join(TARGETS)}, found {target!r}")
     original, pictures, notes = _opened(model, held or {}, input_name, output_name)
     with stage("simplify the graph", REPORT):
         graph_model = _canonical(original, image_size, input_name, layout)
@@ -132,7 +144,7 @@ def compile(
 
     whole = graph_model.clone() if explain_fallbacks else None
     with stage("make the graph incremental", REPORT):
-        lowered = _lower(graph, interface, frozen_gates)
+        lowered = _lower(graph, interface, frozen_gates, target)
         context, contract, inputs = lowered.context, lowered.contract, lowered.inputs
         groups = add_thresholds(context, contract)
         context.body = fuse_activation(context.body)
@@ -141,7 +153,7 @@ def compile(
 
             def relower(supposed: frozenset[str]) -> Report:
                 copy = whole.clone().graph
-                again = _lower(copy, _interface(copy, input_name, output_name, layout), frozen_gates, supposed)
+                again = _lower(copy, _interface(copy, input_name, output_name, layout), frozen_gates, target, supposed)
                 return Report(report.model, patch_size, stride, len(grid), _layers(again, grid))
 
             report.fallbacks = find_fallbacks(relower)
@@ -169,6 +181,7 @@ def compile(
             base_logits=names["base_logits"] if interface.logits else None,
             chunk=chunk,
             layer_groups=tuple(groups),
+            target=target,
         )
     )
     graph_model.metadata_props.update(about)
@@ -218,7 +231,7 @@ class _Lowered:
 
 
 def _lower(
-    graph: ir.Graph, interface: Interface, frozen_gates: bool, supposed: frozenset[str] = frozenset()
+    graph: ir.Graph, interface: Interface, frozen_gates: bool, target: str, supposed: frozenset[str] = frozenset()
 ) -> _Lowered:
     """The incremental body of a canonical graph.
 
@@ -226,7 +239,7 @@ def _lower(
         ModelError: the output does not depend on the image.
     """
     contract = make_contract(graph, interface)
-    context = LoweringContext(graph, frozen_gates=frozen_gates, supposed=supposed)
+    context = LoweringContext(graph, frozen_gates=frozen_gates, target=target, supposed=supposed)
     inputs = make_occlusion_inputs(context, interface, contract)
     outcomes = lower(context, interface, inputs)
     if interface.scores not in context.replaced and interface.scores not in context.forms:

@@ -20,13 +20,14 @@ pictures, there is one slice.
 
 | op | inputs | outputs | meaning |
 |---|---|---|---|
-| OcclusionChunks | boxes [P,2n], patches [r,C], mask [m], tau [G], eps [G] | chunks [n,B,2n], offsets int64 [n,B] | checks all that a caller gives; pads the boxes with empty ones to n*B, n = max(1, ceil(P/B)); offsets: first patch/mask row of a box |
+| OcclusionChunks | boxes [P,2n], patches [r,C], mask [m], tau [G], eps [G] | chunks [n,B,2n], offsets int64 [n,B] | checks all that a caller gives; pads the boxes with empty ones to n*B, n = max(1, ceil(P/B)); offsets: first patch/mask row of a box. Without `chunk` all are one, [max(1,P),2n] and [max(1,P)] |
 | DeltaLimit | tensor T0, eps [G] | [1] | eps * max abs T0 |
 | BaseMap | tensor [1,C,H,W] or [1,H,W,C] | [H,W,C] | NHWC view; refuses NaN and Inf |
 | SliceBoxes | boxes [B,2n], offsets | boxes, offsets [B*D] | geometry.slice_boxes: a caller's boxes as boxes of slices |
 | OcclusionDelta | image, baseline [H,W,C], patches, mask, boxes, offsets | values | (baseline or patch - image) where the mask holds, else 0 |
 | WindowBoxes | boxes [, tau [G]] | boxes | geometry.window_boxes, then geometry.crop_boxes |
 | UnionBoxes | boxes, boxes, ... | boxes | geometry.union_boxes |
+| StackBoxes | boxes, boxes, ... | boxes [n*B,4] | one list after another, for IncrementalConcat |
 | TranslateBoxes | boxes | boxes | geometry.translate_boxes (Pad with a constant) |
 | ResampleBoxes | boxes, y_index [Ho,S], x_index [Wo,T] | boxes | geometry.resample_boxes |
 | DepthBoxes | boxes | boxes | geometry.depth_boxes: the hull of the slices that each output slice reads |
@@ -42,7 +43,7 @@ pictures, there is one slice.
 | IncrementalScale | X, scale [C] [, limit] | values | D * scale |
 | IncrementalAdd | A, a_boxes, B, b_boxes, y_boxes [, limit] | values | A + beta * B |
 | IncrementalBinary | A, a_boxes, A0, B0, y_boxes [, B, b_boxes, limit] | values | f(A0 + DA, B0 + DB) - f(A0, B0), or of f(B, A) where ``swapped``; f one of ``BINARY``; A or B may have 1 channel, a B that is constant 1 row or column too |
-| IncrementalConcat | y_boxes, X1, boxes1, X2, boxes2, ... | values | channels side by side |
+| IncrementalConcat | y_boxes, x_boxes [n*B,4], X1, X2, ... Xn | values | channels side by side |
 | IncrementalLRN | X, boxes, Z0 [, limit] | values | lrn(Z0 + D) - lrn(Z0) |
 | IncrementalLayerNorm | X, boxes, Z0, scale [C] [, limit] | values | scale * (n(Z0 + D) - n(Z0)), n of each row: less its mean, by its deviation |
 | IncrementalSoftmax | X, boxes, Z0 [, limit] | values | softmax(Z0 + D) - softmax(Z0) of each row, or of its logarithm |
@@ -108,6 +109,7 @@ SCHEMAS: tuple[OpSchema, ...] = (
     ),
     OpSchema("WindowBoxes", ("boxes:int32", "tau:float?"), ("y_boxes:int32",), (*_WINDOW, "layer_group")),
     OpSchema("UnionBoxes", ("boxes:int32*",), ("y_boxes:int32",)),
+    OpSchema("StackBoxes", ("boxes:int32*",), ("y_boxes:int32",)),
     OpSchema("TranslateBoxes", ("boxes:int32",), ("y_boxes:int32",), ("shift", "output_shape")),
     OpSchema("ResampleBoxes", ("boxes:int32", "y_index:int64", "x_index:int64"), ("y_boxes:int32",), ("input_shape",)),
     OpSchema("DepthBoxes", ("boxes:int32",), ("y_boxes:int32",), ("depth",)),
@@ -176,7 +178,7 @@ SCHEMAS: tuple[OpSchema, ...] = (
         ("Y:float",),
         ("function", "swapped"),
     ),
-    OpSchema("IncrementalConcat", ("y_boxes:int32", "rest:any*"), ("Y:float",)),
+    OpSchema("IncrementalConcat", ("y_boxes:int32", "x_boxes:int32", "X:float*"), ("Y:float",)),
     OpSchema(
         "IncrementalLRN",
         ("X:float", "boxes:int32", "Z0:float", "limit:float?"),

@@ -5,6 +5,11 @@
     scores [P, K]    = Slice(Reshape(scores, [c*B, K]), 0, P)
 
 So one ``session.run`` gives a whole explanation in any language that onnxruntime has.
+
+For CUDA there is no Scan: control flow waits for the device after every chunk, and a GPU wants many positions at once.
+
+    boxes [P, 2n], offsets [P] = OcclusionChunks(boxes, patches, mask, tau, eps)
+    scores [P, K]              = the incremental body(boxes, offsets)
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ import numpy as np
 import onnx_ir as ir
 
 from krypton_compile import schemas
-from krypton_compile.annotations import EPS, SCAN_NODE, TAU
+from krypton_compile.annotations import CHUNKS_NODE, EPS, SCAN_NODE, TAU
 from krypton_compile.interface import Interface, static_shape
 from krypton_compile.passes.lower import OcclusionInputs, occluded
 from krypton_compile.passes.lowering import LoweringContext
@@ -81,35 +86,57 @@ def batch_positions(
 ) -> None:
     """Wraps the context's body into the Scan and gives the graph its outputs."""
     graph = context.graph
-    inputs.boxes.shape, inputs.offsets.shape = ir.Shape([chunk, 2 * len(interface.image_shape)]), ir.Shape([chunk])
+    rows: int | str = "positions" if context.target == "cuda" else chunk
+    inputs.boxes.shape, inputs.offsets.shape = ir.Shape([rows, 2 * len(interface.image_shape)]), ir.Shape([rows])
     chosen = [("scores", interface.scores)] + ([("logits", interface.logits)] if interface.logits else [])
     outputs, sizes = [], []
     for role, value in chosen:
         size = math.prod(static_shape(context.replaced.get(value, value)))
-        rows = context.initializer(f"chunk.{role}.shape", np.array([-1, size], np.int64))
-        flat = context.emit("Reshape", [_positions_first(value, context), rows], {}, f"chunk.{role}", domain="")
-        flat.type, flat.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([chunk, size])
+        shape = context.initializer(f"chunk.{role}.shape", np.array([-1, size], np.int64))
+        flat = context.emit("Reshape", [_positions_first(value, context), shape], {}, f"chunk.{role}", domain="")
+        flat.type, flat.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([rows, size])
         outputs.append(flat)
         sizes.append(size)
-    body = ir.Graph([inputs.boxes, inputs.offsets], outputs, nodes=context.body, name="incremental")
     attributes: dict[str, int | Sequence[int]] = {
         "image_shape": interface.image_shape,
         "channels": interface.channels,
-        "chunk": chunk,
         "layer_groups": max(1, layer_groups),
     }
+    if context.target != "cuda":
+        attributes["chunk"] = chunk
     checked = [contract.boxes, contract.patches, contract.mask, contract.tau, contract.eps]
-    split = ir.node("OcclusionChunks", checked, attributes, domain=schemas.DOMAIN, num_outputs=2, name="krypton.chunks")
+    split = ir.node("OcclusionChunks", checked, attributes, domain=schemas.DOMAIN, num_outputs=2, name=CHUNKS_NODE)
     split.outputs[0].name, split.outputs[1].name = "krypton.chunks", "krypton.offsets"
-    scan = ir.node("Scan", split.outputs, {"num_scan_inputs": 2}, num_outputs=len(outputs), name=SCAN_NODE)
-    scan.attributes.add(ir.AttrGraph("body", body))
-    graph.extend([split, scan])
+    graph.append(split)
+    if context.target == "cuda":
+        for given, made in zip((inputs.boxes, inputs.offsets), split.outputs, strict=True):
+            made.type, made.shape = given.type, given.shape
+            ir.convenience.replace_all_uses_with(given, made)
+        graph.extend(context.body)
+    else:
+        outputs = _scan(graph, inputs, context.body, split.outputs, outputs)
     graph.outputs.clear()
-    for (role, value), size, chunked in zip(chosen, sizes, scan.outputs, strict=True):
-        chunked.name = f"krypton.{role}.chunks"
+    for (role, value), size, chunked in zip(chosen, sizes, outputs, strict=True):
         graph.outputs.append(_first_positions(context, chunked, contract, contract.names[role], size))
         graph.outputs.append(_base_row(context, value, contract.names[f"base_{role}"], size))
     graph.sort()
+
+
+def _scan(
+    graph: ir.Graph,
+    inputs: OcclusionInputs,
+    nodes: list[ir.Node],
+    chunks: Sequence[ir.Value],
+    outputs: list[ir.Value],
+) -> list[ir.Value]:
+    """The nodes as the body of a Scan over the chunks; what it gives for ``outputs``."""
+    body = ir.Graph([inputs.boxes, inputs.offsets], outputs, nodes=nodes, name="incremental")
+    scan = ir.node("Scan", chunks, {"num_scan_inputs": 2}, num_outputs=len(outputs), name=SCAN_NODE)
+    scan.attributes.add(ir.AttrGraph("body", body))
+    graph.append(scan)
+    for made, output in zip(scan.outputs, outputs, strict=True):
+        made.name = f"krypton.{str(output.name).removeprefix('chunk.')}.chunks"
+    return list(scan.outputs)
 
 
 def _positions_first(value: ir.Value, context: LoweringContext) -> ir.Value:

@@ -1,6 +1,6 @@
 """Concat over channels: each input zero outside its own box, boxes united.
 
-Y = Concat(A, B, axis = channels)    ->    DY = IncrementalConcat(hull, DA, a_boxes, DB, b_boxes)
+Y = Concat(A, B, axis = channels)    ->    DY = IncrementalConcat(hull, [a_boxes, b_boxes], DA, DB)
 """
 
 from __future__ import annotations
@@ -27,6 +27,6 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rule above."""
     deltas, name = [context.delta(value) for value in node.inputs], str(node.outputs[0].name)
     boxes = context.emit("UnionBoxes", [delta.live for delta in deltas], {}, f"{name}.boxes")
-    pairs = [part for delta in deltas for part in (delta.values, delta.boxes)]
-    values = context.emit("IncrementalConcat", [boxes, *pairs], {}, f"{name}.delta")
+    parts = context.emit("StackBoxes", [delta.boxes for delta in deltas], {}, f"{name}.parts")
+    values = context.emit("IncrementalConcat", [boxes, parts, *(delta.values for delta in deltas)], {}, f"{name}.delta")
     return make_delta(node, values, boxes, deltas[0].layout)

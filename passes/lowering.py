@@ -96,6 +96,7 @@ class LoweringContext:
     """The base graph being read, the incremental body being written, and the form of each tensor.
 
     With ``frozen_gates``, which is approximate, ``frozen`` are the products whose gate keeps the base image's values.
+    ``target`` is the execution provider that the body is for, one of annotations.TARGETS.
     ``supposed`` names nodes that are taken to keep changes where they are: for counting, and never to be run.
     """
 
@@ -107,6 +108,7 @@ class LoweringContext:
     densified: dict[ir.Value, Dense] = field(default_factory=dict)
     source: ir.Node | None = None
     frozen_gates: bool = False
+    target: str = "cpu"
     supposed: frozenset[str] = frozenset()
     frozen: list[ir.Node] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
@@ -183,7 +185,12 @@ class LoweringContext:
         self.replaced[old] = new
 
     def shrink(self, values: ir.Value, boxes: ir.Value, name: str) -> ir.Value:
-        """Boxes cut to the values' non-zero rows, where an op makes exact zeros."""
+        """Boxes cut to the values' non-zero rows, where an op makes exact zeros.
+
+        Not for CUDA: boxes lie in the host's memory, values in the device's, and each layer would wait for both.
+        """
+        if self.target == "cuda":
+            return boxes
         return self.emit("ShrinkBoxes", [values, boxes], {}, f"{name}.boxes.live")
 
     def _node(self, op: str, inputs: Inputs, attributes: Attributes, names: Sequence[str], domain: str) -> ir.Node:

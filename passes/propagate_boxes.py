@@ -103,9 +103,7 @@ def _boxes_of(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Boxes | None:
     if node.domain != DOMAIN:
         return None
     own = [value for value in node.inputs if value is not None and value in boxes]
-    # y_boxes is the last box input, but for IncrementalConcat, where it is the first.
-    index = 0 if node.op_type == "IncrementalConcat" else -1
-    return boxes[own[index]] if own else None
+    return boxes[own[-1]] if own else None  # y_boxes is the last of them
 
 
 def _multiply_adds(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime as ort
 
 from krypton_compile.annotations import EPS, TAU
@@ -26,9 +27,16 @@ from krypton_compile.library import get_library_path, multiplies_bfloat16, multi
 from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.approximation import REDUCED, read_settings
 from krypton_compile.runtime.preprocess import Preprocessing
+from krypton_compile.runtime.providers import (
+    Provider,
+    check_started,
+    give_weights,
+    place,
+    run_on_device,
+)
 from krypton_compile.runtime.recipes import read_recipe
 from krypton_compile.runtime.split import AGAIN, split, with_precision
-from krypton_compile.schemas import PRECISIONS
+from krypton_compile.schemas import DOMAIN, PRECISIONS
 
 Array = npt.NDArray[np.float32]
 
@@ -75,7 +83,7 @@ class Engine:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        providers: Sequence[str] | None = None,
+        providers: Sequence[Provider] | None = None,
         session_options: ort.SessionOptions | None = None,
         threads: int | None = None,
         precision: str | None = None,
@@ -106,8 +114,8 @@ class Engine:
         self._captured = parts.captured
         self._limits = parts.limits
         folder = str(Path(path).resolve().parent)
-        chosen = list(providers or ["CPUExecutionProvider"])
-        self._workers = 1 if session_options is not None else self.threads
+        self._place = place(providers)
+        self._workers = 1 if session_options is not None or self._place.cuda else self.threads
         # onnxruntime reads shared weights where they are: these must live as long as the sessions.
         self._weights = {
             name: as_ort(array) for name, array in {**parts.base.weights, **parts.incremental.weights}.items()
@@ -119,12 +127,11 @@ class Engine:
             incremental_options = self._prepared(_default_options(1), folder)
         self._path = path
         self._doing = f"{path}: onnxruntime {ort.__version__} cannot run the compiled model"
-        self._base = start_session(parts.base.model, base_options, ModelError, self._doing, chosen)
+        self._base = self._start(parts.base.model, base_options)
         self._incremental_part = parts.incremental.model
         self._incremental_options = incremental_options
-        self._providers = chosen
         self._may_fall_back = precision is None
-        self.precision = precision or ("bfloat16x3" if multiplies_bfloat16x3() else "float32")
+        self.precision = precision or ("bfloat16x3" if multiplies_bfloat16x3() and not self._place.cuda else "float32")
         self.error = math.nan
         self._incremental = self._make_incremental(self.precision)
         self._in_bfloat16: ort.InferenceSession | None = None
@@ -167,7 +174,7 @@ class Engine:
 
     def _session_in(self, precision: str | None) -> ort.InferenceSession:
         """The incremental session; that in bfloat16 is made when it is first asked for."""
-        if precision != REDUCED or not multiplies_bfloat16():
+        if precision != REDUCED or not (self._place.cuda or multiplies_bfloat16()):
             return self._incremental
         with self._lock:
             if self._in_bfloat16 is None:
@@ -176,11 +183,18 @@ class Engine:
 
     def _make_incremental(self, precision: str) -> ort.InferenceSession:
         model = with_precision(self._incremental_part, precision)
-        return start_session(model, self._incremental_options, ModelError, self._doing, self._providers)
+        return self._start(model, self._incremental_options)
+
+    def _start(self, model: bytes, options: ort.SessionOptions) -> ort.InferenceSession:
+        session = start_session(model, options, ModelError, self._doing, self._place.providers)
+        if self._place.cuda:
+            check_started(session)
+            self._say_what_waits(model)
+        return session
 
     def _prepared(self, options: ort.SessionOptions, folder: str) -> ort.SessionOptions:
         """The options with op library and shared weights; both sessions may be made with the same ones."""
-        library = get_library_path()
+        library = get_library_path(self._place.cuda)
         try:
             options.register_custom_ops_library(library)
         except Exception as error:  # onnxruntime raises exceptions of its own making, without a common base
@@ -189,9 +203,19 @@ class Engine:
                 "Use an onnxruntime from 1.20 on, or reinstall krypton-compile for this one."
             ) from error
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
-        for name, value in self._weights.items():
-            options.add_initializer(name, value)
+        give_weights(options, self._weights, self._place.cuda)
         return options
+
+    def _say_what_waits(self, part: bytes) -> None:
+        """Warns of a file made for the CPU: its boxes are shrunk on the host, layer after layer."""
+        nodes = onnx.ModelProto.FromString(part).graph.node
+        waits = sum(node.domain == DOMAIN and node.op_type == "ShrinkBoxes" for node in nodes)
+        if waits:
+            warnings.warn(
+                f"{self._path}: {waits} of its ops look at values on the CPU, and the GPU waits for each of them in "
+                "every chunk. Compile the model with --target cuda (compile(..., target='cuda')).",
+                stacklevel=4,
+            )
 
     def _thresholds(self, prepared: PreparedImage, tau: Array, eps: Array) -> dict[str, ort.OrtValue]:
         feeds = {TAU: as_ort(tau)}
@@ -207,7 +231,7 @@ class Engine:
         outputs = [value.name for value in self._base.get_outputs()]
         used = {value.name for value in self._base.get_inputs()}
         feeds = {name: value for name, value in feeds.items() if name in used}
-        return self._run(self._base, outputs, feeds)
+        return self._run(self._base, outputs, feeds, stay=self._place.cuda)
 
     def _base_rows(self, outputs: list[ort.OrtValue]) -> tuple[Array, Array | None]:
         rows = [value.numpy().reshape(-1).copy() for value in outputs[len(self._captured) :]]
@@ -264,9 +288,16 @@ class Engine:
                 )
 
     def _run(
-        self, session: ort.InferenceSession, outputs: list[str], feeds: dict[str, ort.OrtValue]
+        self,
+        session: ort.InferenceSession,
+        outputs: list[str],
+        feeds: dict[str, ort.OrtValue],
+        stay: bool = False,
     ) -> list[ort.OrtValue]:
+        """The outputs; with ``stay`` they are left on the device."""
         try:
+            if stay:
+                return run_on_device(session, outputs, feeds, "cuda", self._place.gpu or 0)
             result: list[ort.OrtValue] = session.run_with_ort_values(outputs, feeds)
         except Exception as error:  # onnxruntime raises exceptions of its own making, without a common base
             raise OcclusionError(f"the model does not run on this image: {explain(error)}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from krypton_compile.annotations import TARGETS
 from krypton_compile.geometry import EDGES
 from krypton_compile.runtime.options import (
     Parser,
@@ -127,6 +128,9 @@ def _add_speed(parser: argparse.ArgumentParser) -> None:
         help="of products, where the processor offers it; bfloat16 is faster and less exact (exact)",
     )
     speed.add_argument("--threads", type=int, metavar="N", help="threads (all cores)")
+    speed.add_argument(
+        "--device", choices=TARGETS, default="cpu", help="cuda needs onnxruntime-gpu and our op library for it (cpu)"
+    )
     speed.add_argument("--batch-size", type=int, metavar="N", help="windows scored together (what suits the model)")
     compiling = parser.add_argument_group("a model that is not compiled yet")
     compiling.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="where its sizes are symbolic")

@@ -20,6 +20,7 @@ from krypton_compile.errors import NotCompiledError
 from krypton_compile.layouts import KINDS
 from krypton_compile.runtime.labels import read_labels
 from krypton_compile.runtime.options import UNKNOWN_PREPROCESSING, read_preprocessing
+from krypton_compile.runtime.providers import CPU, CUDA
 from krypton_compile.runtime.session import OcclusionSession
 from krypton_compile.runtime.stored import store
 
@@ -61,7 +62,8 @@ def open_model(options: argparse.Namespace, say: Say) -> Opened:
         session = _open(path, options)
     except NotCompiledError:
         size = tuple(options.image_size) if options.image_size else None
-        path, new = compile_cached(path, layout=options.layout, image_size=size)
+        target = None if options.device == "cpu" else options.device
+        path, new = compile_cached(path, layout=options.layout, image_size=size, target=target)
         say(f"model            {'compiled into' if new else 'found compiled in'} the cache, {path}")
         session = _open(path, options)
     if options.layout not in (None, session.layout):
@@ -83,7 +85,8 @@ def open_model(options: argparse.Namespace, say: Say) -> Opened:
 
 
 def _open(path: Path, options: argparse.Namespace) -> OcclusionSession:
-    return OcclusionSession(path, threads=options.threads, precision=options.precision)
+    providers = [CUDA, CPU] if options.device == "cuda" else None
+    return OcclusionSession(path, providers, threads=options.threads, precision=options.precision)
 
 
 def _describe(session: OcclusionSession, path: Path, options: argparse.Namespace, say: Say) -> dict[str, str]:

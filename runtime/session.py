@@ -73,7 +73,8 @@ class OcclusionSession(Scorer):
 
     Args:
         path: the compiled file.
-        providers: onnxruntime execution providers; the CPU when None.
+        providers: onnxruntime execution providers; the CPU when None. ["CUDAExecutionProvider", "CPUExecutionProvider"]
+            takes a GPU, for which the model should be compiled (target="cuda").
         session_options: used for both inner sessions as they are, the op library registered on them.
         threads: worker threads; all cores when None. Ignored when ``session_options`` is given.
         precision: what convolutions may multiply in where the processor is faster at it: "float32"; "bfloat16x3",

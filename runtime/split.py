@@ -19,6 +19,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from krypton_compile.annotations import (
+    CHUNKS_NODE,
     EPS,
     FROZEN_KEY,
     LABELS_KEY,
@@ -98,16 +99,7 @@ def split(path: Path) -> Split:
     except ValueError as error:
         raise ModelError(f"{path}: {error}") from error
     graph = model.graph
-    bodies = [
-        attribute.g
-        for node in graph.node
-        if node.name == SCAN_NODE
-        for attribute in node.attribute
-        if attribute.name == "body"
-    ]
-    if not bodies:
-        raise ModelError(f"{path}: the compiled model has lost its Scan '{SCAN_NODE}'. {AGAIN}")
-    body = bodies[0]
+    body = _inlined(graph, path) if annotation.target == "cuda" else _scanned(graph, path)
     given = {annotation.patches, annotation.mask, TAU, EPS}
     arrays = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in given}
     outer = _captures(body)
@@ -143,11 +135,43 @@ def split(path: Path) -> Split:
     )
 
 
+def _scanned(graph: onnx.GraphProto, path: Path) -> onnx.GraphProto:
+    """The body of the Scan over chunks."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            if node.name == SCAN_NODE and attribute.name == "body":
+                return attribute.g
+    raise ModelError(f"{path}: the compiled model has lost its Scan '{SCAN_NODE}'. {AGAIN}")
+
+
+def _inlined(graph: onnx.GraphProto, path: Path) -> onnx.GraphProto:
+    """The same of a file for CUDA, whose body stands in the graph: all that depends on the boxes, up to the scores."""
+    chunks = [node for node in graph.node if node.name == CHUNKS_NODE and len(node.output) == 2]
+    if not chunks:
+        raise ModelError(f"{path}: the compiled model has lost its node '{CHUNKS_NODE}'. {AGAIN}")
+    kinds = _Kinds(graph.value_info, path)
+    body = onnx.GraphProto(name="incremental")
+    depends = set(chunks[0].output)
+    for node in graph.node:
+        if depends.intersection(_node_inputs(node)):
+            depends.update(node.output)
+            body.node.append(node)
+    body.input.extend(kinds[name] for name in chunks[0].output)
+    body.output.extend(kinds[name] for name in ("chunk.scores", "chunk.logits") if name in kinds)
+    kept = _needed(body, [value.name for value in body.output])
+    del body.node[:]
+    body.node.extend(kept)
+    return body
+
+
 class _Kinds:
     """Types and shapes by name, of what the file declares."""
 
     def __init__(self, values: Iterable[onnx.ValueInfoProto], path: Path) -> None:
         self._values, self._path = {value.name: value for value in values}, path
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
 
     def __getitem__(self, name: str) -> onnx.ValueInfoProto:
         if name not in self._values:

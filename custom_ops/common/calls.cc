@@ -62,11 +62,19 @@ BinaryCall ReadBinaryCall(const Ort::KernelContext& context) {
 
 ConcatCall ReadConcatCall(const Ort::KernelContext& context) {
   ConcatCall call{ReadBoxes(context, 0, "y_boxes"), {}, {}, 0};
-  const size_t count = context.GetInputCount() - 1;
-  if (count % 2 != 0) Fail("expected y_boxes and then pairs of values and boxes");
-  for (size_t i = 1; i < count; i += 2) {
-    call.boxes.push_back(ReadBoxes(context, i + 1, "boxes"));
-    call.values.push_back(ReadValues(context, i, "X", call.boxes.back()));
+  const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes");
+  const auto parts = static_cast<int64_t>(context.GetInputCount()) - 2;
+  const int64_t positions = call.y_boxes.count;
+  if (parts < 1 || x_boxes.count != parts * positions) {
+    Fail("x_boxes: expected " + std::to_string(parts) + " times " + std::to_string(positions) + " boxes, found " +
+         std::to_string(x_boxes.count));
+  }
+  for (int64_t part = 0; part < parts; ++part) {
+    const auto first = x_boxes.offsets.begin() + part * positions;
+    BoxList boxes{x_boxes.data + part * positions, positions, {first, first + positions + 1}};
+    for (int64_t& offset : boxes.offsets) offset -= x_boxes.offsets[static_cast<size_t>(part * positions)];
+    call.values.push_back(ReadValues(context, static_cast<size_t>(part) + 2, "X", boxes));
+    call.boxes.push_back(std::move(boxes));
     call.channels += call.values.back().channels;
   }
   CheckInside(call.y_boxes, call.boxes);

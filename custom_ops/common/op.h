@@ -32,7 +32,7 @@ inline constexpr Slot kBool{ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL};
 inline constexpr Slot kFloatOptional{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_OPTIONAL};
 inline constexpr Slot kInt32Optional{ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, INPUT_OUTPUT_OPTIONAL};
 inline constexpr Slot kInt32Variadic{ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, INPUT_OUTPUT_VARIADIC};
-inline constexpr Slot kAnyVariadic{ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED, INPUT_OUTPUT_VARIADIC};
+inline constexpr Slot kFloatVariadic{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_VARIADIC};
 
 inline OrtStatus* StatusOf(const std::string& where, const char* what, OrtErrorCode code) {
   return Ort::GetApi().CreateStatus(code, (where + ": " + what).c_str());
@@ -76,9 +76,6 @@ struct Op : Ort::CustomOpBase<Op<Kernel>, Kernel, true> {
   ONNXTensorElementDataType GetInputType(size_t i) const { return Kernel::kInputs[i].type; }
   ONNXTensorElementDataType GetOutputType(size_t i) const { return Kernel::kOutputs[i].type; }
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t i) const { return Kernel::kInputs[i].presence; }
-  bool GetVariadicInputHomogeneity() const {
-    return std::end(Kernel::kInputs)[-1].type != ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-  }
   OrtStatus* CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
     return Guarded(std::string("krypton.") + Kernel::kName, [&] { *kernel = new Kernel(Ort::ConstKernelInfo(info)); });
   }

@@ -70,7 +70,7 @@ struct IncrementalPad : CudaKernel<IncrementalPad> {
 
 struct IncrementalConcat : CudaKernel<IncrementalConcat> {
   static constexpr const char* kName = "IncrementalConcat";
-  static constexpr Slot kInputs[] = {kInt32, kAnyVariadic}, kOutputs[] = {kFloat};
+  static constexpr Slot kInputs[] = {kInt32, kInt32, kFloatVariadic}, kOutputs[] = {kFloat};
 
   using CudaKernel::CudaKernel;
 

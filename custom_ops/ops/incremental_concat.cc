@@ -1,5 +1,5 @@
 // IncrementalConcat: channels side by side, each input zero outside its own box.
-// Inputs: y_boxes, X1, boxes1, X2, boxes2, ...
+// Inputs: y_boxes, the boxes of all parts one list after another, X1, X2, ...
 #include <algorithm>
 
 #include "common/calls.h"
@@ -11,7 +11,7 @@ namespace {
 
 struct IncrementalConcat : KernelBase<IncrementalConcat> {
   static constexpr const char* kName = "IncrementalConcat";
-  static constexpr Slot kInputs[] = {kInt32, kAnyVariadic}, kOutputs[] = {kFloat};
+  static constexpr Slot kInputs[] = {kInt32, kInt32, kFloatVariadic}, kOutputs[] = {kFloat};
 
   explicit IncrementalConcat(const Ort::ConstKernelInfo& info) : KernelBase(info) {}
 

@@ -1,5 +1,6 @@
 // OcclusionChunks: checks everything that a caller of the compiled model gives, and cuts the boxes
-// into chunks for the Scan, padded with empty boxes (Scan cannot run zero times).
+// into chunks for the Scan, padded with empty boxes (Scan cannot run zero times). Without a chunk size all of them are
+// one chunk, of at least one box, and the outputs have no axis of chunks.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -22,9 +23,9 @@ struct OcclusionChunks : KernelBase<OcclusionChunks> {
       : KernelBase(info),
         image_(ReadImageShape(info)),
         channels_(RequiredAttribute<int64_t>(info, "channels")),
-        chunk_(RequiredAttribute<int64_t>(info, "chunk")),
+        chunk_(AttributeOr<int64_t>(info, "chunk", 0)),
         groups_(AttributeOr<int64_t>(info, "layer_groups", 1)) {
-    if (chunk_ < 1 || chunk_ > INT32_MAX) Fail("attribute chunk: expected from 1 to 2^31-1");
+    if (chunk_ < 0 || chunk_ > INT32_MAX) Fail("attribute chunk: expected from 1 to 2^31-1");
   }
 
   void Compute(Ort::KernelContext context) const {
@@ -41,9 +42,13 @@ struct OcclusionChunks : KernelBase<OcclusionChunks> {
     CheckThresholds(context.GetInput(4), "krypton_eps", "0 (exact) or more",
                     [](float eps) { return eps >= 0 && std::isfinite(eps); });
 
-    const int64_t chunks = std::max<int64_t>(1, (boxes.count + chunk_ - 1) / chunk_), padded = chunks * chunk_;
-    int32_t* out = context.GetOutput(0, {chunks, chunk_, numbers}).GetTensorMutableData<int32_t>();
-    int64_t* offsets = context.GetOutput(1, {chunks, chunk_}).GetTensorMutableData<int64_t>();
+    const int64_t chunk = chunk_ == 0 ? std::max<int64_t>(1, boxes.count) : chunk_;
+    const int64_t chunks = std::max<int64_t>(1, (boxes.count + chunk - 1) / chunk), padded = chunks * chunk;
+    std::vector<int64_t> shape = {chunk};
+    if (chunk_ != 0) shape.insert(shape.begin(), chunks);
+    int64_t* offsets = context.GetOutput(1, shape).GetTensorMutableData<int64_t>();
+    shape.push_back(numbers);
+    int32_t* out = context.GetOutput(0, shape).GetTensorMutableData<int32_t>();
     std::fill_n(out, padded * numbers, 0);
     for (int64_t b = 0; b < padded; ++b) {
       if (b < boxes.count && !boxes[b].empty()) std::copy_n(boxes[b].numbers, numbers, out + b * numbers);

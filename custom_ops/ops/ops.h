@@ -33,6 +33,7 @@ const OrtCustomOp* OcclusionDeltaOp();
 const OrtCustomOp* ResampleBoxesOp();
 const OrtCustomOp* ShrinkBoxesOp();
 const OrtCustomOp* SliceBoxesOp();
+const OrtCustomOp* StackBoxesOp();
 const OrtCustomOp* TranslateBoxesOp();
 const OrtCustomOp* UnionBoxesOp();
 const OrtCustomOp* WindowBoxesOp();

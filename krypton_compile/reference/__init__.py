@@ -11,7 +11,7 @@ from onnx.reference.op_run import OpRun
 
 from krypton_compile.reference.activation import IncrementalActivation, IncrementalClip
 from krypton_compile.reference.binary import IncrementalBinary
-from krypton_compile.reference.boxes import ShrinkBoxes, TranslateBoxes, UnionBoxes, WindowBoxes
+from krypton_compile.reference.boxes import ShrinkBoxes, StackBoxes, TranslateBoxes, UnionBoxes, WindowBoxes
 from krypton_compile.reference.channels import IncrementalReduceChannels, IncrementalSoftmax
 from krypton_compile.reference.conv import IncrementalConv
 from krypton_compile.reference.densify import BaseMap, Densify
@@ -38,6 +38,7 @@ REFERENCE_OPS: tuple[type[OpRun], ...] = (
     OcclusionDelta,
     WindowBoxes,
     UnionBoxes,
+    StackBoxes,
     TranslateBoxes,
     ResampleBoxes,
     DepthBoxes,

@@ -49,6 +49,19 @@ class UnionBoxes(OpRun):
         return (geometry.union_boxes(boxes),)
 
 
+class StackBoxes(OpRun):
+    """The boxes of several tensors of the same positions, one list after another."""
+
+    op_domain = DOMAIN
+
+    def _run(self, *boxes: Boxes) -> tuple[Boxes]:
+        for each in boxes:
+            check_boxes("boxes", each)
+        if len({len(each) for each in boxes}) > 1:
+            raise ValueError(f"boxes: expected as many of each, found {[len(each) for each in boxes]}")
+        return (np.concatenate(boxes),)
+
+
 class TranslateBoxes(OpRun):
     """Boxes after a constant Pad."""
 

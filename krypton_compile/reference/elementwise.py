@@ -9,7 +9,6 @@ The linear ones apply to the delta alone; where boxes differ, a delta is zero ou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,15 +72,17 @@ class IncrementalAdd(OpRun):
 
 
 class IncrementalConcat(OpRun):
-    """Channels side by side, on boxes inside the hull of all; ``rest`` is X1, boxes1, X2, boxes2, ..."""
+    """Channels side by side, on boxes inside the hull of all; ``x_boxes`` are those of X1, then those of X2, ..."""
 
     op_domain = DOMAIN
 
-    def _run(self, y_boxes: Boxes, *rest: Any) -> tuple[Floats]:
-        if not rest or len(rest) % 2:
-            raise ValueError(f"expected pairs of values and boxes after y_boxes, found {len(rest)} inputs")
-        check_inside(y_boxes, rest[1::2])
-        parts = zip(rest[::2], rest[1::2], strict=True)
+    def _run(self, y_boxes: Boxes, x_boxes: Boxes, *X: Floats) -> tuple[Floats]:
+        check_boxes("x_boxes", x_boxes)
+        if not X or len(x_boxes) != len(X) * len(y_boxes):
+            raise ValueError(f"x_boxes: expected {len(X)} times {len(y_boxes)} boxes, found {len(x_boxes)}")
+        boxes = np.split(x_boxes, len(X))
+        check_inside(y_boxes, boxes)
+        parts = zip(X, boxes, strict=True)
         return (
             np.concatenate(
                 [read_hull(f"X{i}", values, boxes, y_boxes) for i, (values, boxes) in enumerate(parts, 1)], 1

@@ -20,7 +20,10 @@ Offsets = npt.NDArray[np.int64]
 
 
 class OcclusionChunks(OpRun):
-    """Checks the caller's inputs; cuts the boxes into chunks of equal length, the last padded with empty boxes."""
+    """Checks the caller's inputs; cuts the boxes into chunks of equal length, the last padded with empty boxes.
+
+    Without a length all are one chunk, of at least one box, and the outputs have no axis of chunks.
+    """
 
     op_domain = DOMAIN
 
@@ -33,7 +36,7 @@ class OcclusionChunks(OpRun):
         eps: Floats,
         image_shape: list[int],
         channels: int,
-        chunk: int,
+        chunk: int = 0,
         layer_groups: int = 1,
     ) -> tuple[Boxes, Offsets]:
         check_regions("boxes", boxes, tuple(image_shape))
@@ -48,9 +51,12 @@ class OcclusionChunks(OpRun):
             raise ValueError(f"tau: expected more than 0 and at most 1 (exact), found {tau.tolist()}")
         if not ((eps >= 0) & np.isfinite(eps)).all():
             raise ValueError(f"eps: expected 0 (exact) or more, found {eps.tolist()}")
-        count = max(1, -(-len(boxes) // chunk))
-        chunks = np.zeros((count * chunk, boxes.shape[1]), np.int32)
+        length = chunk or max(1, len(boxes))
+        count = max(1, -(-len(boxes) // length))
+        chunks = np.zeros((count * length, boxes.shape[1]), np.int32)
         chunks[: len(boxes)] = np.where(is_empty(boxes)[:, None], 0, boxes)
+        if not chunk:
+            return chunks, row_offsets(chunks)[:-1]
         return chunks.reshape(count, chunk, boxes.shape[1]), row_offsets(chunks)[:-1].reshape(count, chunk)
 
 

@@ -212,6 +212,7 @@ def box_cases(rng: np.random.Generator) -> Iterator[Case]:
     parts = [make_boxes(rng, (9, 8)) for _ in range(3)]
     yield Case("union of one", "UnionBoxes", parts[:1])
     yield Case("union of three", "UnionBoxes", [parts[0], parts[1][::-1].copy(), parts[2]])
+    yield Case("stack of three", "StackBoxes", parts)
     for shift in ((2, 1), (0, 0), (-2, -1)):
         yield Case(f"translate {shift}", "TranslateBoxes", [parts[0]], {"shift": shift, "output_shape": (10, 9)})
     for channels in (1, 3, 65):
@@ -281,8 +282,10 @@ def pointwise_cases(rng: np.random.Generator) -> Iterator[Case]:
         inputs = [x, boxes, first, second, hull, other, others]
         yield Case(f"multiply {channels}", "IncrementalBinary", inputs, {"function": "Mul"})
         thin = make_values(rng, others, 2)
-        yield Case(f"concat {channels}", "IncrementalConcat", [hull, x, boxes, thin, others, other, others])
-        yield Case(f"concat one {channels}", "IncrementalConcat", [boxes, x, boxes])
+        yield Case(
+            f"concat {channels}", "IncrementalConcat", [hull, np.concatenate([boxes, others, others]), x, thin, other]
+        )
+        yield Case(f"concat one {channels}", "IncrementalConcat", [boxes, boxes, x])
 
 
 def binary_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -484,6 +487,8 @@ def occlusion_cases(rng: np.random.Generator) -> Iterator[Case]:
         patches = rng.standard_normal((rows, channels)).astype(np.float32)
         mask = rng.random(rows) < 0.5
         yield Case(f"chunks {count}", "OcclusionChunks", [boxes, none, all_of, tau, eps], attributes)
+        whole = {name: value for name, value in attributes.items() if name != "chunk"}
+        yield Case(f"chunks {count} in one", "OcclusionChunks", [boxes, none, all_of, tau, eps], whole)
         yield Case(f"chunks {count} with rows", "OcclusionChunks", [boxes, patches, mask, tau, eps], attributes)
         image, baseline = (rng.standard_normal((*shape, channels)).astype(np.float32) for _ in range(2))
         offsets = geometry.row_offsets(boxes)[:-1]

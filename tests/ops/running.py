@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnxruntime as ort
 from onnx.reference import ReferenceEvaluator
@@ -9,6 +11,9 @@ from onnx.reference import ReferenceEvaluator
 from krypton_compile import get_library_path
 from krypton_compile.reference import REFERENCE_OPS
 from tests.ops.cases import Case, make_model
+
+EMULATED = Path(get_library_path()).stem == "libkrypton_ops_emulated"
+"""Whether the library in use runs the kernels of the GPU on the CPU (KRYPTON_EMULATE_CUDA)."""
 
 
 def session_options(threads: int = 1) -> ort.SessionOptions:

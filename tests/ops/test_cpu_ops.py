@@ -16,13 +16,17 @@ from krypton_compile.passes.add_thresholds import LIMITED
 from krypton_compile.schemas import PRECISIONS, SCHEMAS
 from tests.ops.cases import Case, cases
 from tests.ops.limited import limited_cases
-from tests.ops.running import run_cpu, run_reference
+from tests.ops.running import EMULATED, run_cpu, run_reference
 
 RELATIVE = {"float32": 2e-6, "bfloat16x3": 2e-5, "bfloat16": 2e-2}
 """Of the largest entry: sums of up to 3,000 products against float64 ones."""
 
-OFFERED = {"float32": True, "bfloat16x3": multiplies_bfloat16x3(), "bfloat16": multiplies_bfloat16()}
-"""By the kernels in use; what is not is float32."""
+OFFERED = {
+    "float32": True,
+    "bfloat16x3": multiplies_bfloat16x3() and not EMULATED,
+    "bfloat16": multiplies_bfloat16() or EMULATED,
+}
+"""By the kernels in use; what is not is float32. Those of the GPU multiply TF32 numbers in place of bfloat16 ones."""
 
 CASES = cases()
 CASES += list(limited_cases(CASES))
@@ -101,6 +105,8 @@ ISAS["avx512bf16"] = (*ISAS["avx512"], "avx512_bf16", "avx512_vbmi2")
 @pytest.mark.parametrize("isa", ISAS)
 def test_other_instruction_sets(isa: str) -> None:
     """Matrix tiles, where there are any, have had their turn above."""
+    if EMULATED:
+        pytest.skip("the kernels are the GPU's")
     if not has(*ISAS[isa]):
         pytest.skip(f"this CPU has no {isa}")
     script = (

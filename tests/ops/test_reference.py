@@ -195,7 +195,8 @@ def test_ops_of_two_maps(seed: int) -> None:
         case = Case(op, "IncrementalAdd", [*inputs, hull], {"beta": beta})
         assert_same(case, hull, run_dense(op, [left.batch, right.batch]))
     dense = run_dense("Concat", [left.batch, right.batch], axis=1)
-    assert_same(Case("concat", "IncrementalConcat", [hull, *inputs]), hull, dense)
+    stacked = np.concatenate([left.boxes, right.boxes])
+    assert_same(Case("concat", "IncrementalConcat", [hull, stacked, left.values, right.values]), hull, dense)
 
 
 @pytest.mark.parametrize("function", BINARY)

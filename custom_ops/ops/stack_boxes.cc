@@ -1,0 +1,35 @@
+// StackBoxes: the boxes of several tensors of the same positions, one list after another.
+#include <algorithm>
+
+#include "common/boxes.h"
+#include "common/op.h"
+#include "ops/ops.h"
+
+namespace krypton {
+namespace {
+
+struct StackBoxes : KernelBase<StackBoxes> {
+  static constexpr const char* kName = "StackBoxes";
+  static constexpr Slot kInputs[] = {kInt32Variadic}, kOutputs[] = {kInt32};
+
+  explicit StackBoxes(const Ort::ConstKernelInfo& info) : KernelBase(info) {}
+
+  void Compute(Ort::KernelContext context) const {
+    std::vector<BoxList> lists;
+    for (size_t i = 0; i < context.GetInputCount(); ++i) {
+      lists.push_back(ReadBoxes(context, i, "boxes"));
+      CheckSameCount(lists[0], lists[i], "boxes[0]", "another input");
+    }
+    Box* out = WriteBoxes(context, 0, static_cast<int64_t>(lists.size()) * lists[0].count);
+    for (const BoxList& list : lists) out = std::copy_n(list.data, list.count, out);
+  }
+};
+
+}  // namespace
+
+const OrtCustomOp* StackBoxesOp() {
+  static const Op<StackBoxes> op;
+  return &op;
+}
+
+}  // namespace krypton

@@ -1,0 +1,90 @@
+"""What sessions of the CUDA provider need that those of the CPU do not.
+
+* another op library, which holds both kinds of kernels;
+* base maps that stay on the device between the base session and the incremental one (an ``IOBinding``);
+* weights that onnxruntime copies to the device, instead of reading them where they are;
+* a look at whether the provider really runs: onnxruntime falls back to the CPU with a line in its log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import onnxruntime as ort
+
+from krypton_compile.errors import LibraryError
+
+CUDA = "CUDAExecutionProvider"
+CPU = "CPUExecutionProvider"
+
+Provider = str | tuple[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The providers of both sessions; ``gpu`` is the number of the CUDA provider's device, None on the CPU."""
+
+    providers: tuple[Provider, ...]
+    gpu: int | None
+
+    @property
+    def cuda(self) -> bool:
+        """Whether they run on a GPU."""
+        return self.gpu is not None
+
+
+def place(providers: Sequence[Provider] | None) -> Placement:
+    """What was asked for; the CPU when None.
+
+    Raises:
+        LibraryError: the CUDA provider, of which this onnxruntime knows nothing.
+    """
+    for provider in providers or ():
+        name, options = (provider, {}) if isinstance(provider, str) else provider
+        if name == CUDA:
+            _check_available()
+            return Placement(tuple(providers or ()), int(options.get("device_id", 0)))
+    return Placement(tuple(providers or (CPU,)), None)
+
+
+def _check_available() -> None:
+    if CUDA not in ort.get_available_providers():
+        raise LibraryError(
+            f"this onnxruntime ({ort.__version__}) has no CUDA provider: it is the package for the CPU. Replace it: "
+            "pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+        )
+
+
+def check_started(session: ort.InferenceSession) -> None:
+    """Raises a LibraryError where a session that asked for the CUDA provider runs without it."""
+    if CUDA not in session.get_providers():
+        raise LibraryError(
+            "onnxruntime could not start its CUDA provider and fell back to the CPU. Check the driver (nvidia-smi) and "
+            "that CUDA and cuDNN of the versions that onnxruntime-gpu was built for are installed: "
+            "pip install 'onnxruntime-gpu[cuda,cudnn]' brings them. onnxruntime's log says what is missing"
+        )
+
+
+def give_weights(options: ort.SessionOptions, weights: Mapping[str, ort.OrtValue], cuda: bool) -> None:
+    """Gives a session's options the large weights: shared as they are, or for onnxruntime to copy to the device."""
+    if cuda:
+        options.add_external_initializers(list(weights), list(weights.values()))
+        return
+    for name, value in weights.items():
+        options.add_initializer(name, value)
+
+
+def run_on_device(
+    session: ort.InferenceSession, outputs: Sequence[str], feeds: Mapping[str, ort.OrtValue], device: str, number: int
+) -> list[ort.OrtValue]:
+    """Runs once; the outputs stay in the device's memory."""
+    binding = session.io_binding()
+    for name, value in feeds.items():
+        binding.bind_ortvalue_input(name, value)
+    for name in outputs:
+        binding.bind_output(name, device, number)
+    session.run_with_iobinding(binding)
+    found: list[ort.OrtValue] = binding.get_outputs()
+    return found

@@ -1,0 +1,95 @@
+"""Sessions of the CUDA provider: what they refuse without one, and their way of running, here on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from krypton_compile import OcclusionSession, compile, get_library_path
+from krypton_compile.errors import LibraryError
+from krypton_compile.runtime import engine, providers
+from krypton_compile.runtime.cli import main
+from krypton_compile.runtime.providers import CPU, CUDA
+from tests.passes.graphs import parse, random_boxes
+
+WITHOUT_CUDA = CUDA not in ort.get_available_providers()
+
+NETWORK = parse(
+    "a = Conv<pads=[1,1,1,1]>(x, w1) b = Relu(a) c = Flatten(b) y = Gemm<transB=1>(c, fw)",
+    w1=(8, 3, 3, 3),
+    fw=(5, 8 * 17 * 19),
+)
+
+
+def compiled(folder: Path, target: str) -> Path:
+    path = folder / f"{target}.krypton.onnx"
+    compile(NETWORK, path, target=target, preprocessing="none")
+    return path
+
+
+@pytest.mark.skipif(not WITHOUT_CUDA, reason="this onnxruntime has a CUDA provider")
+def test_an_onnxruntime_without_the_provider_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = compiled(tmp_path, "cuda")
+    with pytest.raises(LibraryError, match=r"no CUDA provider.*pip install onnxruntime-gpu"):
+        OcclusionSession(path, [CUDA, CPU])
+    assert main([str(path), str(tmp_path / "no.png"), "--device", "cuda"]) == 2
+    assert "pip install onnxruntime-gpu" in capsys.readouterr().err
+
+
+def test_a_provider_that_did_not_start_is_named(tmp_path: Path) -> None:
+    options = ort.SessionOptions()
+    options.register_custom_ops_library(get_library_path())
+    session = ort.InferenceSession(str(compiled(tmp_path, "cpu")), options, providers=[CPU])
+    with pytest.raises(LibraryError, match=r"could not start its CUDA provider.*nvidia-smi"):
+        providers.check_started(session)
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KRYPTON_OPS_LIBRARY", raising=False)
+    with pytest.raises(LibraryError, match=r"libkrypton_ops_cuda.so.*KRYPTON_CUDA=ON"):
+        get_library_path(cuda=True)
+
+
+def test_devices_are_read() -> None:
+    assert not providers.place(None).cuda
+    assert providers.place([CPU]) == providers.place(None)
+    with pytest.MonkeyPatch.context() as plain:
+        plain.setattr(providers, "_check_available", lambda: None)
+        assert providers.place([(CUDA, {"device_id": 1}), CPU]).gpu == 1
+        assert providers.place([CUDA, CPU]).gpu == 0
+
+
+@pytest.fixture
+def _as_if_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's way with a GPU, the CPU in its place."""
+    monkeypatch.setattr(engine, "place", lambda chosen: providers.Placement((CPU,), 0))
+    monkeypatch.setattr(engine, "check_started", lambda session: None)
+    monkeypatch.setattr(engine, "get_library_path", lambda cuda: get_library_path())
+
+    def run(session, outputs, feeds, device, number):
+        assert device == "cuda"
+        return providers.run_on_device(session, outputs, feeds, "cpu", number)
+
+    monkeypatch.setattr(engine, "run_on_device", run)
+
+
+@pytest.mark.usefixtures("_as_if_on_a_gpu")
+def test_weights_and_maps_reach_the_device(tmp_path: Path) -> None:
+    path = compiled(tmp_path, "cuda")
+    rng = np.random.default_rng(0)
+    image, boxes = rng.standard_normal((1, 3, 17, 19)).astype(np.float32), random_boxes((17, 19), rng)
+    found = OcclusionSession(path).score_boxes(image, boxes, 0.5)
+    with pytest.MonkeyPatch.context() as plain:
+        plain.setattr(engine, "place", providers.place)
+        expected = OcclusionSession(path).score_boxes(image, boxes, 0.5)
+    assert np.ptp(expected, axis=0).max() > 0.1 * np.abs(expected).max()
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.usefixtures("_as_if_on_a_gpu")
+def test_a_file_for_the_cpu_is_named(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"1 of its ops look at values on the CPU.*--target cuda"):
+        OcclusionSession(compiled(tmp_path, "cpu"))
