@@ -1,0 +1,12 @@
+// All ops of this library.
+#pragma once
+
+#include <vector>
+
+#include "common/ort.h"
+
+namespace krypton {
+
+std::vector<const OrtCustomOp*> Ops();
+
+}  // namespace krypton

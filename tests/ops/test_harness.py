@@ -1,0 +1,45 @@
+"""Ops by the C ABI, without onnxruntime: they agree with the reference; skipped where the harness is not built.
+
+KRYPTON_HARNESS_LIBRARY names the harness, KRYPTON_HARNESS_DEVICE the device whose memory its kernels want (cpu, cuda).
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from benchmarks.cuda.harness import Harness, HarnessError
+from tests.ops.cases import Case, cases
+from tests.ops.running import run_reference
+from tests.ops.test_cpu_ops import RELATIVE, agree
+
+PATH = os.environ.get("KRYPTON_HARNESS_LIBRARY")
+DEVICE = os.environ.get("KRYPTON_HARNESS_DEVICE", "cpu")
+CASES = cases() if DEVICE == "cuda" else cases()[::7]
+
+pytestmark = pytest.mark.skipif(PATH is None, reason="KRYPTON_HARNESS_LIBRARY names no harness")
+
+
+@pytest.fixture(scope="module")
+def harness() -> Harness:
+    return Harness(str(PATH), DEVICE)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_abi_agrees_with_the_reference(case: Case, harness: Harness) -> None:
+    precision = str(case.attributes.get("precision", "float32")) if case.op == "IncrementalConv" else "float32"
+    for found, expected in zip(harness.run(case.op, case.attributes, case.inputs), run_reference(case), strict=True):
+        agree(found, np.asarray(expected), RELATIVE[precision])
+
+
+def test_refusals_keep_their_words(harness: Harness) -> None:
+    case = next(case for case in cases() if case.op == "IncrementalConv")
+    with pytest.raises(HarnessError, match="no op Unknown"):
+        harness.run("Unknown", {}, [])
+    with pytest.raises(HarnessError, match="attribute kernel_shape: expected 2 integers"):
+        harness.run(case.op, {**case.attributes, "kernel_shape": [3]}, case.inputs)
+    outside = [case.inputs[0], np.full_like(case.inputs[1], 10_000), *case.inputs[2:]]
+    with pytest.raises(HarnessError, match="does not lie inside the map"):
+        harness.run(case.op, case.attributes, outside)
