@@ -72,7 +72,7 @@ def _is_batch_safe(node: ir.Node, dense: dict[ir.Value, ir.Value], context: Lowe
         return first_only and axes is not None and 0 not in axes
     if op == "Slice":
         axes_value = context.constant(node.inputs[3]) if len(node.inputs) > 3 else None
-        return first_only and axes_value is not None and all(int(axis) % rank for axis in axes_value)
+        return first_only and axes_value is not None and all(int(axis) % rank for axis in axes_value.flat)
     if op == "Pad":
         pads = context.constant(node.inputs[1])
         plain = len(node.inputs) < 4 or node.inputs[3] is None
@@ -112,7 +112,7 @@ def _axes(node: ir.Node, context: LoweringContext, rank: int) -> list[int] | Non
     array = context.constant(node.inputs[1]) if len(node.inputs) > 1 else None
     if array is None or (array.size == 0 and not _int(node, "noop_with_empty_axes", 0)):
         return None
-    return [int(axis) % rank for axis in array]
+    return [int(axis) % rank for axis in array.flat]
 
 
 def _int(node: ir.Node, name: str, default: int) -> int:

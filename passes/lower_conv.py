@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from krypton_compile.interface import static_shape
+from krypton_compile.layouts import KINDS
 from krypton_compile.passes.lowering import (
     Delta,
     Form,
@@ -39,6 +40,8 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
         return "its weights are not constant"
     if weight in context.forms or (len(node.inputs) > 2 and node.inputs[2] in context.forms):
         return "its weights or bias depend on the image"
+    if len(static_shape(weight)) != 2 + len(x.spatial):
+        return f"its weights {list(static_shape(weight))} are not those of a {KINDS[len(x.spatial)]}"
     pads = node.attributes["pads"].as_ints() if "pads" in node.attributes else ()
     if any(pad < 0 for pad in pads):
         return "it has negative pads"

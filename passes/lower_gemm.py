@@ -30,6 +30,9 @@ def check(node: ir.Node, context: LoweringContext) -> str | None:
     weight = context.constant(node.inputs[1])
     if weight is None or weight.ndim != 2 or weight.dtype != np.float32:
         return "its weights are not a constant float matrix"
+    rows = weight.shape[1 if _is_transposed(node) else 0]
+    if rows != math.prod(x.delta.spatial) * x.delta.channels:
+        return f"its weights have {rows} rows for {math.prod(x.delta.spatial) * x.delta.channels} numbers"
     if node.op_type == "Gemm":
         if "transA" in node.attributes and node.attributes["transA"].as_int():
             return "it has transA"
@@ -73,12 +76,16 @@ def _lower_pixels(node: ir.Node, context: LoweringContext, x: Delta) -> Form:
     return make_delta(node, values, x.live, x.layout)
 
 
+def _is_transposed(node: ir.Node) -> bool:
+    return "transB" in node.attributes and bool(node.attributes["transB"].as_int())
+
+
 def _pixel_major(node: ir.Node, context: LoweringContext, flat: Flat) -> ir.Value:
     """W as [H*W*C, N]; the original initializer where it is that already."""
     value = _required(node.inputs[1])
     array = context.constant(value)
     assert array is not None
-    transposed = "transB" in node.attributes and bool(node.attributes["transB"].as_int())
+    transposed = _is_transposed(node)
     x = flat.delta
     single = not x.channels_first or math.prod(x.spatial) == 1 or x.channels == 1
     if single and not transposed:

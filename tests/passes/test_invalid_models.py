@@ -145,3 +145,33 @@ def test_a_stage_keeps_the_cause_and_says_what_was_done() -> None:
         assert str(found.value).startswith(expected)
     with pytest.raises(VerificationError), stage("do it", "Try."):
         raise VerificationError("our own errors pass")
+
+
+MISFITS = {
+    "weights of another rank": (
+        "c = Conv<kernel_shape=[3,3]>(x, w) g = GlobalAveragePool(c) f = Flatten(g) y = Gemm(f, fw)",
+        {"w": (1, 3, 8, 3, 3), "fw": (1, 5)},
+        "its weights [1, 3, 8, 3, 3] are not those of a picture",
+    ),
+    "too few rows": (
+        "c = Conv(x, w) f = Flatten(c) y = Gemm<transB=1>(f, fw, fb)",
+        {"fw": (5, 8), "fb": (5,), "opset": 8},
+        "its weights have 8 rows for 2040 numbers",
+    ),
+    "axes in a matrix": (
+        "c = Conv(x, w) n = InstanceNormalization(c, s, s) g = GlobalMaxPool(n) f = Squeeze(g, axes) y = Gemm(f, fw)",
+        {"s": np.ones(8, np.float32), "axes": np.array([[2, 3]])},
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_what_shape_inference_lets_pass(misfit: str) -> None:
+    """These do not run in onnxruntime: the report says what does not fit, and verifying says that they do not run."""
+    text, weights, reason = MISFITS[misfit]
+    model = parse(text, **{**WEIGHTS, **weights})
+    with pytest.raises(VerificationError, match="the original model does not run in onnxruntime"):
+        compile(model)
+    _, report = compile(model, verify=False)
+    assert any(reason in layer.reason for layer in report.layers)
