@@ -13,21 +13,9 @@ from onnx import numpy_helper
 from krypton_compile import compile, get_library_path
 from tests.models.exactness import naive_model, sample_boxes, worst_error
 from tests.models.test_exact import texture
+from tests.passes.mutants import attribute_of, nodes_of
 
 pytestmark = [pytest.mark.slow]
-
-
-def body_of(model: onnx.ModelProto) -> onnx.GraphProto:
-    scan = next(node for node in model.graph.node if node.op_type == "Scan")
-    return next(attribute.g for attribute in scan.attribute if attribute.name == "body")
-
-
-def nodes_of(model: onnx.ModelProto, op: str) -> list[onnx.NodeProto]:
-    return [node for node in body_of(model).node if node.op_type == op]
-
-
-def attribute_of(node: onnx.NodeProto, name: str) -> onnx.AttributeProto:
-    return next(attribute for attribute in node.attribute if attribute.name == name)
 
 
 def unchanged(model: onnx.ModelProto) -> None:

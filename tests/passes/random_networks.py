@@ -1,7 +1,7 @@
 """Random small networks of the whole vocabulary, for hypothesis: of pictures, signals and volumes.
 
-Numbers stay tame, so that the bound of exactness means something: weights keep the signal's size, a denominator
-stays away from 0, a power's base is positive.
+Numbers stay tame, so that the bound of exactness means something: weights keep the signal's size and biases are small
+beside it, what clips leaves most of it, a denominator stays away from 0, a power's base is positive.
 """
 
 from __future__ import annotations
@@ -46,9 +46,17 @@ class Network:
         self.weights[name] = value
         return name
 
+    def filters(self, shape: tuple[int, ...]) -> str:
+        """Sums of as many terms as one filter has keep the variance of their inputs."""
+        rng = np.random.default_rng([len(self.weights), *shape])
+        return self.weight((rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32))
+
     def between(self, low: float, high: float, shape: tuple[int, ...]) -> str:
         rng = np.random.default_rng(len(self.weights))
         return self.weight(rng.uniform(low, high, shape).astype(np.float32))
+
+    def bias(self, count: int) -> str:
+        return self.between(-0.3, 0.3, (count,))
 
     def per_channel(self) -> tuple[int, ...]:
         return (self.channels, *(1,) * self.axes)
@@ -73,9 +81,11 @@ def add_conv(draw: Draw, net: Network) -> None:
     group = draw(st.sampled_from([g for g in (1, 1, 2, 3, net.channels) if net.channels % g == 0]))
     maps = group * draw(st.integers(1, 3)) if group > 1 else draw(st.sampled_from([4, 6, 17]))
     attributes = f"strides={stride}, pads={pads}, dilations={dilation}, group={group}"
-    weight = net.weight((maps, net.channels // group, *kernel))
-    net.add(f"Conv<{attributes}>", f"{net.last}, {weight}, {net.weight((maps,))}", maps)
+    weight = net.filters((maps, net.channels // group, *kernel))
+    net.add(f"Conv<{attributes}>", f"{net.last}, {weight}, {net.bias(maps)}", maps)
     net.sizes = after
+    if draw(st.booleans()):
+        add_function(draw, net)
 
 
 def add_transposed(draw: Draw, net: Network) -> None:
@@ -91,8 +101,8 @@ def add_transposed(draw: Draw, net: Network) -> None:
     if min(after) < 3 or np.prod(after) * group * each > MOST:
         return
     attributes = f"strides={stride}, pads={pads}, dilations={dilation}, output_padding={extra}, group={group}"
-    weight = net.weight((net.channels, each, *kernel))
-    net.add(f"ConvTranspose<{attributes}>", f"{net.last}, {weight}, {net.weight((group * each,))}", group * each)
+    weight = net.filters((net.channels, each, *kernel))
+    net.add(f"ConvTranspose<{attributes}>", f"{net.last}, {weight}, {net.bias(group * each)}", group * each)
     net.sizes = after
 
 
@@ -126,19 +136,24 @@ POSITIVE = ("Log", "Sqrt", "Reciprocal", "Exp")
 
 
 def add_pointwise(draw: Draw, net: Network) -> None:
+    for _ in range(draw(st.integers(1, 2))):
+        add_function(draw, net)
+
+
+def add_function(draw: Draw, net: Network) -> None:
     kind = draw(st.sampled_from([*PLAIN, *POSITIVE, "Clip", "norm", "LRN", "SiLU", "PRelu"]))
     if kind == "Clip":
-        low, high = net.weight(np.float32(-0.3)), net.weight(np.float32(0.8))
+        low, high = net.weight(np.float32(draw(st.sampled_from([0, -0.5])))), net.weight(np.float32(3))
         net.add("Clip", f"{net.last}, {low}, {high}")
     elif kind == "norm":
         positive = net.weight(np.linspace(0.5, 2, net.channels, dtype=np.float32))
-        parts = [positive, net.weight((net.channels,)), net.weight((net.channels,)), positive]
+        parts = [positive, net.bias(net.channels), net.bias(net.channels), positive]
         net.add("BatchNormalization", ", ".join([net.last, *parts]))
     elif kind == "SiLU":
         start = net.last
         net.add("Mul", f"{start}, {net.add('Sigmoid')}")
     elif kind == "PRelu":
-        net.add("PRelu", f"{net.last}, {net.weight(net.per_channel())}")
+        net.add("PRelu", f"{net.last}, {net.between(-0.5, 0.5, net.per_channel())}")
     elif kind == "LRN":
         if net.axes == 2:  # onnxruntime has it for pictures alone
             net.add("LRN<size=3, alpha=0.2>")
@@ -155,7 +170,7 @@ def add_constant(draw: Draw, net: Network) -> None:
     full = [1, net.channels, *net.sizes]
     shape = tuple(size if draw(st.booleans()) else 1 for size in full)
     shape = shape[draw(st.integers(0, len(shape))) :]
-    constant = net.between(0.5, 2, shape)
+    constant = net.between(-0.5, 0.5, shape) if op in ("Max", "Min") else net.between(0.5, 2, shape)
     swapped = draw(st.booleans())
     if op == "Pow" or (op == "Div" and swapped):
         net.add("Add", f"{net.add('Sigmoid')}, {net.between(0.5, 0.5, ())}")
@@ -168,7 +183,7 @@ def add_branch(draw: Draw, net: Network) -> None:
     joint = draw(st.sampled_from(["Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "Concat", "Sum", "Mean"]))
     maps = channels if joint == "Concat" or draw(st.booleans()) else 1
     pads = [1] * 2 * net.axes
-    other = net.add(f"Conv<pads={pads}>", f"{start}, {net.weight((maps, channels, *(3,) * net.axes))}")
+    other = net.add(f"Conv<pads={pads}>", f"{start}, {net.filters((maps, channels, *(3,) * net.axes))}")
     if draw(st.booleans()):
         other = net.add(draw(st.sampled_from(["Relu", "Tanh"])))
     if joint == "Concat":
@@ -193,6 +208,8 @@ def add_one_channel(draw: Draw, net: Network) -> None:
     start, channels = net.last, net.channels
     net.add(f"Reduce{kind}", f"{net.add('Tanh')}, {net.weight(ints(1))}", 1)
     gate = net.add("Sigmoid")
+    if draw(st.booleans()):
+        gate = net.add("Expand", f"{gate}, {net.weight(ints(1, channels, *(1,) * net.axes))}")
     if draw(st.booleans()):
         net.add("Mul", f"{start}, {gate}", channels)
     else:
@@ -222,6 +239,19 @@ def add_channels(draw: Draw, net: Network) -> None:
         start, step = draw(st.integers(0, last - 1)), draw(st.integers(1, 2))
         bounds = [net.weight(ints(value)) for value in (start, 10**6, 1, step)]
         net.add("Slice", ", ".join([net.last, *bounds]), len(range(start, last + 1, step)))
+
+
+def add_shuffle(draw: Draw, net: Network) -> None:
+    """Channels in another order, by Reshapes; and what does nothing."""
+    groups = [count for count in range(2, net.channels) if net.channels % count == 0]
+    if not groups:
+        net.add(draw(st.sampled_from(["Identity", "Dropout"])))
+        return
+    group = draw(st.sampled_from(groups))
+    net.add("Reshape", f"{net.last}, {net.weight(ints(0, group, net.channels // group, *net.sizes))}")
+    net.add(f"Transpose<perm={[0, 2, 1, *range(3, 3 + net.axes)]}>")
+    net.add("Reshape", f"{net.last}, {net.weight(ints(0, net.channels, *net.sizes))}")
+    net.add(draw(st.sampled_from(["Identity", "Dropout"])))
 
 
 def add_pixels(draw: Draw, net: Network) -> None:
@@ -292,7 +322,7 @@ def add_channels_last(draw: Draw, net: Network) -> None:
         kind = draw(st.sampled_from(["norm", "MatMul", "Softmax", "Add", "Relu"]))
         if kind == "norm":
             scale = net.between(0.5, 2, (net.channels,))
-            net.add("LayerNormalization<epsilon=0.1>", f"{net.last}, {scale}, {net.weight((net.channels,))}")
+            net.add("LayerNormalization<epsilon=0.1>", f"{net.last}, {scale}, {net.bias(net.channels)}")
         elif kind == "MatMul":
             maps = draw(st.integers(2, 6))
             net.add("MatMul", f"{net.last}, {net.between(-1, 1, (net.channels, maps))}", maps)
@@ -317,7 +347,7 @@ def add_tail(draw: Draw, net: Network) -> None:
         net.add(kind)
     flat = net.add("Flatten")
     weight = np.random.default_rng(count).standard_normal((count, 5)).astype(np.float32) / np.sqrt(count)
-    net.text.append(f"y = Gemm({flat}, {net.weight(weight.astype(np.float32))}, {net.weight((5,))})")
+    net.text.append(f"y = Gemm({flat}, {net.weight(weight.astype(np.float32))}, {net.bias(5)})")
 
 
 LAYERS: list[Callable[[Draw, Network], None]] = [
@@ -332,6 +362,7 @@ LAYERS: list[Callable[[Draw, Network], None]] = [
     add_one_channel,
     add_softmax,
     add_channels,
+    add_shuffle,
     add_pixels,
     add_pad,
     add_blocks,
@@ -350,7 +381,7 @@ def networks(draw: Draw) -> tuple[onnx.ModelProto, str]:
     if last:
         net.add(f"Transpose<perm={[0, axes + 1, *range(1, axes + 1)]}>")
     add_conv(draw, net)
-    for _ in range(draw(st.integers(1, 6))):
+    for _ in range(draw(st.integers(1, 7))):
         draw(st.sampled_from(LAYERS))(draw, net)
         if net.channels * np.prod(net.sizes) > MOST:
             break
