@@ -58,6 +58,10 @@ class Network:
     def bias(self, count: int) -> str:
         return self.between(-0.3, 0.3, (count,))
 
+    def positive(self, value: str = "") -> str:
+        """A map in (0.5, 2.5) that moves with ``value``, the last one by default."""
+        return self.add("Add", f"{self.add('Tanh', value)}, {self.between(1.5, 1.5, ())}")
+
     def per_channel(self) -> tuple[int, ...]:
         return (self.channels, *(1,) * self.axes)
 
@@ -158,7 +162,7 @@ def add_function(draw: Draw, net: Network) -> None:
         if net.axes == 2:  # onnxruntime has it for pictures alone
             net.add("LRN<size=3, alpha=0.2>")
     elif kind in POSITIVE:
-        net.add("Add", f"{net.add('Sigmoid')}, {net.between(0.5, 0.5, ())}")
+        net.add("Tanh") if kind == "Exp" else net.positive()
         net.add(kind)
     else:
         net.add(kind)
@@ -170,10 +174,10 @@ def add_constant(draw: Draw, net: Network) -> None:
     full = [1, net.channels, *net.sizes]
     shape = tuple(size if draw(st.booleans()) else 1 for size in full)
     shape = shape[draw(st.integers(0, len(shape))) :]
-    constant = net.between(-0.5, 0.5, shape) if op in ("Max", "Min") else net.between(0.5, 2, shape)
+    constant = net.between(-0.5, 0.5, shape) if op == "Max" else net.between(0.5, 2, shape)
     swapped = draw(st.booleans())
     if op == "Pow" or (op == "Div" and swapped):
-        net.add("Add", f"{net.add('Sigmoid')}, {net.between(0.5, 0.5, ())}")
+        net.positive()
     net.add(op, f"{constant}, {net.last}" if swapped else f"{net.last}, {constant}")
 
 
@@ -190,13 +194,12 @@ def add_branch(draw: Draw, net: Network) -> None:
         net.add("Concat<axis=1>", f"{start}, {other}, {start}", 3 * channels)
         return
     first, second = start, other
-    if joint in ("Mul", "Pow"):
+    if joint == "Mul":
         first = net.add("Tanh", start)
     if joint in ("Div", "Pow"):
-        half = net.between(0.5, 0.5, ())
-        second = net.add("Add", f"{net.add('Sigmoid', other)}, {half}")
+        second = net.positive(other)
     if joint == "Pow":
-        first = net.add("Add", f"{net.add('Sigmoid', first)}, {half}")
+        first = net.positive(first)
     elif joint != "Div" and draw(st.booleans()):
         first, second = second, first
     net.add(joint, f"{first}, {second}" + (f", {start}" if joint in ("Sum", "Mean") else ""), channels)

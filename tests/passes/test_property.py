@@ -30,7 +30,7 @@ VOCABULARY = RULES.keys() - {"GeluTanh", "Swish"}
 """Of ops: Gelu and a Mul by a Sigmoid become these two."""
 
 MOST_DEAD = 0.05
-"""Of the networks; 1.7 % of 2,000 were: chains of saturating functions flatten what moves, a global maximum may lie
+"""Of the networks; 1 to 2 % of thousands were: chains of saturating functions flatten what moves, a global maximum may lie
 outside all boxes, and windows may miss what a ConvTranspose spread."""
 
 
