@@ -24,8 +24,11 @@ ResampleAxis ReadResampleAxis(const Ort::KernelContext& context, int index, int 
   return axis;
 }
 
-Readers::Readers(const ResampleAxis& axis, int64_t in)
-    : first(static_cast<size_t>(in), axis.out), last(static_cast<size_t>(in), 0) {
+Readers::Readers(const ResampleAxis& axis) {
+  int64_t size = 0;
+  for (int64_t i = 0; i < axis.out * axis.taps; ++i) size = std::max(size, axis.index[i] + 1);
+  first.assign(static_cast<size_t>(size), axis.out);
+  last.assign(static_cast<size_t>(size), 0);
   for (int64_t o = 0; o < axis.out; ++o) {
     for (int64_t t = 0; t < axis.taps; ++t) {
       const int64_t i = axis.at(o, t);

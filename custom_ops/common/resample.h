@@ -20,10 +20,11 @@ struct ResampleAxis {
 // Reads and checks the table at inputs `index` and `weight`; a negative `weight` stands for none.
 ResampleAxis ReadResampleAxis(const Ort::KernelContext& context, int index, int weight, const char* name, int64_t in);
 
-// For each input position the outputs that read it, as the hull [first, last); nothing reads it where first >= last.
+// For each input position the outputs that read it, as the hull [first, last); nothing reads it where first >= last,
+// nor what lies behind the last entry.
 struct Readers {
   std::vector<int64_t> first, last;
-  explicit Readers(const ResampleAxis& axis, int64_t in);
+  explicit Readers(const ResampleAxis& axis);
 };
 
 }  // namespace krypton

@@ -16,7 +16,7 @@ struct IncrementalResample : KernelBase<IncrementalResample> {
   static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalResample(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), shape_(AttributeList(info, "input_shape", 2)) {}
+      : KernelBase(info), shape_(ReadSize(info, "input_shape")) {}
 
   void Compute(Ort::KernelContext context) const {
     const ResampleAxis ys = ReadResampleAxis(context, 3, 4, "y", shape_[0]);

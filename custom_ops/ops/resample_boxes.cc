@@ -14,6 +14,7 @@ struct Interval {
 
 Interval Reading(const Readers& readers, int64_t lo, int64_t hi) {
   Interval found{INT64_MAX, 0};
+  hi = std::min(hi, static_cast<int64_t>(readers.first.size()));
   for (int64_t i = lo; i < hi; ++i) {
     found.lo = std::min(found.lo, readers.first[i]);
     found.hi = std::max(found.hi, readers.last[i]);
@@ -25,13 +26,12 @@ struct ResampleBoxes : KernelBase<ResampleBoxes> {
   static constexpr const char* kName = "ResampleBoxes";
   static constexpr Slot kInputs[] = {kInt32, kInt64, kInt64}, kOutputs[] = {kInt32};
 
-  explicit ResampleBoxes(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), shape_(AttributeList(info, "input_shape", 2)) {}
+  explicit ResampleBoxes(const Ort::ConstKernelInfo& info) : KernelBase(info), shape_(ReadSize(info, "input_shape")) {}
 
   void Compute(Ort::KernelContext context) const {
     const BoxList boxes = ReadBoxes(context, 0, "boxes", {shape_[0], shape_[1]});
-    const Readers ys(ReadResampleAxis(context, 1, -1, "y", shape_[0]), shape_[0]);
-    const Readers xs(ReadResampleAxis(context, 2, -1, "x", shape_[1]), shape_[1]);
+    const Readers ys(ReadResampleAxis(context, 1, -1, "y", shape_[0]));
+    const Readers xs(ReadResampleAxis(context, 2, -1, "x", shape_[1]));
     Box* out = WriteBoxes(context, 0, boxes.count);
     for (int64_t b = 0; b < boxes.count; ++b) {
       const Box& box = boxes[b];

@@ -133,6 +133,13 @@ def test_bad_depths_are_refused(depth: list[int]) -> None:
             run_cpu(replace(case, attributes={**case.attributes, "depth": depth}))
 
 
+@pytest.mark.parametrize("shape", [[-(2**63), 8], [0, 8], [8, 2**31]])
+@pytest.mark.parametrize("op", ["ResampleBoxes", "IncrementalResample"])
+def test_bad_map_sizes_are_refused(op: str, shape: list[int]) -> None:
+    with pytest.raises(Exception, match=r"krypton.*input_shape: expected the size of a map"):
+        run_cpu(replace(BY_OP[op], attributes={"input_shape": shape}))
+
+
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize("op", ["SliceBoxes", "OcclusionChunks"])
 def test_bad_boxes_of_any_rank_are_refused(op: str, axes: int) -> None:
