@@ -39,6 +39,7 @@ pictures, there is one slice.
 | IncrementalClip | X, boxes, Z0 [, limit] | values | clip(Z0 + D) - clip(Z0), by branch |
 | IncrementalActivation | X, boxes, Z0 [, limit] | values | f(Z0 + D) - f(Z0); f one of ``FUNCTIONS`` |
 | IncrementalMaxPool | X, x_boxes, y_boxes, X0, Y0 [, limit] | values | max over taps of (X0 - Y0) + D |
+| IncrementalLpPool | X, x_boxes, y_boxes, X0 [, limit] | values | (sum over taps of abs(X0 + D)^p)^(1/p), less that of X0 |
 | IncrementalAveragePool | X, x_boxes, y_boxes [, limit] | values | sum over taps / count of the absolute window |
 | IncrementalScale | X, scale [C] [, limit] | values | D * scale |
 | IncrementalAdd | A, a_boxes, B, b_boxes, y_boxes [, limit] | values | A + beta * B |
@@ -149,6 +150,12 @@ SCHEMAS: tuple[OpSchema, ...] = (
         ("X:float", "x_boxes:int32", "y_boxes:int32", "X0:float", "Y0:float", "limit:float?"),
         ("Y:float",),
         (*_WINDOW, "depth"),
+    ),
+    OpSchema(
+        "IncrementalLpPool",
+        ("X:float", "x_boxes:int32", "y_boxes:int32", "X0:float", "limit:float?"),
+        ("Y:float",),
+        (*_WINDOW, "p", "depth"),
     ),
     OpSchema(
         "IncrementalAveragePool",

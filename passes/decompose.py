@@ -1,13 +1,10 @@
 """Decompose: ops that are a few others become those, so that they need no rules of their own.
 
-    Sum(A, B, C)       ->    Add(Add(A, B), C);          Max and Min alike
-    Mean(A, B)         ->    Mul(Add(A, B), 1/2)
-    Gemm<alpha, beta>  ->    Gemm with alpha W and beta b
-    Pad<axes>          ->    Pad of all axes: onnxruntime may fail on the former where Transposes are near
-    Mul(A, Expand(B))  ->    Mul(A, B)      where A has the shape already; other functions of two alike
-
-Not LpPool, the root of a sum of powers: where a sum of deltas cancels all but a rounding error of the base's sum, the
-root makes much of it.
+Sum(A, B, C)       ->    Add(Add(A, B), C);          Max and Min alike
+Mean(A, B)         ->    Mul(Add(A, B), 1/2)
+Gemm<alpha, beta>  ->    Gemm with alpha W and beta b
+Pad<axes>          ->    Pad of all axes: onnxruntime may fail on the former where Transposes are near
+Mul(A, Expand(B))  ->    Mul(A, B)      where A has the shape already; other functions of two alike
 """
 
 from __future__ import annotations

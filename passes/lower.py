@@ -98,6 +98,7 @@ RULES: dict[str, Rule | tuple[Rule, Rule]] = {
     "LogSoftmax": _ROWS,
     "MatMul": _PRODUCT,
     "Max": (_ACTIVATION, _BINARY),
+    "LpPool": _POOL,
     "MaxPool": _POOL,
     "Min": (_ACTIVATION, _BINARY),
     "Mul": (_ELEMENTWISE, _BINARY),

@@ -1,9 +1,10 @@
-"""MaxPool and AveragePool.
+"""MaxPool, LpPool and AveragePool.
 
 Y = MaxPool(X)        ->  DY = max over taps of (X0 - Y0) + DX, X0 and Y0 the base maps
+Y = LpPool(X)         ->  DY = (sum over taps of |X0 + DX|^p)^(1/p) - (sum over taps of |X0|^p)^(1/p)
 Y = AveragePool(X)    ->  DY = sum over taps of DX / count of the absolute window
 
-The window of a volume has a depth: both ops read several slices then.
+The window of a volume has a depth: all of them read several slices then.
 """
 
 from __future__ import annotations
@@ -51,6 +52,12 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
         maps = [context.base_map(source, x.layout), context.base_map(node.outputs[0], x.layout)]
         values = context.emit("IncrementalMaxPool", [x.values, x.boxes, boxes, *maps], attributes, f"{name}.delta")
         return make_delta(node, values, boxes, x.layout, context.shrink(values, boxes, name))
+    if node.op_type == "LpPool":
+        assert node.inputs[0] is not None
+        inputs = [x.values, x.boxes, boxes, context.base_map(node.inputs[0], x.layout)]
+        power = node.attributes["p"].as_int() if "p" in node.attributes else 2
+        values = context.emit("IncrementalLpPool", inputs, {**attributes, "p": power}, f"{name}.delta")
+        return make_delta(node, values, boxes, x.layout)
     include = node.attributes["count_include_pad"].as_int() if "count_include_pad" in node.attributes else 0
     # The divisor counts the pads that the node states, not those that ceil_mode adds.
     attributes["pads"] = [*window.pads, *end_pads(axes)]

@@ -1,6 +1,7 @@
-// Pools: MaxPool, AveragePool, and those of the whole map.
+// Pools: MaxPool, LpPool, AveragePool, and those of the whole map.
 #include <limits>
 
+#include "common/norm.h"
 #include "common/window.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
@@ -66,6 +67,58 @@ struct IncrementalMaxPool : CudaKernel<IncrementalMaxPool> {
  private:
   Window window_;
   DepthWindow depth_;
+};
+
+struct IncrementalLpPool : CudaKernel<IncrementalLpPool> {
+  static constexpr const char* kName = "IncrementalLpPool";
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+
+  explicit IncrementalLpPool(const Ort::ConstKernelInfo& info)
+      : CudaKernel(info), window_(ReadWindow(info)), depth_(ReadDepth(info)), norm_(ReadNorm(info)) {}
+
+  void Run(Ort::KernelContext& context, Stream stream) const {
+    const BoxList x_list = ReadBoxes(context, 1, "x_boxes", window_.input());
+    const BoxList y_list = ReadBoxes(context, 2, "y_boxes", window_.output());
+    depth_.CheckCounts(x_list, y_list);
+    const Values d = ReadValues(context, 0, "X", x_list);
+    const BaseMap x0 = ReadBaseMap(context, 3, "X0");
+    CheckMap(x0, "X0", window_.input(), d.channels, depth_.axis.in);
+    const DeviceLimit limit = ReadLimit(context, 4);
+    Upload upload(stream);
+    const PutBoxes put_x = Put(upload, x_list), put_y = Put(upload, y_list);
+    upload.Send();
+    const DeviceBoxes x_boxes = put_x.In(upload), y_boxes = put_y.In(upload);
+    const DeviceWindow window{depth_.axis, window_.y, window_.x};
+    const Norm norm = norm_;
+    float* out = WriteValues(context, 0, y_list.rows(), d.channels);
+    ForEachRow(stream, y_list.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+      const Pixel at = y_boxes.At(row);
+      const int64_t position = window.Position(at.box), slice = window.Slice(at.box);
+      const Range taps_z = window.z.Taps(slice, 0, window.z.in), taps_y = window.y.Taps(at.y, 0, window.y.in);
+      const Range taps_x = window.x.Taps(at.x, 0, window.x.in);
+      for (int64_t c = first; c < d.channels; c += step) {
+        double before = 0.0, after = 0.0;
+        for (int64_t kz = taps_z.lo; kz < taps_z.hi; ++kz) {
+          const int64_t x_box = position * window.z.in + window.z.Input(slice, kz);
+          for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
+            for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
+              const int64_t iy = window.y.Input(at.y, ky), ix = window.x.Input(at.x, kx);
+              const int64_t from = x_boxes.RowOf(x_box, iy, ix);
+              const double x = x0.pixel(x_box, iy, ix)[c], base = norm.Power(x);
+              before += base;
+              after += from < 0 ? base : norm.Power(x + d.row(from)[c]);
+            }
+          }
+        }
+        out[row * d.channels + c] = limit(static_cast<float>(norm.Root(after) - norm.Root(before)));
+      }
+    });
+  }
+
+ private:
+  Window window_;
+  DepthWindow depth_;
+  Norm norm_;
 };
 
 struct IncrementalAveragePool : CudaKernel<IncrementalAveragePool> {
@@ -206,6 +259,11 @@ const OrtCustomOp* IncrementalGlobalAveragePoolOp() {
 
 const OrtCustomOp* IncrementalGlobalMaxPoolOp() {
   static const CudaOp<IncrementalGlobalMaxPool> op;
+  return &op;
+}
+
+const OrtCustomOp* IncrementalLpPoolOp() {
+  static const CudaOp<IncrementalLpPool> op;
   return &op;
 }
 

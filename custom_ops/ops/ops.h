@@ -22,6 +22,7 @@ const OrtCustomOp* IncrementalGlobalAveragePoolOp();
 const OrtCustomOp* IncrementalGlobalMaxPoolOp();
 const OrtCustomOp* IncrementalLRNOp();
 const OrtCustomOp* IncrementalLayerNormOp();
+const OrtCustomOp* IncrementalLpPoolOp();
 const OrtCustomOp* IncrementalMaxPoolOp();
 const OrtCustomOp* IncrementalPadOp();
 const OrtCustomOp* IncrementalReduceChannelsOp();

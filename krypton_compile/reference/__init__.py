@@ -24,7 +24,7 @@ from krypton_compile.reference.elementwise import (
     IncrementalScale,
 )
 from krypton_compile.reference.occlusion import OcclusionChunks, OcclusionDelta
-from krypton_compile.reference.pool import IncrementalAveragePool, IncrementalMaxPool
+from krypton_compile.reference.pool import IncrementalAveragePool, IncrementalLpPool, IncrementalMaxPool
 from krypton_compile.reference.reduce import IncrementalGemm, IncrementalGlobalAveragePool, IncrementalGlobalMaxPool
 from krypton_compile.reference.resample import IncrementalResample, ResampleBoxes
 from krypton_compile.reference.slices import DepthBoxes, DepthGather, SliceBoxes
@@ -50,6 +50,7 @@ REFERENCE_OPS: tuple[type[OpRun], ...] = (
     IncrementalClip,
     IncrementalActivation,
     IncrementalMaxPool,
+    IncrementalLpPool,
     IncrementalAveragePool,
     IncrementalScale,
     IncrementalAdd,

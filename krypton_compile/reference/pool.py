@@ -1,7 +1,9 @@
-"""IncrementalMaxPool and IncrementalAveragePool.
+"""IncrementalMaxPool, IncrementalLpPool and IncrementalAveragePool.
 
     max:      DY = max over the taps inside the map of ((X0 - Y0) + DX): at most one rounding of a difference,
               and exactly 0 where an untouched winner still wins
+    Lp:       DY = (sum over the taps inside the map of |X0 + DX|^p)^(1/p) - (the same of X0), in float64: a norm
+              moves no further than what it is of
     average:  DY = sum over the taps of DX / n, n the taps of the absolute output window inside the map; with
               count_include_pad inside the padded map [-begin, size + end) instead, which a window of
               ceil_mode may leave
@@ -54,6 +56,39 @@ class IncrementalMaxPool(OpRun):
             for row, read in enumerate(sources(along, len(y_boxes)))
         )
         return (flush(cut_boxes(maps, y_boxes, X.shape[1]), limit),)
+
+
+class IncrementalLpPool(OpRun):
+    """The p-norm of X0 + D over taps, less that of X0."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self,
+        X: Floats,
+        x_boxes: Boxes,
+        y_boxes: Boxes,
+        X0: Floats,
+        limit: Floats | None = None,
+        p: int = 2,
+        depth: list[int] | None = None,
+        **window: Unpack[WindowAttributes],
+    ) -> tuple[Floats]:
+        if p < 1:
+            raise ValueError(f"p: expected at least 1, found {p}")
+        described, along = read_window(window), read_depth(depth)
+        check_depth(x_boxes, y_boxes, along)
+        deltas = list(delta_maps("X", X, x_boxes, described.input_shape))
+        check_boxes("y_boxes", y_boxes, described.output_shape)
+        base = slices_of("X0", X0, X.shape[1])
+        check_map("X0", base, (along.input_depth, *described.input_shape, X.shape[1]))
+        before = base.astype(np.float64)
+        maps = (
+            norm([before[at % len(before)] + deltas[at] for at in read], described, p)
+            - norm([before[at % len(before)] for at in read], described, p)
+            for read in sources(along, len(y_boxes))
+        )
+        return (flush(cut_boxes((change.astype(np.float32) for change in maps), y_boxes, X.shape[1]), limit),)
 
 
 class IncrementalAveragePool(OpRun):
@@ -109,7 +144,15 @@ def max_delta(read: list[tuple[Floats, Floats]], base_out: Floats, window: Windo
     return np.where(np.isneginf(best), np.float32(0), best)
 
 
-def sum_taps(delta: Floats, window: Window) -> npt.NDArray[np.float64]:
+def norm(read: list[npt.NDArray[np.float64]], window: Window, p: int) -> npt.NDArray[np.float64]:
+    """The p-norm over each output's window of full maps: one, or those of several slices."""
+    empty = np.zeros((*window.output_shape, read[0].shape[2] if read else 1))
+    total = sum((sum_taps(np.abs(each) ** p, window) for each in read), empty)
+    root: npt.NDArray[np.float64] = total ** (1 / p)
+    return root
+
+
+def sum_taps(delta: Floats | npt.NDArray[np.float64], window: Window) -> npt.NDArray[np.float64]:
     """The sum over each output's window of one full map, in float64."""
     result = np.zeros((*window.output_shape, delta.shape[2]))
     for _, picture in tap_pictures(delta, window, 0.0):

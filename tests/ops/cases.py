@@ -183,6 +183,9 @@ def pool_cases(rng: np.random.Generator) -> Iterator[Case]:
         y0 = dense_max(x0, window)
         after, attributes = geometry.window_boxes(boxes, window), window_attributes(window, ends)
         yield Case(f"max pool {title}", "IncrementalMaxPool", [x, boxes, after, x0, y0], attributes)
+        for power in (1, 2, 3):
+            inputs = [x, boxes, after, x0]
+            yield Case(f"lp pool {title} {power}", "IncrementalLpPool", inputs, {**attributes, "p": power})
         for include in (0, 1):
             extra = {**attributes, "count_include_pad": include}
             yield Case(f"average pool {title} {include}", "IncrementalAveragePool", [x, boxes, after], extra)
@@ -374,6 +377,7 @@ def depth_cases(rng: np.random.Generator) -> Iterator[Case]:
         x0 = rng.standard_normal((along.input_depth, *shape, channels)).astype(np.float32)
         y0 = rng.standard_normal((along.output_depth, *window.output_shape, channels)).astype(np.float32)
         yield Case(f"max pool of volumes {title}", "IncrementalMaxPool", [x, boxes, after, x0, y0], attributes)
+        yield Case(f"lp pool of volumes {title}", "IncrementalLpPool", [x, boxes, after, x0], {**attributes, "p": 2})
         for include in (0, 1):
             extra = {**attributes, "count_include_pad": include}
             yield Case(f"average pool of volumes {title} {include}", "IncrementalAveragePool", [x, boxes, after], extra)

@@ -43,7 +43,13 @@ BOXES_ALONE = (
 )
 NO_MAP = ("UnionBoxes", "StackBoxes", "TranslateBoxes", "DepthBoxes")
 TARGETS = {
-    *(("IncrementalConv", 2), ("IncrementalMaxPool", 2), ("IncrementalAveragePool", 2), ("IncrementalPad", 2)),
+    *(
+        ("IncrementalConv", 2),
+        ("IncrementalMaxPool", 2),
+        ("IncrementalLpPool", 2),
+        ("IncrementalAveragePool", 2),
+        ("IncrementalPad", 2),
+    ),
     ("DepthGather", 2),
     ("IncrementalResample", 2),
 }

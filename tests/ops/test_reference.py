@@ -141,6 +141,13 @@ def test_pools(seed: int) -> None:
     case = Case("max pool", "IncrementalMaxPool", [*inputs, change.base, to_base(dense)], placed)
     assert_same(case, y_boxes, dense)
 
+    power = 1 + seed % 3
+    norms = {name: value for name, value in attributes.items() if name != "ceil_mode"}
+    dense = run_dense("LpPool", [change.batch], **norms, p=power)
+    unceiled, lp_boxes = place(norms, change, dense)
+    case = Case("lp pool", "IncrementalLpPool", [*inputs[:2], lp_boxes, change.base], {**unceiled, "p": power})
+    assert_same(case, lp_boxes, dense)
+
     dense = run_dense("AveragePool", [change.batch], **attributes, count_include_pad=include)
     assert [*dense.shape[2:]] == placed["output_shape"]
     case = Case("average pool", "IncrementalAveragePool", inputs, {**placed, "count_include_pad": include})

@@ -124,7 +124,6 @@ def add_pool(draw: Draw, net: Network) -> None:
         return
     extra = f", count_include_pad={draw(st.integers(0, 1))}" if op == "AveragePool" else ""
     if op == "LpPool":
-        net.add("Sigmoid")
         extra = f", p={draw(st.integers(1, 3))}"
     elif ceil:
         extra += ", ceil_mode=1"

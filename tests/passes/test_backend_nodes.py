@@ -26,7 +26,7 @@ from tests.passes.graphs import compile_and_check, ints, parse, reasons
 OPSET = 21
 """The newest that is taken: the oldest supported onnxruntime knows it."""
 
-DECOMPOSED = ("LpPool", "Mean", "Sum", "Swish", "Upsample")
+DECOMPOSED = ("Mean", "Sum", "Swish", "Upsample")
 OPS = sorted({*RULES, *DECOMPOSED})
 POSITIVE = ("Log", "Pow", "Reciprocal", "Sqrt")
 """Ops of which the image is taken positive and away from 0."""
@@ -52,7 +52,6 @@ DENSE = {
     "*softmax_*axis_last": "",
     "*softmax_axis_2_last": "",
     "*softmax_*": "it is not over the channels",
-    "lppool_*": "no incremental rule for LpPool",
     "matmul_*": "its input is not a flattened map",
     "prelu_*": "its slope is neither a number nor one value a channel",
     "reduce_*default_axes_*": "it reduces axes",

@@ -18,7 +18,6 @@ ATTENTION = """
 MIDDLES = {
     "InstanceNormalization": ("n = InstanceNormalization(r, s, b) h = Relu(n)", {"s": (8,), "b": (8,)}),
     "Sigmoid": ("e = GlobalAveragePool(r) s = Conv(e, w1) u = Sigmoid(s) h = Mul(r, u)", {"w1": (8, 8, 1, 1)}),
-    "LpPool": ("h = LpPool<kernel_shape=[3,3], pads=[1,0,1,2], strides=[2,1]>(r)", {}),
     "GlobalLpPool": ("h = GlobalLpPool(r)", {}),
     "ReduceProd": ("e = Exp(c) h = ReduceProd<axes=[2,3]>(e)", {}),
     "Round": ("h = Round(c)", {}),

@@ -1,0 +1,32 @@
+// The p-norm of a window, which is summed in double: what it is of may cancel to little.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "common/boxes.h"
+#include "common/device.h"
+#include "common/op.h"
+
+namespace krypton {
+
+struct Norm {
+  int64_t p;
+
+  KRYPTON_DEVICE double Power(double x) const {
+    if (p == 1) return std::fabs(x);
+    return p == 2 ? x * x : std::pow(std::fabs(x), static_cast<double>(p));
+  }
+  KRYPTON_DEVICE double Root(double sum) const {
+    if (p == 1) return sum;
+    return p == 2 ? std::sqrt(sum) : std::pow(sum, 1.0 / static_cast<double>(p));
+  }
+};
+
+inline Norm ReadNorm(const Ort::ConstKernelInfo& info) {
+  const Norm norm{AttributeOr<int64_t>(info, "p", 2)};
+  if (norm.p < 1) Fail("attribute p: expected at least 1");
+  return norm;
+}
+
+}  // namespace krypton

@@ -1,0 +1,73 @@
+// IncrementalLpPool: DY = (sum over the taps inside the map of |X0 + DX|^p)^(1/p) - (the same of X0). Of volumes the
+// window has a depth too.
+#include <vector>
+
+#include "common/norm.h"
+#include "common/pixels.h"
+#include "common/thresholds.h"
+#include "common/window.h"
+#include "ops/ops.h"
+
+namespace krypton {
+namespace {
+
+struct IncrementalLpPool : KernelBase<IncrementalLpPool> {
+  static constexpr const char* kName = "IncrementalLpPool";
+  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+
+  explicit IncrementalLpPool(const Ort::ConstKernelInfo& info)
+      : KernelBase(info), window_(ReadWindow(info)), depth_(ReadDepth(info)), norm_(ReadNorm(info)) {}
+
+  void Compute(Ort::KernelContext context) const {
+    const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes", window_.input());
+    const BoxList y_boxes = ReadBoxes(context, 2, "y_boxes", window_.output());
+    depth_.CheckCounts(x_boxes, y_boxes);
+    const Values d = ReadValues(context, 0, "X", x_boxes);
+    const BaseMap x0 = ReadBaseMap(context, 3, "X0");
+    CheckMap(x0, "X0", window_.input(), d.channels, depth_.axis.in);
+    const DeltaLimit limit(context, 4);
+    float* out = WriteValues(context, 0, y_boxes.rows(), d.channels);
+    ForEachPixel(context, y_boxes, [&](int64_t b, int64_t oy, int64_t ox, int64_t row) {
+      static thread_local std::vector<double> before, after;
+      before.assign(static_cast<size_t>(d.channels), 0.0);
+      after.assign(static_cast<size_t>(d.channels), 0.0);
+      const Range taps_y = window_.y.Taps(oy, 0, x0.h), taps_x = window_.x.Taps(ox, 0, x0.w);
+      const int64_t position = depth_.Position(b), slice = depth_.Slice(b);
+      for (int64_t kz = depth_.taps[slice].lo; kz < depth_.taps[slice].hi; ++kz) {
+        const int64_t x_box = depth_.Source(position, slice, kz);
+        for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
+          for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
+            const int64_t iy = window_.y.Input(oy, ky), ix = window_.x.Input(ox, kx);
+            const int64_t source = RowOf(x_boxes, x_box, iy, ix);
+            Add(x0.pixel(x_box, iy, ix), source < 0 ? nullptr : d.row(source), d.channels, before.data(), after.data());
+          }
+        }
+      }
+      float* y = out + row * d.channels;
+      for (int64_t c = 0; c < d.channels; ++c) y[c] = static_cast<float>(norm_.Root(after[c]) - norm_.Root(before[c]));
+      limit.Flush(y, d.channels);
+    });
+  }
+
+ private:
+  void Add(const float* x0, const float* d, int64_t channels, double* before, double* after) const {
+    for (int64_t c = 0; c < channels; ++c) {
+      const double base = norm_.Power(x0[c]);
+      before[c] += base;
+      after[c] += d == nullptr ? base : norm_.Power(static_cast<double>(x0[c]) + d[c]);
+    }
+  }
+
+  Window window_;
+  DepthWindow depth_;
+  Norm norm_;
+};
+
+}  // namespace
+
+const OrtCustomOp* IncrementalLpPoolOp() {
+  static const Op<IncrementalLpPool> op;
+  return &op;
+}
+
+}  // namespace krypton
