@@ -15,6 +15,10 @@ namespace krypton::cuda {
 namespace {
 
 constexpr int64_t kFewMaps = 16;  // a group of fewer fills no tile of tensor cores
+// Boxes that hold a pixel, from which tiles of one pixel are full enough for lists of its channels; and channels, of
+// which a list could leave out a stretch.
+constexpr double kListCover = 96.0;
+constexpr int64_t kListChannels = 64;
 
 // The boxes of one call and what follows from them, on the device.
 struct Plan {
@@ -68,6 +72,52 @@ void Point(const Plan& plan, ConvArguments* g) {
   g->parts = plan.upload.At<Part>(plan.parts), g->starts = plan.upload.At<int64_t>(plan.starts);
   g->tiles = plan.upload.At<Tile>(plan.tiles_put);
 }
+
+// The channels in which any delta of a pixel of X is not zero.
+struct ChannelLists {
+  size_t words, counts, lists;  // places in the upload
+  int64_t pixels, words_a_pixel;
+
+  ChannelLists(Upload& upload, MapShape map, int64_t channels)
+      : pixels(map.h * map.w), words_a_pixel((channels + 31) / 32) {
+    words = upload.Reserve(static_cast<size_t>(pixels * words_a_pixel) * sizeof(uint32_t));
+    counts = upload.Reserve(static_cast<size_t>(pixels) * sizeof(int32_t));
+    lists = upload.Reserve(static_cast<size_t>(pixels * channels) * sizeof(uint16_t));
+  }
+
+  void Fill(Stream stream, const Upload& upload, const Values& x, const DeviceBoxes& boxes, int64_t width,
+            ConvArguments* g) const {
+    auto* bits = upload.Scratch<uint32_t>(words);
+    auto* count = upload.Scratch<int32_t>(counts);
+    auto* list = upload.Scratch<uint16_t>(lists);
+    const int64_t across = words_a_pixel, channels = x.channels;
+    ForEachRow(stream, pixels, across, [=] KRYPTON_DEVICE(int64_t pixel, int64_t first, int64_t step) {
+      for (int64_t i = first; i < across; i += step) bits[pixel * across + i] = 0;
+    });
+    ForEachRow(stream, x.rows, channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+      const Pixel at = boxes.At(row);
+      uint32_t* own = bits + (at.y * width + at.x) * across;
+      for (int64_t c = first; c < channels; c += step) {
+        const uint32_t bit = 1u << (c % 32);
+        if (x.row(row)[c] == 0.0f || (own[c / 32] & bit) != 0) continue;  // NaN counts
+#if defined(__CUDA_ARCH__)
+        atomicOr(own + c / 32, bit);
+#else
+        own[c / 32] |= bit;
+#endif
+      }
+    });
+    ForEachRow(stream, pixels, 1, [=] KRYPTON_DEVICE(int64_t pixel, int64_t, int64_t) {
+      int32_t found = 0;
+      for (int64_t c = 0; c < channels; ++c) {
+        if ((bits[pixel * across + c / 32] >> (c % 32) & 1u) == 0) continue;
+        list[pixel * channels + found++] = static_cast<uint16_t>(c);
+      }
+      count[pixel] = found;
+    });
+    g->lists = list, g->counts = count;
+  }
+};
 
 // W [M, C/G, (kD,) kH, kW] -> [group][tap][depth][pitch], channels in the order of DepthGather; zeros beyond M/G.
 void PackWeights(Stream stream, const float* w, const ConvShape& s, int64_t taps, int64_t pitch, float* packed) {
@@ -137,8 +187,11 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
     g.w_group = taps * shape.depth * g.w_pitch;
     g.w = packed_.Get(stream, call.weights, call.weights_shape, shape.groups * g.w_group,
                       [&](float* packed) { PackWeights(stream, call.weights, shape, taps, g.w_pitch, packed); });
+    const bool lists = !few && TakesLists(call, taps);
     const auto plan = plans_.Get(stream, call.x_boxes, call.y_boxes, [&] {
-      return few ? TileList{} : ListTiles(window_, call.x_boxes, call.y_boxes, ConvTile::kRows);
+      if (few) return TileList{};
+      return lists ? ListPixelTiles(window_, call.x_boxes, call.y_boxes, ConvTile::kRows)
+                   : ListTiles(window_, call.x_boxes, call.y_boxes, ConvTile::kRows);
     });
     Point(*plan, &g);
     if (few) {
@@ -147,10 +200,25 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
     }
     // Short rows of taps, as of a first layer, are one stretch.
     g.joined = window_.x.dilation == 1 && shape.groups == 1 && shape.depth < ConvTile::kDepth;
-    RunTiles(stream, g, plan->list, shape.groups);
+    if (!lists) {
+      RunTiles(stream, g, plan->list, shape.groups);
+      return;
+    }
+    Upload scratch(stream);
+    const ChannelLists channels(scratch, window_.input(), shape.channels);
+    scratch.Send();
+    channels.Fill(stream, scratch, call.x, g.x_boxes, window_.x.in, &g);
+    RunTiles(stream, g, plan->list, 1);
   }
 
  private:
+  bool TakesLists(const ConvCall& call, int64_t taps) const {
+    const ConvShape& shape = call.shape;
+    if (shape.groups != 1 || slices_ != 1 || shape.slices != 1 || taps > ConvTile::kMostTaps) return false;
+    if (shape.channels < kListChannels || shape.channels > UINT16_MAX || shape.channels % 4 != 0) return false;
+    return PixelCover(call.y_boxes, window_.output()) >= kListCover;
+  }
+
   Window window_;
   int64_t groups_, slices_;
   float lo_, hi_;

@@ -5,6 +5,9 @@
 //   B [k, kColumns]  the tap's rows of W
 //   Y += A B, k in stretches of kDepth that run through a ring of kStages buffers
 //
+// With `lists` a tile is one output pixel of many positions, and k runs over the channels alone in which any of them
+// has a delta there: what the lists leave out is zero in every row.
+//
 // Products are made of TF32 pieces, x = hi + lo: three of them, lo hi + hi lo + hi hi, keep 21 bits, which is float32
 // for all that a sum of them can tell. Tensor cores cut sums off where float32 rounds, so each stretch is summed from
 // zero and added in float32 (Ootomo and Yokota, 2022).
@@ -34,6 +37,8 @@ struct ConvArguments {
   const Part* parts;
   const int64_t* starts;
   int64_t channels, depth, maps, columns;  // of X; of a group; of Y; of a group
+  const uint16_t* lists;                   // [pixel of X][depth], channels of a delta; null where k runs over all
+  const int32_t* counts;                   // [pixel of X], of its list
   bool joined;                             // neighbouring taps are one stretch of X and of W
   bool single;                             // one TF32 product instead of three
 };
@@ -117,7 +122,11 @@ struct ConvProgram {
     int32_t box, y, x, h, w;  // y and x in the box, which is h x w
   };
 
+  // Taps of a window that has lists.
+  static constexpr int kMostTaps = 64;
+
   struct Shared {
+    int32_t counts[kMostTaps];  // channels of each tap's list
     float a[kStages][kRows][kPitchA];
     float b[kStages][kDepth][kPitchB];
     Row rows[kRows];
@@ -133,17 +142,39 @@ struct ConvProgram {
     int64_t k, length;  // of all the tap's entries
   };
 
+  KRYPTON_DEVICE static int64_t Cuts(int64_t length) { return (length + kDepth - 1) / kDepth; }
+
+  // The pixel of X that a tap of a tile with lists reads, or -1 beside the map.
+  KRYPTON_DEVICE static int64_t TapPixel(const ConvArguments& g, const Tile& tile, int32_t ky, int32_t kx) {
+    const Part part = g.parts[tile.begin];
+    const int64_t y = g.window_y.Input(part.y, ky), x = g.window_x.Input(part.x, kx);
+    if (y < 0 || y >= g.window_y.in || x < 0 || x >= g.window_x.in) return -1;
+    return y * g.window_x.in + x;
+  }
+
   KRYPTON_DEVICE static int64_t PieceLength(const ConvArguments& g, const Tile& tile) {
     return g.joined ? (tile.kx1 - tile.kx0) * g.depth : g.depth;
   }
 
-  KRYPTON_DEVICE static int64_t Stretches(const ConvArguments& g, const Tile& tile) {
+  KRYPTON_DEVICE static int64_t Stretches(const ConvArguments& g, const Tile& tile, const Shared& shared) {
+    if (g.lists != nullptr) {
+      int64_t total = 0;
+      for (int tap = 0; tap < (tile.ky1 - tile.ky0) * (tile.kx1 - tile.kx0); ++tap) total += Cuts(shared.counts[tap]);
+      return total;
+    }
     const int64_t pieces = g.joined ? (tile.kx1 > tile.kx0 ? 1 : 0) : tile.kx1 - tile.kx0;
-    return g.box_depth * (tile.ky1 - tile.ky0) * pieces * ((PieceLength(g, tile) + kDepth - 1) / kDepth);
+    return g.box_depth * (tile.ky1 - tile.ky0) * pieces * Cuts(PieceLength(g, tile));
   }
 
-  KRYPTON_DEVICE static Stretch StretchAt(const ConvArguments& g, const Tile& tile, int64_t index) {
-    const int64_t length = PieceLength(g, tile), cuts = (length + kDepth - 1) / kDepth;
+  KRYPTON_DEVICE static Stretch StretchAt(const ConvArguments& g, const Tile& tile, int64_t index,
+                                          const Shared& shared) {
+    if (g.lists != nullptr) {
+      int32_t tap = 0;
+      while (index >= Cuts(shared.counts[tap])) index -= Cuts(shared.counts[tap++]);
+      const int32_t across = tile.kx1 - tile.kx0;
+      return {0, tile.ky0 + tap / across, tile.kx0 + tap % across, index * kDepth, shared.counts[tap]};
+    }
+    const int64_t length = PieceLength(g, tile), cuts = Cuts(length);
     const int64_t pieces = g.joined ? 1 : tile.kx1 - tile.kx0, rows = tile.ky1 - tile.ky0;
     const int64_t piece = index / cuts;
     return {static_cast<int32_t>(piece / pieces / rows), static_cast<int32_t>(tile.ky0 + piece / pieces % rows),
@@ -152,6 +183,11 @@ struct ConvProgram {
 
   // Finds the tile's rows; the first piece.
   KRYPTON_DEVICE static void Begin(int thread, const ConvArguments& g, const Tile& tile, Shared& shared) {
+    const int32_t across = tile.kx1 - tile.kx0, taps = (tile.ky1 - tile.ky0) * across;
+    for (int tap = thread; g.lists != nullptr && tap < taps; tap += kThreads) {
+      const int64_t pixel = TapPixel(g, tile, tile.ky0 + tap / across, tile.kx0 + tap % across);
+      shared.counts[tap] = pixel < 0 ? 0 : g.counts[pixel];
+    }
     for (int r = thread; r < kRows; r += kThreads) {
       Row& row = shared.rows[r];
       if (r >= tile.count) {
@@ -192,18 +228,26 @@ struct ConvProgram {
     return g.x_boxes.RowOf(row.box * g.box_depth + at.z, g.window_y.Input(0, at.ky), g.window_x.Input(0, at.kx));
   }
 
-  // Fetches a stretch of A and B into one stage of the ring. With kVectors all rows of both are multiples of four.
-  template <bool kVectors>
+  // Fetches a stretch of A and B into one stage of the ring. With kVectors all rows of both are multiples of four; with
+  // kLists the channels are those of the tap's list.
+  template <bool kVectors, bool kLists>
   KRYPTON_DEVICE static void Load(int thread, const ConvArguments& g, const Tile& tile, int64_t index, int64_t column,
                                   int64_t group, Shared& shared) {
-    const Stretch at = StretchAt(g, tile, index);
+    const Stretch at = StretchAt(g, tile, index, shared);
+    [[maybe_unused]] const uint16_t* list = nullptr;
+    if constexpr (kLists) list = g.lists + TapPixel(g, tile, at.ky, at.kx) * g.depth + at.k;
     const int stage = static_cast<int>(index % kStages);
     for (int i = thread; i < kRows * (kDepth / 4); i += kThreads) {
       const int r = i / (kDepth / 4), q = i % (kDepth / 4) * 4;
       const int64_t source = SourceRow(g, shared.rows[r], at);
-      const float* from = source < 0 ? g.x : g.x + source * g.channels + group * g.depth + at.k + q;
+      const float* from = source < 0 ? g.x : g.x + source * g.channels + group * g.depth + (kLists ? 0 : at.k + q);
       float* to = &shared.a[stage][r][q];
-      if constexpr (kVectors) {
+      if constexpr (kLists) {
+        for (int j = 0; j < 4; ++j) {
+          const bool there = source >= 0 && at.k + q + j < at.length;
+          CopyAsync<4>(to + j, there ? from + list[q + j] : g.x, there);
+        }
+      } else if constexpr (kVectors) {
         const bool there = source >= 0 && at.k + q < at.length;
         CopyAsync<16>(to, there ? from : g.x, there);
       } else {
@@ -214,18 +258,20 @@ struct ConvProgram {
       }
     }
     const int64_t tap = (at.z * g.window_y.kernel + at.ky) * g.window_x.kernel + at.kx;
-    const float* w = g.w + group * g.w_group + (tap * g.depth + at.k) * g.w_pitch + column;
+    const float* w = g.w + group * g.w_group + (tap * g.depth + (kLists ? 0 : at.k)) * g.w_pitch + column;
     for (int i = thread; i < kDepth * (kColumns / 4); i += kThreads) {
       const int k = i / (kColumns / 4), n = i % (kColumns / 4) * 4;
       float* to = &shared.b[stage][k][n];
       const bool row_there = at.k + k < at.length;
+      int64_t channel = k;
+      if constexpr (kLists) channel = row_there ? list[k] : 0;
       if constexpr (kVectors) {
         const bool there = row_there && column + n < g.columns;  // the rest of the four is padding, zeros
-        CopyAsync<16>(to, there ? w + k * g.w_pitch + n : g.w, there);
+        CopyAsync<16>(to, there ? w + channel * g.w_pitch + n : g.w, there);
       } else {
         for (int j = 0; j < 4; ++j) {
           const bool there = row_there && column + n + j < g.columns;
-          CopyAsync<4>(to + j, there ? w + k * g.w_pitch + n + j : g.w, there);
+          CopyAsync<4>(to + j, there ? w + channel * g.w_pitch + n + j : g.w, there);
         }
       }
     }

@@ -27,7 +27,7 @@ __device__ inline void MultiplyPieces(FragmentC& c, const FragmentA& a, const Fr
   Mma(c, a_hi, b_hi);
 }
 
-template <class Program, bool kVectors>
+template <class Program, bool kVectors, bool kLists>
 __global__ void __launch_bounds__(Program::kThreads) ConvKernel(const ConvArguments g, int column_blocks) {
   extern __shared__ __align__(16) unsigned char memory[];
   auto& shared = *reinterpret_cast<typename Program::Shared*>(memory);
@@ -36,11 +36,11 @@ __global__ void __launch_bounds__(Program::kThreads) ConvKernel(const ConvArgume
   const int64_t column = int64_t{blockIdx.x % column_blocks} * Program::kColumns, group = blockIdx.y;
   Program::Begin(thread, g, tile, shared);
   __syncthreads();
-  const int64_t stretches = Program::Stretches(g, tile);
+  const int64_t stretches = Program::Stretches(g, tile, shared);
   typename Program::Registers registers;
   Program::Clear(registers.sums);
   const auto load = [&](int64_t index) {
-    if (index < stretches) Program::template Load<kVectors>(thread, g, tile, index, column, group, shared);
+    if (index < stretches) Program::template Load<kVectors, kLists>(thread, g, tile, index, column, group, shared);
     asm volatile("cp.async.commit_group;\n" ::: "memory");
   };
   for (int64_t i = 0; i < Program::kStages - 1; ++i) load(i);
@@ -127,7 +127,7 @@ void EmulateWarp(int warp, const Tile& tile, int stage, bool single, const typen
   }
 }
 
-template <class Program, bool kVectors>
+template <class Program, bool kVectors, bool kLists>
 void EmulateTile(const ConvArguments& g, const Tile& tile, int64_t column, int64_t group) {
   // Not cleared: what no thread has loaded must not be read.
   const auto shared = std::make_unique<typename Program::Shared>();
@@ -137,10 +137,10 @@ void EmulateTile(const ConvArguments& g, const Tile& tile, int64_t column, int64
     Program::Begin(thread, g, tile, *shared);
     Program::Clear(registers[static_cast<size_t>(thread)].sums);
   }
-  const int64_t stretches = Program::Stretches(g, tile);
+  const int64_t stretches = Program::Stretches(g, tile, *shared);
   for (int64_t index = 0; index < stretches; ++index) {
     for (int thread = 0; thread < Program::kThreads; ++thread) {
-      Program::template Load<kVectors>(thread, g, tile, index, column, group, *shared);
+      Program::template Load<kVectors, kLists>(thread, g, tile, index, column, group, *shared);
       Program::Clear(registers[static_cast<size_t>(thread)].parts);
     }
     for (int warp = 0; warp < Program::kThreads / 32; ++warp) {
@@ -157,12 +157,12 @@ void EmulateTile(const ConvArguments& g, const Tile& tile, int64_t column, int64
 
 #endif
 
-template <class Program, bool kVectors>
+template <class Program, bool kVectors, bool kLists>
 void RunProgram([[maybe_unused]] Stream stream, const ConvArguments& g, const TileList& list, int64_t groups) {
   const int64_t column_blocks = (g.columns + Program::kColumns - 1) / Program::kColumns;
 #if defined(__CUDACC__)
   constexpr size_t kShared = sizeof(typename Program::Shared);
-  const auto kernel = ConvKernel<Program, kVectors>;
+  const auto kernel = ConvKernel<Program, kVectors, kLists>;
   Check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(kShared)),
         "shared memory");
   const dim3 grid(static_cast<unsigned>(static_cast<int64_t>(list.tiles.size()) * column_blocks),
@@ -173,7 +173,7 @@ void RunProgram([[maybe_unused]] Stream stream, const ConvArguments& g, const Ti
   for (const Tile& tile : list.tiles) {
     for (int64_t block = 0; block < column_blocks; ++block) {
       for (int64_t group = 0; group < groups; ++group) {
-        EmulateTile<Program, kVectors>(g, tile, block * Program::kColumns, group);
+        EmulateTile<Program, kVectors, kLists>(g, tile, block * Program::kColumns, group);
       }
     }
   }
@@ -183,13 +183,16 @@ void RunProgram([[maybe_unused]] Stream stream, const ConvArguments& g, const Ti
 // Tiles of 128 pixels by 64 maps; a stretch is 32 deep.
 using ConvTile = ConvProgram<128, 64, 32>;
 
-// All tiles of all groups. Copies of 16 bytes need rows that are multiples of four entries.
+// All tiles of all groups. Lists are for one group, and weights whose rows are multiples of four. Copies of 16 bytes
+// need rows that are multiples of four entries.
 inline void RunTiles(Stream stream, const ConvArguments& g, const TileList& list, int64_t groups) {
   if (list.tiles.empty()) return;
-  if (g.channels % 4 == 0 && g.depth % 4 == 0 && g.w_pitch % 4 == 0 && g.w_group % 4 == 0) {
-    RunProgram<ConvTile, true>(stream, g, list, groups);
+  if (g.lists != nullptr) {
+    RunProgram<ConvTile, true, true>(stream, g, list, groups);
+  } else if (g.channels % 4 == 0 && g.depth % 4 == 0 && g.w_pitch % 4 == 0 && g.w_group % 4 == 0) {
+    RunProgram<ConvTile, true, false>(stream, g, list, groups);
   } else {
-    RunProgram<ConvTile, false>(stream, g, list, groups);
+    RunProgram<ConvTile, false, false>(stream, g, list, groups);
   }
 }
 

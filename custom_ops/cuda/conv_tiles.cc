@@ -76,6 +76,57 @@ TileList ListTiles(const Window& window, const BoxList& x_boxes, const BoxList& 
   return list;
 }
 
+TileList ListPixelTiles(const Window& window, const BoxList& x_boxes, const BoxList& y_boxes, int64_t tile_rows) {
+  // A counting sort of all rows by their pixel; positions keep their order.
+  const MapShape map = window.output();
+  std::vector<int64_t> next(static_cast<size_t>(map.h * map.w) + 1, 0);
+  const auto each = [&](const auto& visit) {
+    for (int64_t b = 0; b < y_boxes.count; ++b) {
+      const Box& box = y_boxes[b];
+      for (int64_t y = box.y0; y < box.y1() && !box.empty(); ++y) {
+        for (int64_t x = box.x0; x < box.x1(); ++x) visit(b, y, x);
+      }
+    }
+  };
+  each([&](int64_t, int64_t y, int64_t x) { ++next[y * map.w + x + 1]; });
+  for (size_t p = 1; p < next.size(); ++p) next[p] += next[p - 1];
+  const std::vector<int64_t> first = next;
+  TileList list;
+  list.parts.resize(static_cast<size_t>(y_boxes.rows()));
+  each([&](int64_t b, int64_t y, int64_t x) {
+    list.parts[next[y * map.w + x]++] = {static_cast<int32_t>(b), static_cast<int32_t>(y), static_cast<int32_t>(x), 1};
+  });
+  list.starts.resize(list.parts.size());
+  for (size_t r = 0; r < list.starts.size(); ++r) list.starts[r] = static_cast<int64_t>(r);
+  for (size_t p = 0; p + 1 < first.size(); ++p) {
+    for (int64_t from = first[p]; from < first[p + 1]; from += tile_rows) {
+      const int64_t to = std::min(from + tile_rows, first[p + 1]);
+      Range ys{window.y.kernel, 0}, xs{window.x.kernel, 0};
+      for (int64_t r = from; r < to; ++r) {
+        const Part& part = list.parts[r];
+        const Box& source = x_boxes[part.box];
+        if (source.empty()) continue;
+        const Range y = window.y.Taps(part.y, source.y0, source.y1()),
+                    x = window.x.Taps(part.x, source.x0, source.x1());
+        if (y.lo == y.hi || x.lo == x.hi) continue;
+        ys = {std::min(ys.lo, y.lo), std::max(ys.hi, y.hi)}, xs = {std::min(xs.lo, x.lo), std::max(xs.hi, x.hi)};
+      }
+      if (ys.lo >= ys.hi) ys = xs = {0, 0};
+      list.tiles.push_back({static_cast<int32_t>(ys.lo), static_cast<int32_t>(ys.hi), static_cast<int32_t>(xs.lo),
+                            static_cast<int32_t>(xs.hi), static_cast<int32_t>(from), static_cast<int32_t>(to), from,
+                            static_cast<int32_t>(to - from)});
+    }
+  }
+  return list;
+}
+
+double PixelCover(const BoxList& boxes, MapShape map) {
+  Box hull{0, 0, 0, 0};
+  for (int64_t b = 0; b < boxes.count; ++b) hull = Hull(hull, boxes[b]);
+  const int64_t pixels = std::min(hull.area(), map.h * map.w);
+  return pixels == 0 ? 0.0 : static_cast<double>(boxes.rows()) / static_cast<double>(pixels);
+}
+
 TileList ListGemmTiles(const BoxList& boxes, int64_t depth, int64_t tile_rows) {
   TileList list;
   const int64_t positions = boxes.count / depth;

@@ -66,7 +66,7 @@ Upload::~Upload() {
 }
 
 void Upload::Send() {
-  block_ = Take(bytes_.size());
+  block_ = Take(bytes_.size() + reserved_);
   std::copy(bytes_.begin(), bytes_.end(), block_->host);
   Check(cudaMemcpyAsync(block_->device, block_->host, bytes_.size(), cudaMemcpyHostToDevice, stream_), "copy");
 }
@@ -79,7 +79,10 @@ struct Block {
 
 Upload::~Upload() { delete block_; }
 
-void Upload::Send() { block_ = new Block{bytes_}; }
+void Upload::Send() {
+  block_ = new Block{bytes_};
+  block_->device.resize(bytes_.size() + reserved_);
+}
 
 #endif
 

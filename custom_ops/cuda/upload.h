@@ -38,6 +38,16 @@ class Upload {
   size_t Put(const std::vector<T>& data) {
     return Put(data.data(), data.size());
   }
+  // As much memory of the device, from which nothing is copied; after all that is put.
+  size_t Reserve(size_t bytes) {
+    const size_t at = Put<std::byte>(nullptr, 0) + reserved_;
+    reserved_ += (bytes + 15) / 16 * 16;
+    return at;
+  }
+  template <class T>
+  T* Scratch(size_t offset) const {
+    return reinterpret_cast<T*>(const_cast<std::byte*>(device()) + offset);
+  }
   void Send();
   Stream stream() const { return stream_; }
   template <class T>
@@ -50,6 +60,7 @@ class Upload {
 
   Stream stream_;
   std::vector<std::byte> bytes_;
+  size_t reserved_ = 0;
   Block* block_ = nullptr;
 };
 

@@ -141,6 +141,31 @@ def conv_cases(rng: np.random.Generator) -> Iterator[Case]:
             attributes = {**window_attributes(window, ends), "precision": precision}
             yield Case(f"conv deep {share} {precision}", "IncrementalConv", inputs, attributes)
     yield from wide_conv_cases(rng)
+    yield from crowded_conv_cases(rng)
+
+
+def crowded_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Hundreds of boxes over every pixel, which leave the same channels of it as they are, all of some pixels."""
+    specs = {
+        "3x3": ((3, 3), (1, 1), (1, 1, 1, 1), (1, 1), (6, 5)),
+        "3x3 stride 2": ((3, 3), (2, 2), (1, 1, 1, 1), (1, 1), (7, 7)),
+        "dilated": ((3, 2), (1, 1), (2, 0, 2, 0), (2, 1), (6, 5)),
+        "1x1": ((1, 1), (1, 1), (0, 0, 0, 0), (1, 1), (4, 3)),
+    }
+    for title, spec in specs.items():
+        window, ends = make_window(*spec)
+        boxes = make_boxes(rng, window.input_shape, 700)
+        after, channels, maps = geometry.window_boxes(boxes, window), 68, 70
+        height, width = window.input_shape
+        lists = (rng.random((height * width, channels)) < 0.3) & (rng.random((height * width, 1)) < 0.9)
+        pixels = np.concatenate([(y + np.arange(h))[:, None] * width + x + np.arange(w) for y, x, h, w in boxes], None)
+        values = (make_values(rng, boxes, channels) * lists[pixels]).astype(np.float32)
+        weight = rng.standard_normal((maps, channels, *window.kernel)).astype(np.float32)
+        weight /= np.float32(np.sqrt(0.3 * weight[0].size))
+        z0 = rng.standard_normal((*window.output_shape, maps)).astype(np.float32)
+        inputs, attributes = [values, boxes, after, weight], window_attributes(window, ends)
+        yield Case(f"conv crowded {title}", "IncrementalConv", inputs, attributes)
+        yield Case(f"conv+relu crowded {title}", "IncrementalConv", [*inputs, z0], attributes)
 
 
 def wide_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
