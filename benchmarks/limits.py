@@ -93,7 +93,7 @@ class CountingSession(OcclusionSession):
                 if name not in seen:
                     seen.add(name)
                     part.graph.output.append(helper.make_tensor_value_info(name, kind, None))
-        return ort.InferenceSession(part.SerializeToString(), self._incremental_options, providers=self._providers)
+        return self._start(part.SerializeToString(), self._incremental_options)
 
     def _run_chunk(self, work: Any, at: npt.NDArray[np.int64]) -> list[Images]:
         found = super()._run_chunk(work, at)

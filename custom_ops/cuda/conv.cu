@@ -15,17 +15,18 @@ namespace krypton::cuda {
 namespace {
 
 constexpr int64_t kFewMaps = 16;  // a group of fewer fills no tile of tensor cores
-// Boxes that hold a pixel, from which tiles of one pixel are full enough for lists of its channels; and channels, of
-// which a list could leave out a stretch.
-constexpr double kListCover = 96.0;
+// Tiles of one pixel have more taps in all than tiles of one class, the more so the fewer boxes hold a pixel. Beyond
+// this ratio lists of its channels cannot make up for that; nor can they where a stretch holds all of a tap's channels.
+constexpr int64_t kMostPixelTaps = 3;
 constexpr int64_t kListChannels = 64;
 
 // The boxes of one call and what follows from them, on the device.
 struct Plan {
-  Plan(Stream stream, const BoxList& x, const BoxList& y, TileList tiles)
-      : x_boxes(x.data, x.data + x.count), y_boxes(y.data, y.data + y.count), list(std::move(tiles)), upload(stream) {
+  // Tiles of one class each, and of one pixel each where lists of channels may pay, else none.
+  Plan(Stream stream, const BoxList& x, const BoxList& y, TileList by_class, TileList by_pixel)
+      : x_boxes(x.data, x.data + x.count), y_boxes(y.data, y.data + y.count), upload(stream) {
     x_put = Put(upload, x), y_put = Put(upload, y);
-    parts = upload.Put(list.parts), starts = upload.Put(list.starts), tiles_put = upload.Put(list.tiles);
+    classes.Set(upload, std::move(by_class)), pixels.Set(upload, std::move(by_pixel));
     upload.Send();
   }
   bool IsOf(Stream stream, const BoxList& x, const BoxList& y) const {
@@ -37,10 +38,16 @@ struct Plan {
   }
 
   std::vector<Box> x_boxes, y_boxes;
-  TileList list;
   Upload upload;
   PutBoxes x_put{}, y_put{};
-  size_t parts = 0, starts = 0, tiles_put = 0;
+  struct Tiles {
+    TileList list{};
+    size_t parts = 0, starts = 0, tiles = 0;
+    void Set(Upload& upload, TileList made) {
+      list = std::move(made);
+      parts = upload.Put(list.parts), starts = upload.Put(list.starts), tiles = upload.Put(list.tiles);
+    }
+  } classes, pixels;
 };
 
 // The last plans of an op: image after image has the same boxes, and then neither lists nor copies are made again.
@@ -54,7 +61,7 @@ class KeptPlans {
         if (plan->IsOf(stream, x, y)) return plan;
       }
     }
-    auto plan = std::make_shared<const Plan>(stream, x, y, make());
+    std::shared_ptr<const Plan> plan = make();
     constexpr size_t kMost = 4;
     const std::lock_guard<std::mutex> lock(mutex_);
     if (plans_.size() == kMost) plans_.pop_front();
@@ -67,15 +74,15 @@ class KeptPlans {
   std::deque<std::shared_ptr<const Plan>> plans_;
 };
 
-void Point(const Plan& plan, ConvArguments* g) {
+void Point(const Plan& plan, const Plan::Tiles& tiles, ConvArguments* g) {
   g->x_boxes = plan.x_put.In(plan.upload), g->y_boxes = plan.y_put.In(plan.upload);
-  g->parts = plan.upload.At<Part>(plan.parts), g->starts = plan.upload.At<int64_t>(plan.starts);
-  g->tiles = plan.upload.At<Tile>(plan.tiles_put);
+  g->parts = plan.upload.At<Part>(tiles.parts), g->starts = plan.upload.At<int64_t>(tiles.starts);
+  g->tiles = plan.upload.At<Tile>(tiles.tiles);
 }
 
 // The channels in which any delta of a pixel of X is not zero.
 struct ChannelLists {
-  size_t words, counts, lists;  // places in the upload
+  size_t words, counts, lists, total;  // places in the upload
   int64_t pixels, words_a_pixel;
 
   ChannelLists(Upload& upload, MapShape map, int64_t channels)
@@ -83,10 +90,13 @@ struct ChannelLists {
     words = upload.Reserve(static_cast<size_t>(pixels * words_a_pixel) * sizeof(uint32_t));
     counts = upload.Reserve(static_cast<size_t>(pixels) * sizeof(int32_t));
     lists = upload.Reserve(static_cast<size_t>(pixels * channels) * sizeof(uint16_t));
+    total = upload.Reserve(sizeof(uint64_t));
   }
 
-  void Fill(Stream stream, const Upload& upload, const Values& x, const DeviceBoxes& boxes, int64_t width,
-            ConvArguments* g) const {
+  // Points `g`, whose tiles are those of one pixel each, at the lists, and counts the stretches of its tiles.
+  void Fill(Stream stream, const Upload& upload, const Values& x, int64_t tiles, ConvArguments* g) const {
+    const DeviceBoxes boxes = g->x_boxes;
+    const int64_t width = g->window_x.in;
     auto* bits = upload.Scratch<uint32_t>(words);
     auto* count = upload.Scratch<int32_t>(counts);
     auto* list = upload.Scratch<uint16_t>(lists);
@@ -116,6 +126,25 @@ struct ChannelLists {
       count[pixel] = found;
     });
     g->lists = list, g->counts = count;
+    auto* stretches = upload.Scratch<uint64_t>(total);
+    ForEachRow(stream, 1, 1, [=] KRYPTON_DEVICE(int64_t, int64_t, int64_t) { *stretches = 0; });
+    const ConvArguments a = *g;
+    ForEachRow(stream, tiles, 1, [=] KRYPTON_DEVICE(int64_t i, int64_t, int64_t) {
+      const Tile tile = a.tiles[i];
+      uint64_t own = 0;
+      for (int32_t ky = tile.ky0; ky < tile.ky1; ++ky) {
+        for (int32_t kx = tile.kx0; kx < tile.kx1; ++kx) {
+          const int64_t pixel = ConvTile::TapPixel(a, tile, ky, kx);
+          if (pixel >= 0) own += static_cast<uint64_t>(ConvTile::Cuts(count[pixel]));
+        }
+      }
+#if defined(__CUDA_ARCH__)
+      atomicAdd(reinterpret_cast<unsigned long long*>(stretches), static_cast<unsigned long long>(own));
+#else
+      *stretches += own;
+#endif
+    });
+    g->list_stretches = stretches;
   }
 };
 
@@ -187,36 +216,42 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
     g.w_group = taps * shape.depth * g.w_pitch;
     g.w = packed_.Get(stream, call.weights, call.weights_shape, shape.groups * g.w_group,
                       [&](float* packed) { PackWeights(stream, call.weights, shape, taps, g.w_pitch, packed); });
-    const bool lists = !few && TakesLists(call, taps);
-    const auto plan = plans_.Get(stream, call.x_boxes, call.y_boxes, [&] {
-      if (few) return TileList{};
-      return lists ? ListPixelTiles(window_, call.x_boxes, call.y_boxes, ConvTile::kRows)
-                   : ListTiles(window_, call.x_boxes, call.y_boxes, ConvTile::kRows);
-    });
-    Point(*plan, &g);
+    const auto plan = plans_.Get(stream, call.x_boxes, call.y_boxes, [&] { return MakePlan(stream, call, few); });
+    Point(*plan, plan->classes, &g);
     if (few) {
       EntryByEntry(stream, g, call.y_boxes.rows());
       return;
     }
     // Short rows of taps, as of a first layer, are one stretch.
     g.joined = window_.x.dilation == 1 && shape.groups == 1 && shape.depth < ConvTile::kDepth;
-    if (!lists) {
-      RunTiles(stream, g, plan->list, shape.groups);
+    if (plan->pixels.list.tiles.empty()) {
+      RunTiles(stream, g, plan->classes.list, shape.groups);
       return;
     }
     Upload scratch(stream);
     const ChannelLists channels(scratch, window_.input(), shape.channels);
     scratch.Send();
-    channels.Fill(stream, scratch, call.x, g.x_boxes, window_.x.in, &g);
-    RunTiles(stream, g, plan->list, 1);
+    ConvArguments by_pixel = g;
+    Point(*plan, plan->pixels, &by_pixel);
+    channels.Fill(stream, scratch, call.x, static_cast<int64_t>(plan->pixels.list.tiles.size()), &by_pixel);
+    by_pixel.class_stretches = g.class_stretches =
+        static_cast<uint64_t>(CountTaps(plan->classes.list) * ConvTile::Cuts(shape.depth));
+    g.list_stretches = by_pixel.list_stretches;
+    RunTiles(stream, g, plan->classes.list, 1);
+    RunTiles(stream, by_pixel, plan->pixels.list, 1);
   }
 
  private:
-  bool TakesLists(const ConvCall& call, int64_t taps) const {
+  std::shared_ptr<const Plan> MakePlan(Stream stream, const ConvCall& call, bool few) const {
     const ConvShape& shape = call.shape;
-    if (shape.groups != 1 || slices_ != 1 || shape.slices != 1 || taps > ConvTile::kMostTaps) return false;
-    if (shape.channels < kListChannels || shape.channels > UINT16_MAX || shape.channels % 4 != 0) return false;
-    return PixelCover(call.y_boxes, window_.output()) >= kListCover;
+    TileList by_class, by_pixel;
+    if (!few) by_class = ListTiles(window_, call.x_boxes, call.y_boxes, ConvTile::kRows);
+    const bool listable = !few && shape.groups == 1 && slices_ == 1 && shape.slices == 1 &&
+                          shape.channels >= kListChannels && shape.channels <= UINT16_MAX && shape.channels % 4 == 0 &&
+                          window_.y.kernel * window_.x.kernel <= ConvTile::kMostTaps;
+    if (listable) by_pixel = ListPixelTiles(window_, call.x_boxes, call.y_boxes, ConvTile::kRows);
+    if (CountTaps(by_pixel) > kMostPixelTaps * CountTaps(by_class)) by_pixel = {};
+    return std::make_shared<const Plan>(stream, call.x_boxes, call.y_boxes, std::move(by_class), std::move(by_pixel));
   }
 
   Window window_;
@@ -240,16 +275,18 @@ struct IncrementalGemm : CudaKernel<IncrementalGemm> {
     const std::vector<Box> pixels(static_cast<size_t>(positions), Box{0, 0, 1, 1});
     BoxList rows{pixels.data(), positions, {}};
     for (int64_t b = 0; b <= positions; ++b) rows.offsets.push_back(b);
-    const auto plan =
-        plans_.Get(stream, call.boxes, rows, [&] { return ListGemmTiles(call.boxes, map_.depth, ConvTile::kRows); });
+    const auto plan = plans_.Get(stream, call.boxes, rows, [&] {
+      TileList list = ListGemmTiles(call.boxes, map_.depth, ConvTile::kRows);
+      return std::make_shared<const Plan>(stream, call.boxes, rows, std::move(list), TileList{});
+    });
     ConvArguments g{};
-    Point(*plan, &g);
+    Point(*plan, plan->classes, &g);
     g.x = call.x.data, g.box_depth = map_.depth;
     g.window_y = {map_.slice.h, 1, 0, 0, 1, map_.slice.h, 1}, g.window_x = {map_.slice.w, 1, 0, 0, 1, map_.slice.w, 1};
     g.w = call.w.data, g.w_pitch = call.w.channels, g.w_group = 0;
     g.channels = g.depth = call.x.channels, g.maps = g.columns = call.w.channels;
     g.y = context.GetOutput(0, {positions, call.w.channels}).GetTensorMutableData<float>();
-    RunTiles(stream, g, plan->list, 1);
+    RunTiles(stream, g, plan->classes.list, 1);
   }
 
  private:

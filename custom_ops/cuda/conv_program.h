@@ -39,8 +39,12 @@ struct ConvArguments {
   int64_t channels, depth, maps, columns;  // of X; of a group; of Y; of a group
   const uint16_t* lists;                   // [pixel of X][depth], channels of a delta; null where k runs over all
   const int32_t* counts;                   // [pixel of X], of its list
-  bool joined;                             // neighbouring taps are one stretch of X and of W
-  bool single;                             // one TF32 product instead of three
+  // Stretches that all tiles with lists take, counted on the device, and those without: both kinds are launched, and
+  // one of them finds that it is not wanted. Null where there is one kind.
+  const uint64_t* list_stretches;
+  uint64_t class_stretches;
+  bool joined;  // neighbouring taps are one stretch of X and of W
+  bool single;  // one TF32 product instead of three
 };
 
 // Four bytes or sixteen from global to shared memory, or zeros where there is nothing.
@@ -121,6 +125,12 @@ struct ConvProgram {
     int64_t target, pixel;
     int32_t box, y, x, h, w;  // y and x in the box, which is h x w
   };
+
+  // Whether tiles of this kind are those to run. A stretch with lists costs more: its channels are copied one by one.
+  KRYPTON_DEVICE static bool Wanted(const ConvArguments& g, bool with_lists) {
+    if (g.list_stretches == nullptr) return true;
+    return (*g.list_stretches * 4 < g.class_stretches * 3) == with_lists;
+  }
 
   // Taps of a window that has lists.
   static constexpr int kMostTaps = 64;

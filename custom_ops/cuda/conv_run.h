@@ -34,6 +34,7 @@ __global__ void __launch_bounds__(Program::kThreads) ConvKernel(const ConvArgume
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
   const Tile tile = g.tiles[blockIdx.x / column_blocks];
   const int64_t column = int64_t{blockIdx.x % column_blocks} * Program::kColumns, group = blockIdx.y;
+  if (!Program::Wanted(g, kLists)) return;
   Program::Begin(thread, g, tile, shared);
   __syncthreads();
   const int64_t stretches = Program::Stretches(g, tile, shared);
@@ -129,6 +130,7 @@ void EmulateWarp(int warp, const Tile& tile, int stage, bool single, const typen
 
 template <class Program, bool kVectors, bool kLists>
 void EmulateTile(const ConvArguments& g, const Tile& tile, int64_t column, int64_t group) {
+  if (!Program::Wanted(g, kLists)) return;
   // Not cleared: what no thread has loaded must not be read.
   const auto shared = std::make_unique<typename Program::Shared>();
   std::memset(shared.get(), 0xff, sizeof(typename Program::Shared));

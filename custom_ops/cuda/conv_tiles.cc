@@ -89,9 +89,12 @@ TileList ListPixelTiles(const Window& window, const BoxList& x_boxes, const BoxL
     }
   };
   each([&](int64_t, int64_t y, int64_t x) { ++next[y * map.w + x + 1]; });
+  TileList list;
+  const auto pixels = static_cast<int64_t>(std::count_if(next.begin(), next.end(), [](int64_t n) { return n > 0; }));
+  constexpr int64_t kEmptiest = 8;  // tiles that are an eighth full pay nowhere
+  if (y_boxes.rows() * kEmptiest < pixels * tile_rows) return list;
   for (size_t p = 1; p < next.size(); ++p) next[p] += next[p - 1];
   const std::vector<int64_t> first = next;
-  TileList list;
   list.parts.resize(static_cast<size_t>(y_boxes.rows()));
   each([&](int64_t b, int64_t y, int64_t x) {
     list.parts[next[y * map.w + x]++] = {static_cast<int32_t>(b), static_cast<int32_t>(y), static_cast<int32_t>(x), 1};
@@ -120,11 +123,10 @@ TileList ListPixelTiles(const Window& window, const BoxList& x_boxes, const BoxL
   return list;
 }
 
-double PixelCover(const BoxList& boxes, MapShape map) {
-  Box hull{0, 0, 0, 0};
-  for (int64_t b = 0; b < boxes.count; ++b) hull = Hull(hull, boxes[b]);
-  const int64_t pixels = std::min(hull.area(), map.h * map.w);
-  return pixels == 0 ? 0.0 : static_cast<double>(boxes.rows()) / static_cast<double>(pixels);
+int64_t CountTaps(const TileList& list) {
+  int64_t taps = 0;
+  for (const Tile& tile : list.tiles) taps += int64_t{tile.ky1 - tile.ky0} * (tile.kx1 - tile.kx0);
+  return taps;
 }
 
 TileList ListGemmTiles(const BoxList& boxes, int64_t depth, int64_t tile_rows) {

@@ -37,11 +37,11 @@ struct TileList {
 TileList ListTiles(const Window& window, const BoxList& x_boxes, const BoxList& y_boxes, int64_t tile_rows);
 
 // The same pixel by pixel: a tile holds one output pixel of many positions, whose deltas are zero in nearly the same
-// channels, and its taps are the hull of theirs.
+// channels, and its taps are the hull of theirs. None where most of a tile would be empty.
 TileList ListPixelTiles(const Window& window, const BoxList& x_boxes, const BoxList& y_boxes, int64_t tile_rows);
 
-// How many boxes hold an output pixel, on average over those that any holds.
-double PixelCover(const BoxList& boxes, MapShape map);
+// Taps of all tiles, each as often as tiles have it.
+int64_t CountTaps(const TileList& list);
 
 // The same for a Gemm of flattened maps, which is a convolution whose window is the whole map: a row is a position, and
 // a tile's taps are the hull of its positions' boxes, `depth` of them each.

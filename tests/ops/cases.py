@@ -159,13 +159,14 @@ def crowded_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
         height, width = window.input_shape
         lists = (rng.random((height * width, channels)) < 0.3) & (rng.random((height * width, 1)) < 0.9)
         pixels = np.concatenate([(y + np.arange(h))[:, None] * width + x + np.arange(w) for y, x, h, w in boxes], None)
-        values = (make_values(rng, boxes, channels) * lists[pixels]).astype(np.float32)
+        full = make_values(rng, boxes, channels)
         weight = rng.standard_normal((maps, channels, *window.kernel)).astype(np.float32)
         weight /= np.float32(np.sqrt(0.3 * weight[0].size))
         z0 = rng.standard_normal((*window.output_shape, maps)).astype(np.float32)
-        inputs, attributes = [values, boxes, after, weight], window_attributes(window, ends)
-        yield Case(f"conv crowded {title}", "IncrementalConv", inputs, attributes)
-        yield Case(f"conv+relu crowded {title}", "IncrementalConv", [*inputs, z0], attributes)
+        for kind, values in (("sparse", (full * lists[pixels]).astype(np.float32)), ("dense", full)):
+            inputs, attributes = [values, boxes, after, weight], window_attributes(window, ends)
+            yield Case(f"conv crowded {title} {kind}", "IncrementalConv", inputs, attributes)
+            yield Case(f"conv+relu crowded {title} {kind}", "IncrementalConv", [*inputs, z0], attributes)
 
 
 def wide_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
