@@ -72,6 +72,7 @@ IR_VERSION = 10
 
 _CHUNK = 32
 _DENSE_BYTES = 8 << 20
+_CUDA_CHUNK, _CUDA_DENSE_CHUNK = 512, 64
 _SIZES = ("D", "H", "W")
 _MOST_PIXELS = 1 << 28
 """16384 x 16384: boxes of the report's positions alone take 1 GB there."""
@@ -384,7 +385,12 @@ def _share_of_taps(node: ir.Node) -> float:
 
 
 def _choose_chunk(context: LoweringContext) -> int:
-    """As many positions as keep the largest full map of a dense region within some megabytes."""
+    """As many positions as keep the largest full map of a dense region within some megabytes.
+
+    A GPU wants many, and has the memory that the usual way takes at a batch of 64; whole maps take as much.
+    """
+    if context.target == "cuda":
+        return _CUDA_DENSE_CHUNK if context.densified else _CUDA_CHUNK
     sizes = [math.prod(static_shape(value)) * 4 for value in context.densified]
     sizes += [
         math.prod(static_shape(value)) * 4

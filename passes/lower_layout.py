@@ -67,8 +67,8 @@ def _check_pad(node: ir.Node, x: Delta, context: LoweringContext) -> str | None:
         return "its pads are not constant"
     if len(node.inputs) > 2 and node.inputs[2] in context.forms:
         return "what it pads with depends on the image"
-    if len(node.inputs) > 3 and node.inputs[3] is not None and context.constant(node.inputs[3]) is None:
-        return "its axes are not constant"
+    if len(node.inputs) > 3 and node.inputs[3] is not None:
+        return "its axes are not constant"  # decompose has spelled others out
     _, others = _pads(node, x, context)
     return "it pads batch or channels" if any(others) else None
 
@@ -79,11 +79,4 @@ def _pads(node: ir.Node, x: Delta, context: LoweringContext) -> tuple[list[int],
     assert pads is not None
     axes, rank = spatial_axes(x.layout), len(x.layout)
     flat = [int(pad) for pad in pads]
-    if len(node.inputs) > 3 and node.inputs[3] is not None:
-        chosen = context.constant(node.inputs[3])
-        assert chosen is not None
-        flat = [0] * 2 * rank
-        for position, axis in enumerate(chosen):
-            for end in range(2):
-                flat[int(axis) % rank + end * rank] = int(pads[position + end * len(chosen)])
     return [flat[axis] for axis in axes], [flat[axis] for axis in range(2 * rank) if axis % rank not in axes]

@@ -82,17 +82,14 @@ def _pad(node: ir.Node, context: LoweringContext, x: Delta) -> dict[int, AxisTab
     mode = node.attributes["mode"].as_string() if "mode" in node.attributes else "constant"
     if mode not in _MIRRORS:
         return f"Pad mode '{mode}' has no rule"
-    pads, axes = context.constant(node.inputs[1]), None
-    if len(node.inputs) > 3 and node.inputs[3] is not None:
-        axes = context.constant(node.inputs[3])
-        if axes is None:
-            return "its axes are not constant"
+    pads = context.constant(node.inputs[1])
     if pads is None:
         return "its pads are not constant"
-    chosen = [int(axis) % 4 for axis in axes] if axes is not None else list(range(4))
+    if len(node.inputs) > 3 and node.inputs[3] is not None:
+        return "its axes are not constant"  # decompose has spelled others out
     sizes, tables = static_shape(_required(node.inputs[0])), {}
-    for position, axis in enumerate(chosen):
-        before, after = int(pads[position]), int(pads[position + len(chosen)])
+    for axis in range(4):
+        before, after = int(pads[axis]), int(pads[axis + 4])
         if before < 0 or after < 0:
             return "it has negative pads"
         if before or after:
