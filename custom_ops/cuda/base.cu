@@ -26,7 +26,8 @@ void LargestBits(Stream stream, const float* data, int64_t count, void* largest)
       found = bits > found ? bits : found;
     }
 #if defined(__CUDA_ARCH__)
-    atomicMax(static_cast<int32_t*>(largest), found);
+    auto* top = static_cast<int32_t*>(largest);
+    if (found > *static_cast<volatile int32_t*>(top)) atomicMax(top, found);  // most threads find no larger one
 #else
     int32_t before;
     std::memcpy(&before, largest, sizeof before);

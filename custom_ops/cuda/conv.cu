@@ -24,7 +24,7 @@ constexpr int64_t kListChannels = 64;
 struct Plan {
   // Tiles of one class each, and of one pixel each where lists of channels may pay, else none.
   Plan(Stream stream, const BoxList& x, const BoxList& y, TileList by_class, TileList by_pixel)
-      : x_boxes(x.data, x.data + x.count), y_boxes(y.data, y.data + y.count), upload(stream) {
+      : x_boxes(x.data, x.data + x.count), y_boxes(y.data, y.data + y.count), upload(stream, true) {
     x_put = Put(upload, x), y_put = Put(upload, y);
     classes.Set(upload, std::move(by_class)), pixels.Set(upload, std::move(by_pixel));
     upload.Send();
@@ -220,12 +220,14 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
     Point(*plan, plan->classes, &g);
     if (few) {
       EntryByEntry(stream, g, call.y_boxes.rows());
+      plan->upload.Used();
       return;
     }
     // Short rows of taps, as of a first layer, are one stretch.
     g.joined = window_.x.dilation == 1 && shape.groups == 1 && shape.depth < ConvTile::kDepth;
     if (plan->pixels.list.tiles.empty()) {
       RunTiles(stream, g, plan->classes.list, shape.groups);
+      plan->upload.Used();
       return;
     }
     Upload scratch(stream);
@@ -239,6 +241,7 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
     g.list_stretches = by_pixel.list_stretches;
     RunTiles(stream, g, plan->classes.list, 1);
     RunTiles(stream, by_pixel, plan->pixels.list, 1);
+    plan->upload.Used();
   }
 
  private:
@@ -287,6 +290,7 @@ struct IncrementalGemm : CudaKernel<IncrementalGemm> {
     g.channels = g.depth = call.x.channels, g.maps = g.columns = call.w.channels;
     g.y = context.GetOutput(0, {positions, call.w.channels}).GetTensorMutableData<float>();
     RunTiles(stream, g, plan->classes.list, 1);
+    plan->upload.Used();
   }
 
  private:

@@ -38,12 +38,15 @@ Block* Take(size_t size) {
     const std::lock_guard<std::mutex> lock(pool.mutex);
     for (auto at = pool.idle.begin(); at != pool.idle.end(); ++at) {
       Block* block = *at;
-      if (block->gpu != gpu || block->size < size || cudaEventQuery(block->used) != cudaSuccess) continue;
+      if (block->gpu != gpu || block->size < size) continue;
+      if (cudaEventQuery(block->used) != cudaSuccess) {
+        (void)cudaGetLastError();  // "not ready" is no error
+        continue;
+      }
       pool.idle.erase(at);
       return block;
     }
   }
-  (void)cudaGetLastError();  // "not ready" is no error
   constexpr size_t kSmallest = 1 << 16;
   auto block = std::make_unique<Block>();
   block->gpu = gpu;
@@ -57,9 +60,13 @@ Block* Take(size_t size) {
 
 }  // namespace
 
+void Upload::Used() const {
+  if (block_ != nullptr) (void)cudaEventRecord(block_->used, stream_);
+}
+
 Upload::~Upload() {
   if (block_ == nullptr) return;
-  (void)cudaEventRecord(block_->used, stream_);
+  if (!kept_) Used();
   Pool& pool = ThePool();
   const std::lock_guard<std::mutex> lock(pool.mutex);
   pool.idle.push_back(block_);
@@ -76,6 +83,8 @@ void Upload::Send() {
 struct Block {
   std::vector<std::byte> device;  // of exactly that size: the sanitizers see what reads beyond it
 };
+
+void Upload::Used() const {}
 
 Upload::~Upload() { delete block_; }
 

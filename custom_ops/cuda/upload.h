@@ -6,7 +6,7 @@
 //   kernel<<<..., stream>>>(upload.At<T>(at));
 //
 // The memory of both sides comes from a pool. A block goes back when the Upload goes, and is handed out again once the
-// stream has passed that point: nothing is allocated once the first images are through, and nothing waits.
+// stream has passed its last use: nothing is allocated once the first images are through, and nothing waits.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,8 @@ struct Block;  // page-locked memory of the host and as much of the device
 
 class Upload {
  public:
-  explicit Upload(Stream stream) : stream_(stream) {}
+  // What is sent is used until the Upload goes; of one that is `kept`, which may outlive the stream, until Used().
+  explicit Upload(Stream stream, bool kept = false) : stream_(stream), kept_(kept) {}
   ~Upload();
   Upload(const Upload&) = delete;
   Upload& operator=(const Upload&) = delete;
@@ -49,6 +50,7 @@ class Upload {
     return reinterpret_cast<T*>(const_cast<std::byte*>(device()) + offset);
   }
   void Send();
+  void Used() const;
   Stream stream() const { return stream_; }
   template <class T>
   const T* At(size_t offset) const {
@@ -59,6 +61,7 @@ class Upload {
   const std::byte* device() const;
 
   Stream stream_;
+  bool kept_;
   std::vector<std::byte> bytes_;
   size_t reserved_ = 0;
   Block* block_ = nullptr;
