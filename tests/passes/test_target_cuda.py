@@ -5,6 +5,7 @@ Here they run on the CPU: with its ops, or with the device's kernels where KRYPT
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from krypton_compile import OcclusionSession, compile
 from krypton_compile.annotations import MODEL_KEY, read_model_annotation
 from krypton_compile.errors import ModelError
+from krypton_compile.schemas import SCHEMAS
 from tests.passes import field_networks
 from tests.passes.graphs import BOUND, compile_and_check, floats, ints, parse, random_boxes, run_compiled
 
@@ -84,6 +86,12 @@ def test_what_makes_a_device_wait_is_left_out() -> None:
     annotations = {entry.key: entry.value for entry in for_cuda.metadata_props}
     assert read_model_annotation(annotations[MODEL_KEY]).target == "cuda"
     assert next(entry.version for entry in for_cuda.opset_import if not entry.domain) <= 20
+
+
+def test_every_op_that_makes_values_has_a_kernel_for_the_device() -> None:
+    header = (Path(__file__).parents[2] / "custom_ops" / "cuda" / "ops.h").read_text()
+    kernels = set(re.findall(r"OrtCustomOp\* (\w+)Op\(\);", header))
+    assert kernels == {schema.name for schema in SCHEMAS if schema.outputs[0].endswith(":float")}
 
 
 def test_no_boxes_give_no_scores() -> None:
