@@ -24,7 +24,7 @@ import numpy as np
 import onnxruntime as ort
 
 from benchmarks.limits import measure_limit
-from benchmarks.naive import Probe, cpu_description, threads_available
+from benchmarks.naive import PROVIDERS, Probe, cpu_description, gpu_description, threads_available
 from benchmarks.paired import paired
 from krypton_compile import compile
 from krypton_compile.runtime import OcclusionSession
@@ -51,6 +51,7 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("KRYPTON_DATA", "data")))
+    parser.add_argument("--device", choices=PROVIDERS, default="cpu", help="of both sides (default %(default)s)")
     parser.add_argument("--precision", choices=PRECISIONS, help="of our convolutions (default: exact)")
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--repeats", type=int, default=2, help="paired runs an image (default %(default)s)")
@@ -58,7 +59,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     threads = threads_available()
-    print(f"{cpu_description()}; {threads} threads; onnxruntime {ort.__version__}; Python {platform.python_version()}")
+    machine = cpu_description() if options.device == "cpu" else f"{gpu_description()}; {cpu_description()}"
+    print(f"{machine}; {threads} threads; onnxruntime {ort.__version__}; Python {platform.python_version()}")
     print(f"{'model':18} {'image':16} {'patch':6} {'nothing':>8} {'first':>7} {'second':>7} {'naive':>7}", end="  ")
     print(f"{'speed-up (min-max)':20} {'of limit':14} precision, difference and its bound")
     rows = []
@@ -66,17 +68,17 @@ def main() -> int:
         for name in options.models:
             path, cases = _network(name, options.data, options.pictures)
             compiled = Path(folder) / f"{name}.krypton.onnx"
-            compile(path, compiled)
+            compile(path, compiled, target=options.device)
             probe = None
             for case in cases:
                 repeats = options.repeats if case.patch == "black" else 1
-                row, probe = _measure(name, case, compiled, path, threads, repeats, options.precision, probe)
+                row, probe = _measure(name, case, compiled, path, threads, repeats, options, probe)
                 rows.append(row)
             chosen = [row["speed_up"] for row in rows if row["model"] == name and row["patch"] == "black"]
             middle = statistics.median(chosen)
             print(f"{name}: median {middle:.1f}x, {min(chosen):.1f} to {max(chosen):.1f} (black patch)", flush=True)
     if options.json:
-        about = {"machine": cpu_description(), "threads": threads, "onnxruntime": ort.__version__}
+        about = {"machine": machine, "device": options.device, "threads": threads, "onnxruntime": ort.__version__}
         about["isa"] = os.environ.get("KRYPTON_CPU_ISA", "the widest")
         options.json.write_text(json.dumps({**about, "date": time.strftime("%Y-%m-%d"), "rows": rows}, indent=1) + "\n")
     return 0
@@ -89,12 +91,13 @@ def _measure(
     original: Path,
     threads: int,
     repeats: int,
-    precision: str | None,
+    options: argparse.Namespace,
     probe: Probe | None,
 ) -> tuple[dict[str, Any], Probe]:
     # A fresh session: the first call pays for packing weights, and is given beside the second.
-    session = OcclusionSession(compiled, threads=threads, precision=precision)
-    result = paired(session, original, case.image, case.baseline, threads=threads, repeats=repeats, probe=probe)
+    session = OcclusionSession(compiled, PROVIDERS[options.device], threads=threads, precision=options.precision)
+    given = {"threads": threads, "device": options.device, "repeats": repeats, "probe": probe}
+    result = paired(session, original, case.image, case.baseline, **given)
     first, second = result.our_seconds[0], result.our_seconds[-1]
     ratios = result.ratios
     middle, naive = statistics.median(ratios), statistics.median(result.naive_seconds)

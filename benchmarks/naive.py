@@ -7,6 +7,7 @@ windows finds best. Only ``run`` is ever timed: cutting windows into the images 
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ Images = npt.NDArray[np.float32]
 Boxes = npt.NDArray[np.int32]
 
 BATCHES = (1, 4, 16, 64)
+PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
 # A batch is timed over at least this many images, or small batches would be judged on a few milliseconds.
 PROBE_IMAGES = 8
 
@@ -42,7 +44,7 @@ class Probe:
 class NaiveModel:
     """The original model in onnxruntime: scores, and the logits too where it ends in Softmax or Sigmoid."""
 
-    def __init__(self, path: str | Path, threads: int) -> None:
+    def __init__(self, path: str | Path, threads: int, device: str = "cpu") -> None:
         model = onnx.load(str(path))
         scores = model.graph.output[0].name
         logits = logits_name(model)
@@ -51,7 +53,7 @@ class NaiveModel:
             model.graph.output.append(onnx.helper.make_tensor_value_info(logits, onnx.TensorProto.FLOAT, None))
         self.has_logits = logits is not None
         self.outputs = [scores] if logits is None else [scores, logits]
-        self._serialized, self._threads = model.SerializeToString(), threads
+        self._serialized, self._threads, self._device = model.SerializeToString(), threads, device
         self._session = self._open()
         image = self._session.get_inputs()[0]
         self.image_name = image.name
@@ -86,7 +88,7 @@ class NaiveModel:
     def _open(self) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
-        return onnxruntime.InferenceSession(self._serialized, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(self._serialized, options, providers=PROVIDERS[self._device])
 
 
 def occluded(image: Images, baseline: Images, boxes: Boxes, layout: str) -> Images:
@@ -109,6 +111,12 @@ def cpu_description() -> str:
     flags = _field("/proc/cpuinfo", "flags").split()
     known = {"avx2": "AVX2", "avx512f": "AVX-512", "amx_tile": "AMX"}
     return f"{name}, {threads_available()} cores, {' '.join(known[f] for f in known if f in flags) or 'no AVX2'}"
+
+
+def gpu_description() -> str:
+    """What nvidia-smi says of the GPU."""
+    asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def memory_held() -> int:

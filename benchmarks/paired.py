@@ -79,6 +79,7 @@ def paired(
     baseline: Images,
     *,
     threads: int,
+    device: str = "cpu",
     patch_size: int = 16,
     stride: int = 4,
     repeats: int = 3,
@@ -87,14 +88,14 @@ def paired(
     probe: Probe | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> PairedResult:
-    """Measure ``session`` (opened with ``threads``) against the ``original`` model on one image.
+    """Measure ``session`` (opened with ``threads``, on ``device``) against the ``original`` model on one image.
 
     ``image`` and ``baseline`` are model inputs [1, ...]. No pair starts that would end more than
     ``budget`` seconds after the call, but one is always measured. ``probe`` is that of an earlier
     image, if there was one. ``say`` hears what happens.
     """
     began = time.perf_counter()
-    naive = NaiveModel(original, threads)
+    naive = NaiveModel(original, threads, device)
     in_logits = naive.has_logits and session.annotation.logits is not None
 
     def explain() -> tuple[float, Explanation]:
