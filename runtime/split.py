@@ -140,7 +140,8 @@ def _scanned(graph: onnx.GraphProto, path: Path) -> onnx.GraphProto:
     for node in graph.node:
         for attribute in node.attribute:
             if node.name == SCAN_NODE and attribute.name == "body":
-                return attribute.g
+                body: onnx.GraphProto = attribute.g
+                return body
     raise ModelError(f"{path}: the compiled model has lost its Scan '{SCAN_NODE}'. {AGAIN}")
 
 

@@ -24,7 +24,14 @@ from krypton_compile.geometry import Boxes, DepthWindow, Pair, Window, depth_sou
 from krypton_compile.reference.ragged import Floats, check_boxes, check_map, cut_boxes, delta_maps, slices_of
 from krypton_compile.reference.slices import check_depth
 from krypton_compile.reference.thresholds import flush
-from krypton_compile.reference.windows import WindowAttributes, read_depth, read_window, tap_pictures, tap_positions
+from krypton_compile.reference.windows import (
+    Real,
+    WindowAttributes,
+    read_depth,
+    read_window,
+    tap_pictures,
+    tap_positions,
+)
 from krypton_compile.schemas import DOMAIN
 
 
@@ -152,7 +159,7 @@ def norm(read: list[npt.NDArray[np.float64]], window: Window, p: int) -> npt.NDA
     return root
 
 
-def sum_taps(delta: Floats | npt.NDArray[np.float64], window: Window) -> npt.NDArray[np.float64]:
+def sum_taps(delta: npt.NDArray[Real], window: Window) -> npt.NDArray[np.float64]:
     """The sum over each output's window of one full map, in float64."""
     result = np.zeros((*window.output_shape, delta.shape[2]))
     for _, picture in tap_pictures(delta, window, 0.0):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.geometry import DepthWindow, Pair, Window
-from krypton_compile.reference.ragged import Floats
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 class WindowAttributes(TypedDict):
@@ -57,14 +58,14 @@ def tap_positions(window: Window, axis: int, tap: int) -> npt.NDArray[np.int64]:
     return outputs * window.strides[axis] - window.pads[axis] + tap * window.dilations[axis]
 
 
-def tap_pictures(full: Floats, window: Window, outside: float) -> Iterator[tuple[Pair, Floats]]:
+def tap_pictures(full: npt.NDArray[Real], window: Window, outside: float) -> Iterator[tuple[Pair, npt.NDArray[Real]]]:
     """For each tap (ky, kx) what it reads at every output: [Ho, Wo, C], ``outside`` off the map."""
     height, width = window.input_shape
     for ky, kx in product(range(window.kernel[0]), range(window.kernel[1])):
         ys, xs = tap_positions(window, 0, ky), tap_positions(window, 1, kx)
         inside = ((ys >= 0) & (ys < height))[:, None] & ((xs >= 0) & (xs < width))[None, :]
         picture = full[np.clip(ys, 0, height - 1)][:, np.clip(xs, 0, width - 1)]
-        yield (ky, kx), np.where(inside[..., None], picture, np.float32(outside))
+        yield (ky, kx), np.where(inside[..., None], picture, full.dtype.type(outside))
 
 
 def _pair(name: str, numbers: list[int]) -> Pair:
