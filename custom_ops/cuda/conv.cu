@@ -62,7 +62,7 @@ class KeptPlans {
       }
     }
     std::shared_ptr<const Plan> plan = make();
-    constexpr size_t kMost = 4;
+    constexpr size_t kMost = 8;  // the chunks of a map
     const std::lock_guard<std::mutex> lock(mutex_);
     if (plans_.size() == kMost) plans_.pop_front();
     plans_.push_back(plan);
