@@ -154,7 +154,7 @@ def crowded_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
     }
     for title, spec in specs.items():
         window, ends = make_window(*spec)
-        boxes = make_boxes(rng, window.input_shape, 700)
+        boxes = make_boxes(rng, window.input_shape, 250)
         after, channels, maps = geometry.window_boxes(boxes, window), 68, 70
         height, width = window.input_shape
         lists = (rng.random((height * width, channels)) < 0.3) & (rng.random((height * width, 1)) < 0.9)
