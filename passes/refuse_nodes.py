@@ -14,7 +14,7 @@ from krypton_compile.errors import NodeError
 
 _NORM_HAS_MODE = 14
 _RANDOM = frozenset("Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split())
-_WINDOWED = frozenset("AveragePool Conv ConvTranspose MaxPool".split())
+_WINDOWED = frozenset("AveragePool Conv ConvTranspose LpPool MaxPool".split())
 
 
 def refuse_nodes(model: ir.Model) -> None:

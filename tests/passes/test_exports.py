@@ -221,6 +221,8 @@ def test_random_numbers_are_refused() -> None:
 def test_a_size_on_which_onnx_and_onnxruntime_disagree_is_refused() -> None:
     with pytest.raises(ModelError, match=r"Conv.*pads as numbers.*SAME_UPPER with dilations \[2, 3\].*explicit pads"):
         compile(network('h = Conv<auto_pad="SAME_UPPER", dilations=[2,3]>(r, w1)', w1=(8, 8, 3, 3)))
+    with pytest.raises(ModelError, match=r"LpPool.*pads as numbers.*SAME_LOWER with dilations \[2, 2\].*explicit pads"):
+        compile(network('h = LpPool<auto_pad="SAME_LOWER", kernel_shape=[3,3], dilations=[2,2]>(r)', opset=18))
 
 
 ONE_CLASS = {"one": (1, 8), "axis": ints(1)}
