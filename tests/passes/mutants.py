@@ -56,6 +56,14 @@ def wrong_divisor(model: onnx.ModelProto) -> bool:
     return False
 
 
+def wrong_power(model: onnx.ModelProto) -> bool:
+    """A pool takes the norm of the next power."""
+    for pool in nodes_of(model, "IncrementalLpPool"):
+        attribute_of(pool, "p").i += 1
+        return True
+    return False
+
+
 def wrong_branch(model: onnx.ModelProto) -> bool:
     """An activation clips at a small negative number instead of 0."""
     for node in [*nodes_of(model, "IncrementalClip"), *nodes_of(model, "IncrementalConv")]:
@@ -83,4 +91,12 @@ def pad_shifted_by_one(model: onnx.ModelProto) -> bool:
     return False
 
 
-MUTANTS = [halo_off_by_one, dropped_tap, wrong_divisor, wrong_branch, box_of_one_branch, pad_shifted_by_one]
+MUTANTS = [
+    halo_off_by_one,
+    dropped_tap,
+    wrong_divisor,
+    wrong_power,
+    wrong_branch,
+    box_of_one_branch,
+    pad_shifted_by_one,
+]

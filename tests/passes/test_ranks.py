@@ -89,6 +89,9 @@ POOLS = {
         "AveragePool<kernel_shape=[3,2,3], strides=[2,1,2], pads=[2,0,1,1,1,2], count_include_pad=1>",
     ),
     "volume average same": (VOLUME, 'AveragePool<kernel_shape=[2,3,3], strides=[2,2,2], auto_pad="SAME_UPPER">'),
+    "signal lp": (SIGNAL, "LpPool<kernel_shape=[4], strides=[2], pads=[0,3], p=3>"),
+    "volume lp": (VOLUME, "LpPool<kernel_shape=[3,2,3], strides=[2,1,2], pads=[2,0,1,1,1,2], p=3>"),
+    "volume lp along slices": (VOLUME, "LpPool<kernel_shape=[3,1,1], strides=[2,1,1], p=1>"),
 }
 
 

@@ -72,6 +72,10 @@ POOLS = {
     "average same": 'AveragePool<kernel_shape=[3,3], strides=[2,2], auto_pad="SAME_LOWER">',
     "average ceil": "AveragePool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1>",
     "average floor count pads": "AveragePool<kernel_shape=[3,2], strides=[2,2], pads=[1,1,1,1], count_include_pad=1>",
+    "lp": "LpPool<kernel_shape=[3,3], strides=[2,2]>",
+    "lp 1 padded": "LpPool<kernel_shape=[3,3], pads=[1,0,1,2], p=1>",
+    "lp 3 same": 'LpPool<kernel_shape=[3,3], strides=[2,2], auto_pad="SAME_LOWER", p=3>',
+    "lp 4": "LpPool<kernel_shape=[2,3], pads=[1,1,0,1], p=4>",
 }
 
 
@@ -79,6 +83,26 @@ POOLS = {
 def test_pools(kind: str) -> None:
     report = compile_and_check(network(f"h = {POOLS[kind]}(r)"))
     assert became(report, POOLS[kind].split("<", maxsplit=1)[0]) == {"incremental"}
+
+
+@pytest.mark.parametrize("pool", ["strides=[2,2], ceil_mode=1", "dilations=[2,2], pads=[2,1,1,1], p=3"])
+def test_an_lp_pool_of_newer_opsets(pool: str) -> None:
+    report = compile_and_check(network(f"h = LpPool<kernel_shape=[3,2], {pool}>(r)", opset=18))
+    assert became(report, "LpPool") == {"incremental"}
+
+
+@pytest.mark.parametrize("power", [8, 32])
+def test_powers_that_leave_float32_are_left_to_onnxruntime(power: int) -> None:
+    small = f"s = Mul(r, k) i = LpPool<kernel_shape=[3,3], strides=[2,2], p={power}>(s) h = Div(i, k)"
+    report = compile_and_check(network(small, k=np.float32(1e-4 if power == 8 else 1)))
+    assert f"p = {power}" in reasons(report, "LpPool")
+
+
+def test_an_lp_pool_whose_windows_are_all_zero_has_no_delta_there() -> None:
+    """The root is steepest at 0: a rounding error of a sum would show most where all of a window is cut off."""
+    cut = "s = Sub(r, k) z = Relu(s) i = LpPool<kernel_shape=[3,3], p=3>(z) j = Add(i, e) h = Log(j)"
+    report = compile_and_check(network(cut, k=np.float32(2), e=np.float32(1e-3)))
+    assert became(report, "LpPool") == {"incremental"}
 
 
 def test_a_divisor_on_which_onnxruntimes_disagree_is_left_to_them() -> None:
