@@ -140,7 +140,7 @@ struct IncrementalResample : CudaKernel<IncrementalResample> {
   static constexpr uint32_t kHostInputs = 1u << 4 | 1u << 6;  // the weights, beside their indices
 
   explicit IncrementalResample(const Ort::ConstKernelInfo& info)
-      : CudaKernel(info), shape_(AttributeList(info, "input_shape", 2)) {}
+      : CudaKernel(info), shape_(ReadSize(info, "input_shape")) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
     ResampleAxis ys = ReadResampleAxis(context, 3, 4, "y", shape_[0]);
