@@ -1,5 +1,8 @@
 #include "common/calls.h"
 
+#include <limits>
+#include <utility>
+
 namespace krypton {
 namespace {
 
@@ -36,6 +39,14 @@ ConvShape ReadConvShape(const Ort::ConstValue& weights, const Window& window, in
          "; found " + ShapeText(w));
   }
   return {channels, groups, w[1] * slices, w[0], w[0] / groups, slices};
+}
+
+Precision ReadPrecision(const Ort::ConstKernelInfo& info) {
+  const std::string name = AttributeOr<std::string>(info, "precision", "float32");
+  if (name == "float32") return Precision::kFloat32;
+  if (name == "bfloat16x3") return Precision::kBfloat16x3;
+  if (name == "bfloat16") return Precision::kBfloat16;
+  Fail("attribute precision: expected float32, bfloat16x3 or bfloat16, found '" + name + "'");
 }
 
 }  // namespace
@@ -106,6 +117,14 @@ OcclusionCall ReadOcclusionCall(const Ort::KernelContext& context) {
   return {image, baseline, patches, mask, mask_rows, boxes, offsets};
 }
 
+PoolCall ReadPoolCall(const Ort::KernelContext& context, const Window& window, const DepthWindow& depth) {
+  BoxList x_boxes = ReadBoxes(context, 1, "x_boxes", window.input());
+  BoxList y_boxes = ReadBoxes(context, 2, "y_boxes", window.output());
+  depth.CheckCounts(x_boxes, y_boxes);
+  const Values d = ReadValues(context, 0, "X", x_boxes);
+  return {std::move(x_boxes), std::move(y_boxes), d};
+}
+
 GatherCall ReadGatherCall(const Ort::KernelContext& context, const DepthWindow& depth, int64_t groups) {
   BoxList x_boxes = ReadBoxes(context, 1, "x_boxes"), y_boxes = ReadBoxes(context, 2, "y_boxes");
   depth.CheckCounts(x_boxes, y_boxes);
@@ -158,7 +177,20 @@ std::vector<int64_t> DenseShape(const std::string& layout, int64_t positions, co
   return sizes;
 }
 
-ConvCall ReadConvCall(const Ort::KernelContext& context, const Window& window, int64_t groups, int64_t slices) {
+ConvAttributes ReadConvAttributes(const Ort::ConstKernelInfo& info) {
+  const ConvAttributes attributes{ReadWindow(info),
+                                  AttributeOr<int64_t>(info, "group", 1),
+                                  AttributeOr<int64_t>(info, "slices", 1),
+                                  AttributeOr<float>(info, "min", 0.0f),
+                                  AttributeOr<float>(info, "max", std::numeric_limits<float>::infinity()),
+                                  ReadPrecision(info)};
+  if (attributes.slices < 1) Fail("attribute slices: expected at least 1");
+  return attributes;
+}
+
+ConvCall ReadConvCall(const Ort::KernelContext& context, const ConvAttributes& attributes) {
+  const Window& window = attributes.window;
+  const int64_t groups = attributes.groups, slices = attributes.slices;
   ConvCall call;
   call.x_boxes = ReadBoxes(context, 1, "x_boxes", window.input());
   call.y_boxes = ReadBoxes(context, 2, "y_boxes", window.output());
@@ -175,14 +207,6 @@ ConvCall ReadConvCall(const Ort::KernelContext& context, const Window& window, i
     CheckMap(call.z, "Z0", window.output(), call.shape.maps, slices);
   }
   return call;
-}
-
-Precision ReadPrecision(const Ort::ConstKernelInfo& info) {
-  const std::string name = AttributeOr<std::string>(info, "precision", "float32");
-  if (name == "float32") return Precision::kFloat32;
-  if (name == "bfloat16x3") return Precision::kBfloat16x3;
-  if (name == "bfloat16") return Precision::kBfloat16;
-  Fail("attribute precision: expected float32, bfloat16x3 or bfloat16, found '" + name + "'");
 }
 
 GemmCall ReadGemmCall(const Ort::KernelContext& context, const VolumeShape& map) {

@@ -45,6 +45,13 @@ struct OcclusionCall {
 };
 OcclusionCall ReadOcclusionCall(const Ort::KernelContext& context);
 
+// A pool's inputs X, x_boxes and y_boxes, which come first.
+struct PoolCall {
+  BoxList x_boxes, y_boxes;
+  Values d;
+};
+PoolCall ReadPoolCall(const Ort::KernelContext& context, const Window& window, const DepthWindow& depth);
+
 struct GatherCall {
   Values x;
   BoxList x_boxes, y_boxes;
@@ -74,7 +81,14 @@ struct ConvShape {
 
 // The lowest that a convolution may multiply in (krypton_compile/schemas.py).
 enum class Precision { kFloat32, kBfloat16x3, kBfloat16 };
-Precision ReadPrecision(const Ort::ConstKernelInfo& info);
+
+struct ConvAttributes {
+  Window window;
+  int64_t groups, slices;  // output slices a position, of volumes
+  float lo, hi;            // of the clip rule
+  Precision precision;
+};
+ConvAttributes ReadConvAttributes(const Ort::ConstKernelInfo& info);
 
 struct ConvCall {
   Values x;
@@ -84,7 +98,7 @@ struct ConvCall {
   ConvShape shape;
   BaseMap z;  // data is null where no clip rule follows
 };
-ConvCall ReadConvCall(const Ort::KernelContext& context, const Window& window, int64_t groups, int64_t slices);
+ConvCall ReadConvCall(const Ort::KernelContext& context, const ConvAttributes& attributes);
 
 struct GemmCall {
   Values x;

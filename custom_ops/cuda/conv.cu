@@ -191,27 +191,19 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
                         kOutputs[] = {kFloat};
 
   explicit IncrementalConv(const Ort::ConstKernelInfo& info)
-      : CudaKernel(info),
-        window_(ReadWindow(info)),
-        groups_(AttributeOr<int64_t>(info, "group", 1)),
-        slices_(AttributeOr<int64_t>(info, "slices", 1)),
-        lo_(AttributeOr<float>(info, "min", 0.0f)),
-        hi_(AttributeOr<float>(info, "max", std::numeric_limits<float>::infinity())),
-        precision_(ReadPrecision(info)) {
-    if (slices_ < 1) Fail("attribute slices: expected at least 1");
-  }
+      : CudaKernel(info), attributes_(ReadConvAttributes(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const ConvCall call = ReadConvCall(context, window_, groups_, slices_);
+    const ConvCall call = ReadConvCall(context, attributes_);
     const ConvShape& shape = call.shape;
     ConvArguments g{};
-    g.x = call.x.data, g.box_depth = 1, g.window_y = window_.y, g.window_x = window_.x;
-    g.z = call.z, g.lo = lo_, g.hi = hi_, g.limit = ReadLimit(context, 5);
+    g.x = call.x.data, g.box_depth = 1, g.window_y = attributes_.window.y, g.window_x = attributes_.window.x;
+    g.z = call.z, g.lo = attributes_.lo, g.hi = attributes_.hi, g.limit = ReadLimit(context, 5);
     g.channels = shape.channels, g.depth = shape.depth, g.maps = shape.maps, g.columns = shape.maps_per_group;
-    g.single = precision_ == Precision::kBfloat16;
+    g.single = attributes_.precision == Precision::kBfloat16;
     g.y = WriteValues(context, 0, call.y_boxes.rows(), shape.maps);
     const bool few = shape.maps_per_group < kFewMaps && shape.groups > 1;
-    const int64_t taps = window_.y.kernel * window_.x.kernel;
+    const int64_t taps = attributes_.window.y.kernel * attributes_.window.x.kernel;
     g.w_pitch = few ? shape.maps_per_group : (shape.maps_per_group + 3) / 4 * 4;
     g.w_group = taps * shape.depth * g.w_pitch;
     g.w = packed_.Get(stream, call.weights, call.weights_shape, shape.groups * g.w_group,
@@ -224,14 +216,14 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
       return;
     }
     // Short rows of taps, as of a first layer, are one stretch.
-    g.joined = window_.x.dilation == 1 && shape.groups == 1 && shape.depth < ConvTile::kDepth;
+    g.joined = attributes_.window.x.dilation == 1 && shape.groups == 1 && shape.depth < ConvTile::kDepth;
     if (plan->pixels.list.tiles.empty()) {
       RunTiles(stream, g, plan->classes.list, shape.groups);
       plan->upload.Used();
       return;
     }
     Upload scratch(stream);
-    const ChannelLists channels(scratch, window_.input(), shape.channels);
+    const ChannelLists channels(scratch, attributes_.window.input(), shape.channels);
     scratch.Send();
     ConvArguments by_pixel = g;
     Point(*plan, plan->pixels, &by_pixel);
@@ -248,19 +240,16 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
   std::shared_ptr<const Plan> MakePlan(Stream stream, const ConvCall& call, bool few) const {
     const ConvShape& shape = call.shape;
     TileList by_class, by_pixel;
-    if (!few) by_class = ListTiles(window_, call.x_boxes, call.y_boxes, ConvTile::kRows);
-    const bool listable = !few && shape.groups == 1 && slices_ == 1 && shape.slices == 1 &&
+    if (!few) by_class = ListTiles(attributes_.window, call.x_boxes, call.y_boxes, ConvTile::kRows);
+    const bool listable = !few && shape.groups == 1 && attributes_.slices == 1 && shape.slices == 1 &&
                           shape.channels >= kListChannels && shape.channels <= UINT16_MAX && shape.channels % 4 == 0 &&
-                          window_.y.kernel * window_.x.kernel <= ConvTile::kMostTaps;
-    if (listable) by_pixel = ListPixelTiles(window_, call.x_boxes, call.y_boxes, ConvTile::kRows);
+                          attributes_.window.y.kernel * attributes_.window.x.kernel <= ConvTile::kMostTaps;
+    if (listable) by_pixel = ListPixelTiles(attributes_.window, call.x_boxes, call.y_boxes, ConvTile::kRows);
     if (CountTaps(by_pixel) > kMostPixelTaps * CountTaps(by_class)) by_pixel = {};
     return std::make_shared<const Plan>(stream, call.x_boxes, call.y_boxes, std::move(by_class), std::move(by_pixel));
   }
 
-  Window window_;
-  int64_t groups_, slices_;
-  float lo_, hi_;
-  Precision precision_;
+  ConvAttributes attributes_;
   mutable DeviceWeights packed_;
   mutable KeptPlans plans_;
 };

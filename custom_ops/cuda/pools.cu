@@ -1,6 +1,7 @@
 // Pools: MaxPool, LpPool, AveragePool, and those of the whole map.
 #include <limits>
 
+#include "common/calls.h"
 #include "common/norm.h"
 #include "common/window.h"
 #include "cuda/op.h"
@@ -24,21 +25,19 @@ struct IncrementalMaxPool : CudaKernel<IncrementalMaxPool> {
       : CudaKernel(info), window_(ReadWindow(info)), depth_(ReadDepth(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const BoxList x_list = ReadBoxes(context, 1, "x_boxes", window_.input());
-    const BoxList y_list = ReadBoxes(context, 2, "y_boxes", window_.output());
-    depth_.CheckCounts(x_list, y_list);
-    const Values d = ReadValues(context, 0, "X", x_list);
+    const PoolCall call = ReadPoolCall(context, window_, depth_);
+    const Values d = call.d;
     const BaseMap x0 = ReadBaseMap(context, 3, "X0"), y0 = ReadBaseMap(context, 4, "Y0");
     CheckMap(x0, "X0", window_.input(), d.channels, depth_.axis.in);
     CheckMap(y0, "Y0", window_.output(), d.channels, depth_.axis.out);
     const DeviceLimit limit = ReadLimit(context, 5);
     Upload upload(stream);
-    const PutBoxes put_x = Put(upload, x_list), put_y = Put(upload, y_list);
+    const PutBoxes put_x = Put(upload, call.x_boxes), put_y = Put(upload, call.y_boxes);
     upload.Send();
     const DeviceBoxes x_boxes = put_x.In(upload), y_boxes = put_y.In(upload);
     const DeviceWindow window{depth_.axis, window_.y, window_.x};
-    float* out = WriteValues(context, 0, y_list.rows(), d.channels);
-    ForEachRow(stream, y_list.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+    float* out = WriteValues(context, 0, call.y_boxes.rows(), d.channels);
+    ForEachRow(stream, call.y_boxes.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
       const Pixel at = y_boxes.At(row);
       const int64_t position = window.Position(at.box), slice = window.Slice(at.box);
       const Range taps_z = window.z.Taps(slice, 0, window.z.in), taps_y = window.y.Taps(at.y, 0, window.y.in);
@@ -77,21 +76,19 @@ struct IncrementalLpPool : CudaKernel<IncrementalLpPool> {
       : CudaKernel(info), window_(ReadWindow(info)), depth_(ReadDepth(info)), norm_(ReadNorm(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const BoxList x_list = ReadBoxes(context, 1, "x_boxes", window_.input());
-    const BoxList y_list = ReadBoxes(context, 2, "y_boxes", window_.output());
-    depth_.CheckCounts(x_list, y_list);
-    const Values d = ReadValues(context, 0, "X", x_list);
+    const PoolCall call = ReadPoolCall(context, window_, depth_);
+    const Values d = call.d;
     const BaseMap x0 = ReadBaseMap(context, 3, "X0");
     CheckMap(x0, "X0", window_.input(), d.channels, depth_.axis.in);
     const DeviceLimit limit = ReadLimit(context, 4);
     Upload upload(stream);
-    const PutBoxes put_x = Put(upload, x_list), put_y = Put(upload, y_list);
+    const PutBoxes put_x = Put(upload, call.x_boxes), put_y = Put(upload, call.y_boxes);
     upload.Send();
     const DeviceBoxes x_boxes = put_x.In(upload), y_boxes = put_y.In(upload);
     const DeviceWindow window{depth_.axis, window_.y, window_.x};
     const Norm norm = norm_;
-    float* out = WriteValues(context, 0, y_list.rows(), d.channels);
-    ForEachRow(stream, y_list.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+    float* out = WriteValues(context, 0, call.y_boxes.rows(), d.channels);
+    ForEachRow(stream, call.y_boxes.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
       const Pixel at = y_boxes.At(row);
       const int64_t position = window.Position(at.box), slice = window.Slice(at.box);
       const Range taps_z = window.z.Taps(slice, 0, window.z.in), taps_y = window.y.Taps(at.y, 0, window.y.in);
@@ -132,19 +129,17 @@ struct IncrementalAveragePool : CudaKernel<IncrementalAveragePool> {
         include_pad_(AttributeOr<int64_t>(info, "count_include_pad", 0) != 0) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const BoxList x_list = ReadBoxes(context, 1, "x_boxes", window_.input());
-    const BoxList y_list = ReadBoxes(context, 2, "y_boxes", window_.output());
-    depth_.CheckCounts(x_list, y_list);
-    const Values d = ReadValues(context, 0, "X", x_list);
+    const PoolCall call = ReadPoolCall(context, window_, depth_);
+    const Values d = call.d;
     const DeviceLimit limit = ReadLimit(context, 3);
     Upload upload(stream);
-    const PutBoxes put_x = Put(upload, x_list), put_y = Put(upload, y_list);
+    const PutBoxes put_x = Put(upload, call.x_boxes), put_y = Put(upload, call.y_boxes);
     upload.Send();
     const DeviceBoxes x_boxes = put_x.In(upload), y_boxes = put_y.In(upload);
     const DeviceWindow window{depth_.axis, window_.y, window_.x};
     const bool include_pad = include_pad_;
-    float* out = WriteValues(context, 0, y_list.rows(), d.channels);
-    ForEachRow(stream, y_list.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+    float* out = WriteValues(context, 0, call.y_boxes.rows(), d.channels);
+    ForEachRow(stream, call.y_boxes.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
       const Pixel at = y_boxes.At(row);
       const int64_t position = window.Position(at.box), slice = window.Slice(at.box);
       const int64_t count =

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "common/calls.h"
 #include "common/pixels.h"
 #include "common/thresholds.h"
 #include "common/window.h"
@@ -26,10 +27,9 @@ struct IncrementalAveragePool : KernelBase<IncrementalAveragePool> {
   }
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes", window_.input());
-    const BoxList y_boxes = ReadBoxes(context, 2, "y_boxes", window_.output());
-    depth_.CheckCounts(x_boxes, y_boxes);
-    const Values d = ReadValues(context, 0, "X", x_boxes);
+    const PoolCall call = ReadPoolCall(context, window_, depth_);
+    const BoxList &x_boxes = call.x_boxes, &y_boxes = call.y_boxes;
+    const Values& d = call.d;
     const DeltaLimit limit(context, 3);
     float* out = WriteValues(context, 0, y_boxes.rows(), d.channels);
     ForEachPixel(context, y_boxes, [&](int64_t b, int64_t oy, int64_t ox, int64_t row) {

@@ -83,24 +83,16 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
                         kOutputs[] = {kFloat};
 
   explicit IncrementalConv(const Ort::ConstKernelInfo& info)
-      : KernelBase(info),
-        window_(ReadWindow(info)),
-        groups_(AttributeOr<int64_t>(info, "group", 1)),
-        slices_(AttributeOr<int64_t>(info, "slices", 1)),
-        lo_(AttributeOr<float>(info, "min", 0.0f)),
-        hi_(AttributeOr<float>(info, "max", std::numeric_limits<float>::infinity())),
-        precision_(ReadPrecision(info)) {
-    if (slices_ < 1) Fail("attribute slices: expected at least 1");
-  }
+      : KernelBase(info), attributes_(ReadConvAttributes(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const ConvCall call = ReadConvCall(context, window_, groups_, slices_);
+    const ConvCall call = ReadConvCall(context, attributes_);
     const BoxList &x_boxes = call.x_boxes, &y_boxes = call.y_boxes;
     const Values& x = call.x;
     const ConvShape& shape = call.shape;
     const BaseMap& z = call.z;
     const DeltaLimit limit(context, 5);
-    const int64_t taps = window_.y.kernel * window_.x.kernel;
+    const int64_t taps = attributes_.window.y.kernel * attributes_.window.x.kernel;
     // Packs what pack(W) makes of the weights, once.
     const auto packed_once = [&](PackedWeights* kept, const auto& pack) {
       return kept->Get(call.weights, call.weights_shape, [&] {
@@ -110,26 +102,28 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     float* y = WriteValues(context, 0, y_boxes.rows(), shape.maps);
     if (shape.depthwise()) {
       const float* packed = packed_once(&packed_, [&](const float* w) { return PackTaps(w, shape.channels, taps); });
-      DepthwiseConv(context, window_, x, x_boxes, y_boxes, packed, z, lo_, hi_, limit, y);
+      DepthwiseConv(context, attributes_.window, x, x_boxes, y_boxes, packed, z, attributes_.lo, attributes_.hi, limit,
+                    y);
       return;
     }
     const NonzeroMap nonzero(context, x);
     const SplitKernels* split = ActiveKernels().split;
     if (split != nullptr && !SplitPays(split->costs, shape, nonzero.density())) split = nullptr;
     const bool sparse = nonzero.density() < (split == nullptr ? kDense : split->dense);
-    const ConvPlan plan = PlanConv(context, window_, x_boxes, y_boxes, shape.channels, slices_, sparse);
+    const ConvPlan plan =
+        PlanConv(context, attributes_.window, x_boxes, y_boxes, shape.channels, attributes_.slices, sparse);
     ClearUntouched(plan, y, shape.maps);
     std::optional<SplitValues> pieces;
     SplitBlock block{};
     if (split != nullptr) {
-      const bool low = precision_ == Precision::kBfloat16x3;
+      const bool low = attributes_.precision == Precision::kBfloat16x3;
       const float* packed = packed_once(
           &split_packed_, [&](const float* w) { return PackSplit(*split, w, shape.maps, shape.channels, taps, low); });
       pieces.emplace(context, *split, x, low);
       block.x_hi = pieces->hi(), block.x_lo = pieces->lo();
       block.w = reinterpret_cast<const uint16_t*>(packed), block.depth = taps * shape.channels;
       block.columns = shape.maps, block.y = y, block.y_stride = shape.maps;
-      block.z = z.data, block.z_stride = shape.maps, block.lo = lo_, block.hi = hi_;
+      block.z = z.data, block.z_stride = shape.maps, block.lo = attributes_.lo, block.hi = attributes_.hi;
     }
     const int64_t task_rows = pieces ? kSplitTaskRows : kTaskRows;
     ForTasks(context, plan, task_rows, [&](const TapClass& c, int64_t begin, int64_t end) {
@@ -153,11 +147,12 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
   // Whether split precision beats fp32 vectors, in cycles for a row: its products are faster, but X is split and
   // staged first, and the strips of matrix tiles share fewer zeros than 6 rows.
   bool SplitPays(const SplitCosts& costs, const ConvShape& shape, double density) const {
-    const double rate = precision_ == Precision::kBfloat16x3 ? costs.triple : costs.single;
-    if (precision_ == Precision::kFloat32 || rate == 0 || shape.groups != 1) return false;
-    const double taps = static_cast<double>(window_.y.kernel * window_.x.kernel);
+    const double rate = attributes_.precision == Precision::kBfloat16x3 ? costs.triple : costs.single;
+    if (attributes_.precision == Precision::kFloat32 || rate == 0 || shape.groups != 1) return false;
+    const double taps = static_cast<double>(attributes_.window.y.kernel * attributes_.window.x.kernel);
     const double depth = taps * static_cast<double>(shape.depth), maps = static_cast<double>(shape.maps);
-    const int64_t stretch = window_.x.dilation == 1 ? window_.x.kernel * shape.depth : shape.depth;
+    const int64_t stretch =
+        attributes_.window.x.dilation == 1 ? attributes_.window.x.kernel * shape.depth : shape.depth;
     const double staged = static_cast<double>((stretch + 63) / 64 * 64) * depth / static_cast<double>(stretch);
     const double vectors = std::min(1.0, 1.2 * density) * depth * maps / costs.vectors;
     const double pieces = costs.split * static_cast<double>(shape.depth) + costs.stage * staged +
@@ -182,12 +177,12 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
   void Segments(const TapClass& c, const ConvShape& shape, int64_t width, std::vector<ConvSegment>* segments) const {
     segments->clear();
     const int64_t taps_x = c.x.hi - c.x.lo;
-    const bool joined = window_.x.dilation == 1 && shape.groups == 1;  // neighbouring pixels of one stretch
+    const bool joined = attributes_.window.x.dilation == 1 && shape.groups == 1;  // neighbouring pixels of one stretch
     const int64_t pieces = joined ? 1 : taps_x, length = joined ? taps_x * shape.depth : shape.depth;
     for (int64_t ky = c.y.lo; ky < c.y.hi; ++ky) {
       for (int64_t kx = 0; kx < pieces; ++kx) {
-        const int64_t x = kx * window_.x.dilation * shape.channels;
-        const int64_t w = ((ky * window_.x.kernel + c.x.lo + kx) * shape.depth) * width;
+        const int64_t x = kx * attributes_.window.x.dilation * shape.channels;
+        const int64_t w = ((ky * attributes_.window.x.kernel + c.x.lo + kx) * shape.depth) * width;
         for (int64_t k = 0; k < length; k += kMaxSegment) {
           segments->push_back({ky - c.y.lo, x + k, w + k * width, std::min(kMaxSegment, length - k)});
         }
@@ -201,9 +196,9 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     static thread_local TileLists tiles;
     static thread_local std::vector<ConvSegment> segments;
     const ColumnBlocks blocks(shape.maps_per_group);
-    const int64_t depth = window_.y.kernel * window_.x.kernel * shape.depth;
+    const int64_t depth = attributes_.window.y.kernel * attributes_.window.x.kernel * shape.depth;
     ConvBlock block{};
-    block.lo = lo_, block.hi = hi_, block.z_stride = shape.maps;
+    block.lo = attributes_.lo, block.hi = attributes_.hi, block.z_stride = shape.maps;
     for (int64_t group = 0; group < shape.groups; ++group) {
       Segments(c, shape, blocks.full, &segments);
       tiles.Build(plan.rows.data() + begin, end - begin, segments, nonzero, group * shape.depth);
@@ -242,16 +237,13 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
         if (z == nullptr) {
           std::copy_n(from, columns, to);
         } else {
-          kernels.clip_row(to, from, z + row.pixel * block.z_stride, columns, lo_, hi_);
+          kernels.clip_row(to, from, z + row.pixel * block.z_stride, columns, attributes_.lo, attributes_.hi);
         }
       }
     }
   }
 
-  Window window_;
-  int64_t groups_, slices_;
-  float lo_, hi_;
-  Precision precision_;
+  ConvAttributes attributes_;
   mutable PackedWeights packed_, split_packed_;
 };
 

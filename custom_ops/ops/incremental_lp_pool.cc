@@ -2,6 +2,7 @@
 // window has a depth too.
 #include <vector>
 
+#include "common/calls.h"
 #include "common/norm.h"
 #include "common/pixels.h"
 #include "common/thresholds.h"
@@ -19,10 +20,9 @@ struct IncrementalLpPool : KernelBase<IncrementalLpPool> {
       : KernelBase(info), window_(ReadWindow(info)), depth_(ReadDepth(info)), norm_(ReadNorm(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes", window_.input());
-    const BoxList y_boxes = ReadBoxes(context, 2, "y_boxes", window_.output());
-    depth_.CheckCounts(x_boxes, y_boxes);
-    const Values d = ReadValues(context, 0, "X", x_boxes);
+    const PoolCall call = ReadPoolCall(context, window_, depth_);
+    const BoxList &x_boxes = call.x_boxes, &y_boxes = call.y_boxes;
+    const Values& d = call.d;
     const BaseMap x0 = ReadBaseMap(context, 3, "X0");
     CheckMap(x0, "X0", window_.input(), d.channels, depth_.axis.in);
     const DeltaLimit limit(context, 4);

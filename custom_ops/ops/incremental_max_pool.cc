@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "common/calls.h"
 #include "common/pixels.h"
 #include "common/thresholds.h"
 #include "common/window.h"
@@ -21,10 +22,9 @@ struct IncrementalMaxPool : KernelBase<IncrementalMaxPool> {
       : KernelBase(info), window_(ReadWindow(info)), depth_(ReadDepth(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes", window_.input());
-    const BoxList y_boxes = ReadBoxes(context, 2, "y_boxes", window_.output());
-    depth_.CheckCounts(x_boxes, y_boxes);
-    const Values d = ReadValues(context, 0, "X", x_boxes);
+    const PoolCall call = ReadPoolCall(context, window_, depth_);
+    const BoxList &x_boxes = call.x_boxes, &y_boxes = call.y_boxes;
+    const Values& d = call.d;
     const BaseMap x0 = ReadBaseMap(context, 3, "X0"), y0 = ReadBaseMap(context, 4, "Y0");
     CheckMap(x0, "X0", window_.input(), d.channels, depth_.axis.in);
     CheckMap(y0, "Y0", window_.output(), d.channels, depth_.axis.out);
