@@ -96,8 +96,16 @@ def _measure(
 ) -> tuple[dict[str, Any], Probe]:
     # A fresh session: the first call pays for packing weights, and is given beside the second.
     session = OcclusionSession(compiled, PROVIDERS[options.device], threads=threads, precision=options.precision)
-    given = {"threads": threads, "device": options.device, "repeats": repeats, "probe": probe}
-    result = paired(session, original, case.image, case.baseline, **given)
+    result = paired(
+        session,
+        original,
+        case.image,
+        case.baseline,
+        threads=threads,
+        device=options.device,
+        repeats=repeats,
+        probe=probe,
+    )
     first, second = result.our_seconds[0], result.our_seconds[-1]
     ratios = result.ratios
     middle, naive = statistics.median(ratios), statistics.median(result.naive_seconds)

@@ -134,6 +134,8 @@ class Engine:
         self.precision = precision or ("bfloat16x3" if multiplies_bfloat16x3() and not self._place.cuda else "float32")
         self.error = math.nan
         self._incremental = self._make_incremental(self.precision)
+        if self._place.cuda:
+            self._say_what_waits()
         self._in_bfloat16: ort.InferenceSession | None = None
         self._lock = threading.Lock()
         self._outputs = [value.name for value in self._incremental.get_outputs()]
@@ -189,7 +191,6 @@ class Engine:
         session = start_session(model, options, ModelError, self._doing, self._place.providers)
         if self._place.cuda:
             check_started(session)
-            self._say_what_waits(model)
         return session
 
     def _prepared(self, options: ort.SessionOptions, folder: str) -> ort.SessionOptions:
@@ -206,9 +207,9 @@ class Engine:
         give_weights(options, self._weights, self._place.cuda)
         return options
 
-    def _say_what_waits(self, part: bytes) -> None:
+    def _say_what_waits(self) -> None:
         """Warns of a file made for the CPU: its boxes are shrunk on the host, layer after layer."""
-        nodes = onnx.ModelProto.FromString(part).graph.node
+        nodes = onnx.ModelProto.FromString(self._incremental_part).graph.node
         waits = sum(node.domain == DOMAIN and node.op_type == "ShrinkBoxes" for node in nodes)
         if waits:
             warnings.warn(

@@ -28,6 +28,8 @@ import onnxruntime as ort
 from krypton_compile import compile, geometry, get_library_path
 from krypton_compile.annotations import TAU
 from krypton_compile.geometry import Boxes, Window
+from krypton_compile.reference import ragged
+from krypton_compile.reference.windows import WindowAttributes, read_window
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.engine import as_ort
 from krypton_compile.runtime.inputs import read_input
@@ -129,12 +131,7 @@ def _count(path: Path, feeds: dict[str, ort.OrtValue], boxes: Boxes) -> Iterator
 
 def _one(name: str, attributes: dict[str, Any], inputs: list[Any], weights: tuple[int, ...]) -> Counts:
     x, x_boxes, y_boxes = inputs
-    window = Window(
-        *(
-            (int(attributes[part][0]), int(attributes[part][1]))
-            for part in ("kernel_shape", "strides", "pads", "dilations", "input_shape", "output_shape")
-        )
-    )
+    window = read_window({name: list(attributes[name]) for name in WindowAttributes.__annotations__})
     maps, channels = weights[0], weights[1]
     height, width = window.output_shape
     wide = -(-maps // MAPS) * MAPS
@@ -191,10 +188,8 @@ def _classes(x_boxes: Boxes, y_boxes: Boxes, window: Window) -> list[tuple[tuple
 def _list_rows(x: Array, x_boxes: Boxes, y_boxes: Boxes, window: Window) -> int:
     """Rows times entries of the lists, over all tiles."""
     channels = np.zeros((*window.input_shape, x.shape[1]), bool)
-    start = 0
-    for y0, x0, h, w in x_boxes:
-        channels[y0 : y0 + h, x0 : x0 + w] |= x[start : start + h * w].reshape(h, w, -1) != 0
-        start += h * w
+    for (y0, x0, h, w), picture in zip(x_boxes, ragged.split("X", x, x_boxes), strict=True):
+        channels[y0 : y0 + h, x0 : x0 + w] |= picture != 0
     entries = -(-channels.sum(axis=2) // DEPTH) * DEPTH
     rows = np.zeros(window.output_shape, np.int64)
     for y0, x0, h, w in y_boxes:

@@ -51,10 +51,7 @@ class IncrementalMaxPool(OpRun):
         depth: list[int] | None = None,
         **window: Unpack[WindowAttributes],
     ) -> tuple[Floats]:
-        described, along = read_window(window), read_depth(depth)
-        check_depth(x_boxes, y_boxes, along)
-        deltas = list(delta_maps("X", X, x_boxes, described.input_shape))
-        check_boxes("y_boxes", y_boxes, described.output_shape)
+        described, along, deltas = read_call(X, x_boxes, y_boxes, depth, window)
         before, after = slices_of("X0", X0, X.shape[1]), slices_of("Y0", Y0, X.shape[1])
         check_map("X0", before, (along.input_depth, *described.input_shape, X.shape[1]))
         check_map("Y0", after, (along.output_depth, *described.output_shape, X.shape[1]))
@@ -83,10 +80,7 @@ class IncrementalLpPool(OpRun):
     ) -> tuple[Floats]:
         if p < 1:
             raise ValueError(f"p: expected at least 1, found {p}")
-        described, along = read_window(window), read_depth(depth)
-        check_depth(x_boxes, y_boxes, along)
-        deltas = list(delta_maps("X", X, x_boxes, described.input_shape))
-        check_boxes("y_boxes", y_boxes, described.output_shape)
+        described, along, deltas = read_call(X, x_boxes, y_boxes, depth, window)
         base = slices_of("X0", X0, X.shape[1])
         check_map("X0", base, (along.input_depth, *described.input_shape, X.shape[1]))
         before = base.astype(np.float64)
@@ -113,10 +107,7 @@ class IncrementalAveragePool(OpRun):
         depth: list[int] | None = None,
         **window: Unpack[WindowAttributes],
     ) -> tuple[Floats]:
-        described, along = read_window(window), read_depth(depth)
-        check_depth(x_boxes, y_boxes, along)
-        deltas = list(delta_maps("X", X, x_boxes, described.input_shape))
-        check_boxes("y_boxes", y_boxes, described.output_shape)
+        described, along, deltas = read_call(X, x_boxes, y_boxes, depth, window)
         pads = window["pads"] if count_include_pad else [0, 0, 0, 0]
         divisors = window_divisors(described, (pads[0], pads[1]), (pads[2], pads[3]))
         ends = (depth[2], depth[3]) if depth is not None and count_include_pad else (0, 0)
@@ -128,6 +119,17 @@ class IncrementalAveragePool(OpRun):
         )
         values = cut_boxes((average.astype(np.float32) for average in averages), y_boxes, X.shape[1])
         return (flush(values, limit),)
+
+
+def read_call(
+    X: Floats, x_boxes: Boxes, y_boxes: Boxes, depth: list[int] | None, window: WindowAttributes
+) -> tuple[Window, DepthWindow, list[Floats]]:
+    """The window, that along the slices, and the deltas of all boxes as full maps."""
+    described, along = read_window(window), read_depth(depth)
+    check_depth(x_boxes, y_boxes, along)
+    deltas = list(delta_maps("X", X, x_boxes, described.input_shape))
+    check_boxes("y_boxes", y_boxes, described.output_shape)
+    return described, along, deltas
 
 
 def sources(window: DepthWindow, boxes: int) -> list[list[int]]:
