@@ -40,6 +40,7 @@ from krypton_compile.passes.absorb_pads import absorb_pads
 from krypton_compile.passes.add_thresholds import add_thresholds
 from krypton_compile.passes.batch_positions import Contract, batch_positions, make_contract, make_occlusion_inputs
 from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
+from krypton_compile.passes.cap_opset import CAP, cap_opset
 from krypton_compile.passes.check_model import check_model
 from krypton_compile.passes.commute_mean import commute_mean
 from krypton_compile.passes.decompose import decompose
@@ -272,6 +273,12 @@ def _opened(
         if narrow_double(original):
             notes.append(
                 "a model of 64 bits: its weights are rounded to float32, in which it is computed; so is its image"
+            )
+        newer = cap_opset(original)
+        if newer is not None:
+            notes.append(
+                f"stays above opset {CAP} ({newer}): an onnxruntime that is older does not load the compiled file, and "
+                "on CUDA the ops that are newer than its kernels run on the CPU"
             )
         batch = unbatch(original, input_name)
         if batch > 1:

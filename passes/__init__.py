@@ -1,8 +1,8 @@
 """The passes, in the order in which :mod:`krypton_compile.pipeline` applies them.
 
 0. ``drop_outputs``, ``unpack_sparse``, then ``check_model``: a valid ONNX model, its nodes in order;
-   ``hold_inputs``, ``widen_half``, ``narrow_double``, ``unbatch``, ``widen_image``: of one image, all float32, inputs
-   beside it constants;
+   ``hold_inputs``, ``widen_half``, ``narrow_double``, ``cap_opset``, ``unbatch``, ``widen_image``: of one image, all
+   float32, inputs beside it constants, of opset 20 at most;
 1. ``refuse_nodes``: what has no exact answer;
 2. ``canonicalize``: opset 13 or newer, static shapes, constants folded; in it ``dequantize_weights``,
    ``fold_constants`` and ``respell``;

@@ -30,7 +30,7 @@ def check_model(model: onnx.ModelProto) -> None:
         sort_nodes(model.graph)
         for tensor in model.graph.initializer:
             _check_size(tensor)
-        onnx.checker.check_model(_light(model))
+        onnx.checker.check_model(light_model(model))
 
 
 def sort_nodes(graph: onnx.GraphProto) -> None:
@@ -90,7 +90,7 @@ def _check_size(tensor: onnx.TensorProto) -> None:
         raise ModelError(f"tensor '{tensor.name}' of shape {list(tensor.dims)}: expected {wanted}. {INVALID}")
 
 
-def _light(model: onnx.ModelProto) -> onnx.ModelProto:
+def light_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with its large weights as inputs: the checker takes serialised models, of 2 GB at most."""
     light = onnx.ModelProto(ir_version=model.ir_version)
     light.opset_import.extend(model.opset_import)

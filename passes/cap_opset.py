@@ -1,0 +1,100 @@
+"""Cap opset: a model of a newer opset becomes one of opset 20 where that means the same.
+
+    opset 22: Conv, HardSwish, Reshape    ->    opset 20: Conv, HardSwish, Reshape
+
+Most ops of later opsets only take further types. But an onnxruntime that is older than a model's opset does not load
+it, and its CUDA provider, which looks kernels up by the versions of ops, leaves a Conv of opset 22 to the CPU.
+An op means the same if its inputs, outputs and attributes do; attributes that opset 20 lacks are dropped at their
+defaults. A node of which that is not so, or of a type that opset 20 does not take, keeps the model where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import onnx
+from onnx import defs, helper, shape_inference
+
+from krypton_compile.passes.check_model import light_model
+
+CAP = 20
+_ONNX = ("", "ai.onnx")
+_CHANGED = frozenset({"GroupNormalization", "Mod"})
+"""Ops that look the same and are not: scales were of groups, now of channels; of floats, fmod had to be 1."""
+
+
+def cap_opset(model: onnx.ModelProto) -> str | None:
+    """Caps the model's opset in place; returns what keeps it above: the node's name and op, or onnx's reason."""
+    if all(entry.version <= CAP for entry in _imports(model)):
+        return None
+    trial = light_model(model)
+    kept = _cap(trial)
+    if kept is None:
+        try:
+            shape_inference.infer_shapes(trial, check_type=True)
+        except shape_inference.InferenceError as error:
+            kept = str(error).strip().splitlines()[-1]
+    return kept or _cap(model)
+
+
+def _cap(model: onnx.ModelProto) -> str | None:
+    for part in (model, *model.functions):
+        version = max((entry.version for entry in part.opset_import if entry.domain in _ONNX), default=CAP)
+        for node in _nodes(part.graph.node if isinstance(part, onnx.ModelProto) else part.node):
+            extra = _attributes_to_drop(node, version)
+            if extra is None:
+                return f"{node.op_type} '{node.name or node.output[0]}'"
+            kept = [attribute for attribute in node.attribute if attribute.name not in extra]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+    for entry in _imports(model):
+        entry.version = min(entry.version, CAP)
+    return None
+
+
+def _imports(model: onnx.ModelProto) -> list[onnx.OperatorSetIdProto]:
+    return [entry for part in (model, *model.functions) for entry in part.opset_import if entry.domain in _ONNX]
+
+
+def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from _nodes(graph.node)
+
+
+def _attributes_to_drop(node: onnx.NodeProto, version: int) -> set[str] | None:
+    """Those that the op of the capped opset lacks, all at their defaults; None if that op means something else."""
+    if node.domain not in _ONNX or not defs.has(node.op_type, version, ""):
+        return set()  # another domain's op, or a function of the model
+    if not defs.has(node.op_type, CAP, ""):
+        return None
+    new, old = defs.get_schema(node.op_type, version, ""), defs.get_schema(node.op_type, CAP, "")
+    if new.since_version == old.since_version:
+        return set()
+    if node.op_type in _CHANGED or _values(new) != _values(old) or not _covers(new, old):
+        return None
+    extra = {attribute.name for attribute in node.attribute} - set(old.attributes)
+    dropped = [attribute for attribute in node.attribute if attribute.name in extra]
+    return extra if all(_at_default(attribute, new) for attribute in dropped) else None
+
+
+def _at_default(attribute: onnx.AttributeProto, schema: defs.OpSchema) -> bool:
+    default = schema.attributes[attribute.name].default_value
+    return default.type == attribute.type and (
+        helper.get_attribute_value(default) == helper.get_attribute_value(attribute)
+    )
+
+
+def _values(schema: defs.OpSchema) -> list[tuple[str, object]]:
+    return [(value.name, value.option) for value in (*schema.inputs, *schema.outputs)]
+
+
+def _covers(new: defs.OpSchema, old: defs.OpSchema) -> bool:
+    """Whether the newer op has the older one's attributes, with their defaults."""
+    return all(
+        name in new.attributes
+        and new.attributes[name].default_value.SerializeToString() == attribute.default_value.SerializeToString()
+        for name, attribute in old.attributes.items()
+    )
