@@ -14,7 +14,7 @@ from typing import Any
 
 from krypton_compile.layouts import LAYOUTS
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 MODEL_KEY = "krypton"
 TUNING_KEY = "krypton.tuning"

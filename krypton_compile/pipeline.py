@@ -46,7 +46,7 @@ from krypton_compile.passes.commute_mean import commute_mean
 from krypton_compile.passes.decompose import decompose
 from krypton_compile.passes.drop_outputs import drop_outputs
 from krypton_compile.passes.fold_affine import fold_affine
-from krypton_compile.passes.fuse_activation import fuse_activation
+from krypton_compile.passes.fuse_epilogue import fuse_epilogue
 from krypton_compile.passes.gather_shuffles import gather_shuffles
 from krypton_compile.passes.hold_inputs import hold_inputs
 from krypton_compile.passes.lower import INCREMENTAL, OcclusionInputs, Outcome, lower, occluded
@@ -149,7 +149,6 @@ def compile(
         lowered = _lower(graph, interface, frozen_gates, target)
         context, contract, inputs = lowered.context, lowered.contract, lowered.inputs
         groups = add_thresholds(context, contract)
-        context.body = fuse_activation(context.body)
         report = Report(describe(model), patch_size, stride, len(grid), _layers(lowered, grid))
         if whole is not None:
 
@@ -160,6 +159,7 @@ def compile(
 
             report.fallbacks = find_fallbacks(relower)
         report.notes += notes
+        context.body = fuse_epilogue(context.body)
         chunk = chunk or _choose_chunk(context)
         batch_positions(context, interface, contract, inputs, chunk, len(groups))
         RemoveUnusedNodesPass()(graph_model)  # what base nodes were replaced, their weights above all

@@ -35,7 +35,7 @@ pictures, there is one slice.
 | ShrinkBoxes | values, boxes | boxes | each box cut to the hull of its rows that are not all zero |
 | IncrementalPad | X, x_boxes, y_boxes | values | the rows of y_boxes, shifted back by the pads |
 | IncrementalResample | X, x_boxes, y_boxes, y_index, y_weight [Ho,S], x_index, x_weight [Wo,T] [, limit] | values | weighted sums of the pixels that separable tables name |
-| IncrementalConv | X, x_boxes, y_boxes, W [, Z0, limit] | values | Conv of the delta, no bias; with Z0 [H,W,M] the clip rule follows. Of volumes X is DepthGather's and W has its depth |
+| IncrementalConv | X, x_boxes, y_boxes, W [, Z0, B, b_boxes, limit] | values | Conv of the delta, no bias; plus B, another delta; with Z0 [H,W,M] the clip rule follows. Of volumes X is DepthGather's and W has its depth |
 | IncrementalClip | X, boxes, Z0 [, limit] | values | clip(Z0 + D) - clip(Z0), by branch |
 | IncrementalActivation | X, boxes, Z0 [, limit] | values | f(Z0 + D) - f(Z0); f one of ``FUNCTIONS`` |
 | IncrementalMaxPool | X, x_boxes, y_boxes, X0, Y0 [, limit] | values | max over taps of (X0 - Y0) + D |
@@ -134,7 +134,16 @@ SCHEMAS: tuple[OpSchema, ...] = (
     ),
     OpSchema(
         "IncrementalConv",
-        ("X:float", "x_boxes:int32", "y_boxes:int32", "W:float", "Z0:float?", "limit:float?"),
+        (
+            "X:float",
+            "x_boxes:int32",
+            "y_boxes:int32",
+            "W:float",
+            "Z0:float?",
+            "B:float?",
+            "b_boxes:int32?",
+            "limit:float?",
+        ),
         ("Y:float",),
         (*_WINDOW, "group", "slices", "min", "max", "precision"),
     ),

@@ -13,8 +13,8 @@
 7. ``lower``: each node by its rule (``lower_*.py``) into incremental ops, or dense with a reason;
    ``lower_rest`` where no form fits;
 8. ``add_thresholds``: tau and eps reach the ops that they concern;
-   ``fuse_activation``: the Relu or Clip after a Conv into its epilogue;
 9. ``propagate_boxes``: box growth and multiply-adds for a reference patch, written into the nodes;
+   ``fuse_epilogue``: the Add and the Relu or Clip after a Conv into it;
 10. ``batch_positions``: the Scan over chunks of positions, and the contract's inputs and outputs;
 11. ``verify``: a few positions against the original model.
 """

@@ -18,7 +18,14 @@ from krypton_compile import geometry
 from krypton_compile.annotations import NODE_GROWTH, NODE_SOURCE
 from krypton_compile.geometry import Boxes, DepthWindow, Window
 from krypton_compile.interface import static_shape
-from krypton_compile.schemas import DOMAIN
+from krypton_compile.schemas import DOMAIN, SCHEMAS
+
+_OUTPUT_BOXES = {
+    schema.name: max(index for index, kind in enumerate(schema.inputs) if kind in ("boxes:int32", "y_boxes:int32"))
+    for schema in SCHEMAS
+    if {"boxes:int32", "y_boxes:int32"} & set(schema.inputs)
+}
+"""At which input an op has the boxes of its output."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +109,9 @@ def _read_depth(node: ir.Node) -> DepthWindow:
 def _boxes_of(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Boxes | None:
     if node.domain != DOMAIN:
         return None
-    own = [value for value in node.inputs if value is not None and value in boxes]
-    return boxes[own[-1]] if own else None  # y_boxes is the last of them
+    slot = _OUTPUT_BOXES.get(node.op_type)
+    value = node.inputs[slot] if slot is not None else None
+    return boxes.get(value) if value is not None else None
 
 
 def _multiply_adds(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> tuple[int, int]:

@@ -206,6 +206,16 @@ ConvCall ReadConvCall(const Ort::KernelContext& context, const ConvAttributes& a
     call.z = ReadBaseMap(context, 4, "Z0");
     CheckMap(call.z, "Z0", window.output(), call.shape.maps, slices);
   }
+  call.adds = context.GetInputCount() > 5 && context.GetInput(5);
+  if (call.adds) {
+    if (context.GetInputCount() <= 6 || !context.GetInput(6)) Fail("b_boxes: expected the boxes of B");
+    call.b_boxes = ReadBoxes(context, 6, "b_boxes", window.output());
+    CheckSameCount(call.b_boxes, call.y_boxes, "b_boxes", "y_boxes");
+    call.b = ReadValues(context, 5, "B", call.b_boxes);
+    if (call.b.channels != call.shape.maps) {
+      Fail("B: expected " + std::to_string(call.shape.maps) + " channels, found " + std::to_string(call.b.channels));
+    }
+  }
   return call;
 }
 

@@ -96,7 +96,10 @@ struct ConvCall {
   const float* weights;
   std::vector<int64_t> weights_shape;
   ConvShape shape;
-  BaseMap z;  // data is null where no clip rule follows
+  BaseMap z;          // data is null where no clip rule follows
+  bool adds = false;  // another delta
+  Values b;
+  BoxList b_boxes;
 };
 ConvCall ReadConvCall(const Ort::KernelContext& context, const ConvAttributes& attributes);
 

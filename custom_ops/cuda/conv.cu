@@ -1,5 +1,6 @@
 // IncrementalConv and IncrementalGemm: DY = W * DX on the boxes' pixels, on tensor cores (conv_program.h); convolutions
 // with few maps a group, depthwise ones among them, entry by entry.
+#include <array>
 #include <deque>
 #include <limits>
 #include <memory>
@@ -20,26 +21,31 @@ constexpr int64_t kFewMaps = 16;  // a group of fewer fills no tile of tensor co
 constexpr int64_t kMostPixelTaps = 3;
 constexpr int64_t kListChannels = 64;
 
+// The boxes of X, of Y and of what is added.
+using PlanBoxes = std::array<const BoxList*, 3>;
+
 // The boxes of one call and what follows from them, on the device.
 struct Plan {
   // Tiles of one class each, and of one pixel each where lists of channels may pay, else none.
-  Plan(Stream stream, const BoxList& x, const BoxList& y, TileList by_class, TileList by_pixel)
-      : x_boxes(x.data, x.data + x.count), y_boxes(y.data, y.data + y.count), upload(stream, true) {
-    x_put = Put(upload, x), y_put = Put(upload, y);
+  Plan(Stream stream, const PlanBoxes& of, TileList by_class, TileList by_pixel) : upload(stream, true) {
+    for (size_t i = 0; i < of.size(); ++i) {
+      boxes[i].assign(of[i]->data, of[i]->data + of[i]->count);
+      put[i] = Put(upload, *of[i]);
+    }
     classes.Set(upload, std::move(by_class)), pixels.Set(upload, std::move(by_pixel));
     upload.Send();
   }
-  bool IsOf(Stream stream, const BoxList& x, const BoxList& y) const {
+  bool IsOf(Stream stream, const PlanBoxes& of) const {
     const auto same = [](const std::vector<Box>& kept, const BoxList& now) {
       return static_cast<int64_t>(kept.size()) == now.count &&
              (now.count == 0 || std::memcmp(kept.data(), now.data, kept.size() * sizeof(Box)) == 0);
     };
-    return upload.stream() == stream && same(x_boxes, x) && same(y_boxes, y);
+    return upload.stream() == stream && same(boxes[0], *of[0]) && same(boxes[1], *of[1]) && same(boxes[2], *of[2]);
   }
 
-  std::vector<Box> x_boxes, y_boxes;
+  std::array<std::vector<Box>, 3> boxes;
   Upload upload;
-  PutBoxes x_put{}, y_put{};
+  std::array<PutBoxes, 3> put{};
   struct Tiles {
     TileList list{};
     size_t parts = 0, starts = 0, tiles = 0;
@@ -54,11 +60,11 @@ struct Plan {
 class KeptPlans {
  public:
   template <class Make>
-  std::shared_ptr<const Plan> Get(Stream stream, const BoxList& x, const BoxList& y, const Make& make) {
+  std::shared_ptr<const Plan> Get(Stream stream, const PlanBoxes& of, const Make& make) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       for (const auto& plan : plans_) {
-        if (plan->IsOf(stream, x, y)) return plan;
+        if (plan->IsOf(stream, of)) return plan;
       }
     }
     std::shared_ptr<const Plan> plan = make();
@@ -75,7 +81,8 @@ class KeptPlans {
 };
 
 void Point(const Plan& plan, const Plan::Tiles& tiles, ConvArguments* g) {
-  g->x_boxes = plan.x_put.In(plan.upload), g->y_boxes = plan.y_put.In(plan.upload);
+  g->x_boxes = plan.put[0].In(plan.upload), g->y_boxes = plan.put[1].In(plan.upload);
+  g->b_boxes = plan.put[2].In(plan.upload);
   g->parts = plan.upload.At<Part>(tiles.parts), g->starts = plan.upload.At<int64_t>(tiles.starts);
   g->tiles = plan.upload.At<Tile>(tiles.tiles);
 }
@@ -179,6 +186,8 @@ void EntryByEntry(Stream stream, const ConvArguments& g, int64_t rows) {
           for (int64_t k = 0; k < g.depth; ++k) sum += x[k] * w[k * g.w_pitch];
         }
       }
+      const int64_t added = g.b == nullptr ? -1 : g.b_boxes.RowOf(at.box, at.y, at.x);
+      if (added >= 0) sum += g.b[added * g.maps + map];
       if (g.z.data != nullptr) sum = ClipRuleScalar(sum, g.z.pixel(at.box, at.y, at.x)[map], g.lo, g.hi);
       g.y[row * g.maps + map] = g.limit(sum);
     }
@@ -187,7 +196,8 @@ void EntryByEntry(Stream stream, const ConvArguments& g, int64_t rows) {
 
 struct IncrementalConv : CudaKernel<IncrementalConv> {
   static constexpr const char* kName = "IncrementalConv";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloatOptional, kFloatOptional},
+  static constexpr Slot kInputs[] = {kFloat,         kInt32,         kInt32,         kFloat,
+                                     kFloatOptional, kFloatOptional, kInt32Optional, kFloatOptional},
                         kOutputs[] = {kFloat};
 
   explicit IncrementalConv(const Ort::ConstKernelInfo& info)
@@ -198,7 +208,8 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
     const ConvShape& shape = call.shape;
     ConvArguments g{};
     g.x = call.x.data, g.box_depth = 1, g.window_y = attributes_.window.y, g.window_x = attributes_.window.x;
-    g.z = call.z, g.lo = attributes_.lo, g.hi = attributes_.hi, g.limit = ReadLimit(context, 5);
+    g.z = call.z, g.lo = attributes_.lo, g.hi = attributes_.hi, g.limit = ReadLimit(context, 7);
+    g.b = call.adds ? call.b.data : nullptr;
     g.channels = shape.channels, g.depth = shape.depth, g.maps = shape.maps, g.columns = shape.maps_per_group;
     g.single = attributes_.precision == Precision::kBfloat16;
     g.y = WriteValues(context, 0, call.y_boxes.rows(), shape.maps);
@@ -208,7 +219,8 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
     g.w_group = taps * shape.depth * g.w_pitch;
     g.w = packed_.Get(stream, call.weights, call.weights_shape, shape.groups * g.w_group,
                       [&](float* packed) { PackWeights(stream, call.weights, shape, taps, g.w_pitch, packed); });
-    const auto plan = plans_.Get(stream, call.x_boxes, call.y_boxes, [&] { return MakePlan(stream, call, few); });
+    const auto plan =
+        plans_.Get(stream, {&call.x_boxes, &call.y_boxes, &call.b_boxes}, [&] { return MakePlan(stream, call, few); });
     Point(*plan, plan->classes, &g);
     if (few) {
       EntryByEntry(stream, g, call.y_boxes.rows());
@@ -246,7 +258,8 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
                           attributes_.window.y.kernel * attributes_.window.x.kernel <= ConvTile::kMostTaps;
     if (listable) by_pixel = ListPixelTiles(attributes_.window, call.x_boxes, call.y_boxes, ConvTile::kRows);
     if (CountTaps(by_pixel) > kMostPixelTaps * CountTaps(by_class)) by_pixel = {};
-    return std::make_shared<const Plan>(stream, call.x_boxes, call.y_boxes, std::move(by_class), std::move(by_pixel));
+    return std::make_shared<const Plan>(stream, PlanBoxes{&call.x_boxes, &call.y_boxes, &call.b_boxes},
+                                        std::move(by_class), std::move(by_pixel));
   }
 
   ConvAttributes attributes_;
@@ -267,9 +280,11 @@ struct IncrementalGemm : CudaKernel<IncrementalGemm> {
     const std::vector<Box> pixels(static_cast<size_t>(positions), Box{0, 0, 1, 1});
     BoxList rows{pixels.data(), positions, {}};
     for (int64_t b = 0; b <= positions; ++b) rows.offsets.push_back(b);
-    const auto plan = plans_.Get(stream, call.boxes, rows, [&] {
+    const BoxList none;
+    const PlanBoxes of{&call.boxes, &rows, &none};
+    const auto plan = plans_.Get(stream, of, [&] {
       TileList list = ListGemmTiles(call.boxes, map_.depth, ConvTile::kRows);
-      return std::make_shared<const Plan>(stream, call.boxes, rows, std::move(list), TileList{});
+      return std::make_shared<const Plan>(stream, of, std::move(list), TileList{});
     });
     ConvArguments g{};
     Point(*plan, plan->classes, &g);

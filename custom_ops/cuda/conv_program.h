@@ -32,6 +32,8 @@ struct ConvArguments {
   float* y;
   BaseMap z;  // data is null where no clip rule follows
   float lo, hi;
+  const float* b;  // another delta to be added, on boxes of its own; null for none
+  DeviceBoxes b_boxes;
   DeviceLimit limit;
   const Tile* tiles;
   const Part* parts;
@@ -121,9 +123,9 @@ struct ConvProgram {
 
   // One output pixel: where tap (0, 0) reads in its box of X, the box, and where the result goes.
   struct Row {
-    int64_t source;  // the box's first row
-    int64_t target, pixel;
-    int32_t box, y, x, h, w;  // y and x in the box, which is h x w
+    int64_t source;                // the box's first row
+    int64_t target, pixel, added;  // added: the row of B, or -1
+    int32_t box, y, x, h, w;       // y and x in the box, which is h x w
   };
 
   // Whether tiles of this kind are those to run. A stretch with lists costs more: its channels are copied one by one.
@@ -201,7 +203,7 @@ struct ConvProgram {
     for (int r = thread; r < kRows; r += kThreads) {
       Row& row = shared.rows[r];
       if (r >= tile.count) {
-        row = {0, -1, 0, 0, 0, 0, 0, 0};
+        row = {0, -1, 0, -1, 0, 0, 0, 0, 0};
         continue;
       }
       int32_t lo = tile.begin, hi = tile.end;  // starts[lo] <= the row < starts[hi]
@@ -220,6 +222,7 @@ struct ConvProgram {
       row.source = g.x_boxes.offsets[part.box * g.box_depth];
       row.target = g.y_boxes.RowOf(part.box, y, x);
       row.pixel = g.z.data == nullptr ? 0 : (g.z.pixel(part.box, y, x) - g.z.data) / g.z.channels;
+      row.added = g.b == nullptr ? -1 : g.b_boxes.RowOf(part.box, y, x);
       row.box = part.box;
       row.y = static_cast<int32_t>(g.window_y.Input(y, 0) - source.y0);
       row.x = static_cast<int32_t>(g.window_x.Input(x, 0) - source.x0);
@@ -321,7 +324,7 @@ struct ConvProgram {
     return {{Split(b[k][column]), Split(b[k + 4][column])}};
   }
 
-  // Applies the clip rule and writes what a thread holds.
+  // Adds B, applies the clip rule and writes what a thread holds.
   KRYPTON_DEVICE static void Store(int thread, const ConvArguments& g, int64_t column, int64_t group,
                                    const Shared& shared, const Registers& registers) {
     const int warp = thread / 32, lane = thread % 32;
@@ -339,6 +342,7 @@ struct ConvProgram {
             if (c >= g.columns) continue;
             const int64_t map = group * g.columns + c;
             float d = registers.sums[m][n].v[half * 2 + j];
+            if (row.added >= 0) d += g.b[row.added * g.maps + map];
             if (g.z.data != nullptr) d = ClipRuleScalar(d, g.z.data[row.pixel * g.maps + map], g.lo, g.hi);
             g.y[row.target * g.maps + map] = g.limit(d);
           }

@@ -1,5 +1,6 @@
 // IncrementalConv: the convolution of a delta, DY = W * DX without bias, on the boxes' pixels only;
-// with Z0 the clip rule of the activation follows while the tile is in registers.
+// with Z0 the clip rule of the activation follows while the tile is in registers, with another delta B while it is in
+// the cache: DY = W * DX + DB.
 //
 //   rows are sorted by tap set, then by pixel (conv_plan.h); a task is some hundred rows and all columns:
 //   for tap set among the rows: tiles and their lists of non-zeros (conv_tiles.h)
@@ -13,6 +14,7 @@
 
 #include "common/calls.h"
 #include "common/packed_weights.h"
+#include "common/pixels.h"
 #include "common/thresholds.h"
 #include "ops/conv_plan.h"
 #include "ops/conv_tiles.h"
@@ -77,9 +79,36 @@ std::vector<float> GatheredOrder(const float* w, const ConvShape& s, int64_t tap
   return ordered;
 }
 
+// For each row of Y what is added to it, and what it is clipped by.
+class SumRows {
+ public:
+  SumRows(const Ort::KernelContext& context, const ConvCall& call) {
+    if (!call.adds) return;
+    rows_.resize(static_cast<size_t>(call.y_boxes.rows()));
+    ForEachPixel(context, call.y_boxes, [&](int64_t b, int64_t y, int64_t x, int64_t row) {
+      const int64_t from = RowOf(call.b_boxes, b, y, x);
+      rows_[row] = {from < 0 ? nullptr : call.b.row(from), call.z.data == nullptr ? nullptr : call.z.pixel(b, y, x)};
+    });
+  }
+  // Adds to row `row`, of which `y` holds the convolution, and clips.
+  void Finish(int64_t row, const ConvCall& call, const ConvAttributes& attributes, float* y) const {
+    const Kernels& kernels = ActiveKernels();
+    const auto [b, z] = rows_[row];
+    if (b != nullptr) kernels.add_scaled_row(y, b, 1.0f, call.shape.maps);
+    if (z != nullptr) kernels.clip_row(y, y, z, call.shape.maps, attributes.lo, attributes.hi);
+  }
+
+ private:
+  struct Row {
+    const float *b, *z;
+  };
+  std::vector<Row> rows_;
+};
+
 struct IncrementalConv : KernelBase<IncrementalConv> {
   static constexpr const char* kName = "IncrementalConv";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloatOptional, kFloatOptional},
+  static constexpr Slot kInputs[] = {kFloat,         kInt32,         kInt32,         kFloat,
+                                     kFloatOptional, kFloatOptional, kInt32Optional, kFloatOptional},
                         kOutputs[] = {kFloat};
 
   explicit IncrementalConv(const Ort::ConstKernelInfo& info)
@@ -90,8 +119,8 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     const BoxList &x_boxes = call.x_boxes, &y_boxes = call.y_boxes;
     const Values& x = call.x;
     const ConvShape& shape = call.shape;
-    const BaseMap& z = call.z;
-    const DeltaLimit limit(context, 5);
+    const BaseMap z = call.adds ? BaseMap{} : call.z;  // what the sums themselves are clipped by
+    const DeltaLimit limit(context, 7);
     const int64_t taps = attributes_.window.y.kernel * attributes_.window.x.kernel;
     // Packs what pack(W) makes of the weights, once.
     const auto packed_once = [&](PackedWeights* kept, const auto& pack) {
@@ -100,7 +129,7 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
       });
     };
     float* y = WriteValues(context, 0, y_boxes.rows(), shape.maps);
-    if (shape.depthwise()) {
+    if (shape.depthwise() && !call.adds) {
       const float* packed = packed_once(&packed_, [&](const float* w) { return PackTaps(w, shape.channels, taps); });
       DepthwiseConv(context, attributes_.window, x, x_boxes, y_boxes, packed, z, attributes_.lo, attributes_.hi, limit,
                     y);
@@ -112,7 +141,18 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     const bool sparse = nonzero.density() < (split == nullptr ? kDense : split->dense);
     const ConvPlan plan =
         PlanConv(context, attributes_.window, x_boxes, y_boxes, shape.channels, attributes_.slices, sparse);
-    ClearUntouched(plan, y, shape.maps);
+    const SumRows sums(context, call);
+    const auto finish = [&](int64_t row) {
+      float* out = y + row * shape.maps;
+      if (call.adds) sums.Finish(row, call, attributes_, out);
+      limit.Flush(out, shape.maps);
+    };
+    ParallelRanges(context, static_cast<int64_t>(plan.untouched.size()), 64, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        std::fill_n(y + plan.untouched[i] * shape.maps, shape.maps, 0.0f);
+        finish(plan.untouched[i]);
+      }
+    });
     std::optional<SplitValues> pieces;
     SplitBlock block{};
     if (split != nullptr) {
@@ -135,15 +175,11 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
         const float* packed = packed_once(&packed_, [&](const float* w) { return PackBlocks(w, shape, taps); });
         Columns(x, plan, c, begin, end, shape, packed, sparse ? &nonzero : nullptr, z, y);
       }
-      for (int64_t i = begin; i < end; ++i) limit.Flush(y + plan.rows[i].target * shape.maps, shape.maps);
+      for (int64_t i = begin; i < end; ++i) finish(plan.rows[i].target);
     });
   }
 
  private:
-  static void ClearUntouched(const ConvPlan& plan, float* y, int64_t maps) {
-    for (int64_t row : plan.untouched) std::fill_n(y + row * maps, maps, 0.0f);
-  }
-
   // Whether split precision beats fp32 vectors, in cycles for a row: its products are faster, but X is split and
   // staged first, and the strips of matrix tiles share fewer zeros than 6 rows.
   bool SplitPays(const SplitCosts& costs, const ConvShape& shape, double density) const {

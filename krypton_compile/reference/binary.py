@@ -17,8 +17,8 @@ import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
 from krypton_compile.geometry import Boxes
-from krypton_compile.reference.elementwise import check_inside, read_hull
-from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, slices_of
+from krypton_compile.reference.elementwise import check_inside
+from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, read_hull, slices_of
 from krypton_compile.reference.thresholds import flush
 from krypton_compile.schemas import DOMAIN
 

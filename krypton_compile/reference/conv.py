@@ -1,6 +1,8 @@
 """IncrementalConv: convolution is linear, so the output's delta is the same convolution of the delta, without bias.
 
-DY = W * DX,    and with Z0, the base map before a Clip that follows, the clip rule of activation.py on DY
+DY = W * DX,    or W * DX + DB with another delta B, where a convolution ends a residual block
+
+and with Z0, the base map before a Clip that follows, the clip rule of activation.py on that.
 
 ``precision`` is the lowest that a kernel may multiply in; the reference always sums in float64.
 """
@@ -23,6 +25,7 @@ from krypton_compile.reference.ragged import (
     check_slices,
     cut_boxes,
     delta_maps,
+    read_hull,
 )
 from krypton_compile.reference.thresholds import flush
 from krypton_compile.reference.windows import WindowAttributes, read_window, tap_pictures
@@ -44,6 +47,8 @@ class IncrementalConv(OpRun):
         y_boxes: Boxes,
         W: Floats,
         Z0: Floats | None = None,
+        B: Floats | None = None,
+        b_boxes: Boxes | None = None,
         limit: Floats | None = None,
         group: int = 1,
         slices: int = 1,
@@ -62,6 +67,15 @@ class IncrementalConv(OpRun):
         check_slices("y_boxes", y_boxes, slices)
         features = W.shape[0]
         values = cut_boxes((convolve(delta, weights, described, group) for delta in deltas), y_boxes, features)
+        if B is not None:
+            if b_boxes is None:
+                raise ValueError("b_boxes: expected the boxes of B, found none")
+            check_boxes("b_boxes", b_boxes, described.output_shape)
+            if len(b_boxes) != len(y_boxes):
+                raise ValueError(f"b_boxes: expected {len(y_boxes)} boxes, found {len(b_boxes)}")
+            added = read_hull("B", B, b_boxes, y_boxes)
+            check_map("B", added, values.shape)
+            values = values + added
         if Z0 is not None:
             before = (slices, *described.output_shape, features)
             check_map("Z0", Z0, before if slices > 1 or Z0.ndim == 4 else before[1:])

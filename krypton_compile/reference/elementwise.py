@@ -15,7 +15,7 @@ import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
 from krypton_compile.geometry import Boxes, is_empty, union_boxes
-from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, join, read_box, split
+from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, read_hull, split
 from krypton_compile.reference.thresholds import flush
 from krypton_compile.schemas import DOMAIN
 
@@ -31,11 +31,7 @@ class IncrementalPad(OpRun):
         check_boxes("x_boxes", x_boxes)
         check_boxes("y_boxes", y_boxes, (output_shape[0], output_shape[1]))
         targets = y_boxes.astype(np.int64) - [shift[0], shift[1], 0, 0]
-        moved = (
-            read_box(picture, box, target)
-            for picture, box, target in zip(split("X", X, x_boxes), x_boxes, targets, strict=True)
-        )
-        return (join(moved, X.shape[1]),)
+        return (read_hull("X", X, x_boxes, targets),)
 
 
 class IncrementalScale(OpRun):
@@ -150,15 +146,6 @@ def check_inside(hull: Boxes, parts: Sequence[Boxes]) -> None:
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(f"y_boxes: box {row} is {hull[row].tolist()}, expected one inside {expected[row].tolist()}")
-
-
-def read_hull(name: str, values: Floats, boxes: Boxes, hull: Boxes) -> Floats:
-    """A delta on ``boxes`` as rows of ``hull``, zero where the box misses."""
-    pictures = split(name, values, boxes)
-    return join(
-        (read_box(picture, box, target) for picture, box, target in zip(pictures, boxes, hull, strict=True)),
-        values.shape[1],
-    )
 
 
 def standardize(rows: npt.NDArray[np.float64], epsilon: float) -> npt.NDArray[np.float64]:

@@ -94,6 +94,15 @@ def delta_maps(name: str, values: Floats, boxes: Boxes, shape: Pair) -> Iterator
     return (read_box(picture, box, (0, 0, *shape)) for picture, box in zip(pictures, boxes, strict=True))
 
 
+def read_hull(name: str, values: Floats, boxes: Boxes, hull: Boxes) -> Floats:
+    """A delta on ``boxes`` as rows of ``hull``, zero where the box misses."""
+    pictures = split(name, values, boxes)
+    return join(
+        (read_box(picture, box, target) for picture, box, target in zip(pictures, boxes, hull, strict=True)),
+        values.shape[1],
+    )
+
+
 def cut_boxes(maps: Iterable[Floats], boxes: Boxes, channels: int) -> Floats:
     """The rows of ``boxes`` cut out of one full map a position: values [R, channels]."""
     return join(

@@ -13,9 +13,9 @@ from onnx.reference.op_run import OpRun
 
 from krypton_compile import geometry
 from krypton_compile.geometry import Boxes, DepthWindow
-from krypton_compile.reference.elementwise import check_inside, read_hull
+from krypton_compile.reference.elementwise import check_inside
 from krypton_compile.reference.occlusion import Offsets
-from krypton_compile.reference.ragged import Floats, check_boxes, check_regions, check_slices, split
+from krypton_compile.reference.ragged import Floats, check_boxes, check_regions, check_slices, read_hull, split
 from krypton_compile.reference.windows import read_depth
 from krypton_compile.schemas import DOMAIN
 

@@ -122,6 +122,7 @@ def conv_cases(rng: np.random.Generator) -> Iterator[Case]:
             yield Case(f"conv+relu {name}", "IncrementalConv", [*inputs, z0], attributes)
             bounds = {"min": -0.5, "max": 0.75}
             yield Case(f"conv+clip {name}", "IncrementalConv", [*inputs, z0], {**attributes, **bounds})
+            yield from added_conv_cases(rng, name, inputs, z0, attributes)
     window, ends = make_window(*WINDOWS["3x3"])
     boxes = make_boxes(rng, window.input_shape)
     wide = np.tile(np.array([[0, 0, *window.output_shape]], np.int32), (len(boxes), 1))
@@ -142,6 +143,18 @@ def conv_cases(rng: np.random.Generator) -> Iterator[Case]:
             yield Case(f"conv deep {share} {precision}", "IncrementalConv", inputs, attributes)
     yield from wide_conv_cases(rng)
     yield from crowded_conv_cases(rng)
+
+
+def added_conv_cases(
+    rng: np.random.Generator, name: str, inputs: list[np.ndarray], z0: np.ndarray, attributes: dict[str, Any]
+) -> Iterator[Case]:
+    """The same with another delta added, on boxes that miss, meet and overlap those of the convolution."""
+    values, boxes, after, weight = inputs
+    others = make_boxes(rng, z0.shape[:2], len(boxes) - 4)[::-1].copy()
+    added = [make_values(rng, others, z0.shape[2]), others]
+    hull = [values, boxes, geometry.union_boxes([after, others]), weight]
+    yield Case(f"conv+add {name}", "IncrementalConv", [*hull, None, *added], attributes)
+    yield Case(f"conv+add+relu {name}", "IncrementalConv", [*hull, z0, *added], attributes)
 
 
 def crowded_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -167,6 +180,7 @@ def crowded_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
             inputs, attributes = [values, boxes, after, weight], window_attributes(window, ends)
             yield Case(f"conv crowded {title} {kind}", "IncrementalConv", inputs, attributes)
             yield Case(f"conv+relu crowded {title} {kind}", "IncrementalConv", [*inputs, z0], attributes)
+            yield from added_conv_cases(rng, f"crowded {title} {kind}", inputs, z0, attributes)
 
 
 def wide_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -193,6 +207,7 @@ def wide_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
             yield Case(f"conv+relu wide {title} {kind}", "IncrementalConv", [*inputs, z0], attributes)
             bounds = {"min": -0.5, "max": 0.75}
             yield Case(f"conv+clip wide {title} {kind}", "IncrementalConv", [*inputs, z0], {**attributes, **bounds})
+            yield from added_conv_cases(rng, f"wide {title} {kind}", inputs, z0, attributes)
 
 
 def pool_cases(rng: np.random.Generator) -> Iterator[Case]:

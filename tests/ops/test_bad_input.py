@@ -245,6 +245,26 @@ def test_an_unknown_precision_is_refused() -> None:
         run_reference(unknown)
 
 
+BAD_ADDENDS = {
+    "b_boxes: expected the boxes of B": lambda b, boxes: (b, None),
+    "b_boxes has [0-9]+ boxes": lambda b, boxes: (b, np.concatenate([boxes, boxes[:1] * 0])),
+    "B: expected [0-9]+ channels": lambda b, boxes: (b[:, 1:], boxes),
+    "b_boxes: box .* does not lie inside": lambda b, boxes: (b, boxes + np.array([0, 50, 0, 0], np.int32)),
+    "B: expected": lambda b, boxes: (b[1:], boxes),
+}
+
+
+@pytest.mark.parametrize("message", BAD_ADDENDS)
+def test_what_a_convolution_adds_is_checked(message: str) -> None:
+    case = next(case for case in cases() if case.name.startswith("conv+add 3x3 "))
+    b, b_boxes = BAD_ADDENDS[message](*case.inputs[5:7])
+    bad = replace(case, inputs=[*case.inputs[:5], b, b_boxes])
+    with pytest.raises(Exception, match=rf"krypton.*{message}"):
+        run_cpu(bad)
+    with pytest.raises(ValueError, match=r"b_boxes|B"):
+        run_reference(bad)
+
+
 BAD_ATTRIBUTES = [
     ("IncrementalPad", "shift", [2**62, 0], "shift: out of range"),
     ("TranslateBoxes", "output_shape", [2**31, 1], "output_shape: expected the size of a map"),

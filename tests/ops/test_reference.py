@@ -122,6 +122,13 @@ def test_conv_alone_and_with_the_clip_that_follows(seed: int) -> None:
     bounded = replace(fused, attributes={**attributes, "min": float(low), "max": float(high)})
     assert_same(bounded, y_boxes, run_dense("Clip", [dense, low, high]))
 
+    other = make_change(seed + 100, len(weight), dense.shape[2:])
+    hull, total = geometry.union_boxes([y_boxes, other.boxes]), run_dense("Add", [dense, other.batch])
+    added = [change.values, change.boxes, hull, weight, None, other.values, other.boxes]
+    assert_same(replace(case, inputs=added), hull, total)
+    added[4] = to_base(total)
+    assert_same(replace(fused, inputs=added), hull, run_dense("Relu", [total]))
+
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_pools(seed: int) -> None:

@@ -74,6 +74,15 @@ def wrong_branch(model: onnx.ModelProto) -> bool:
     return False
 
 
+def lost_addend(model: onnx.ModelProto) -> bool:
+    """A convolution that ends a residual block forgets the other branch."""
+    for conv in nodes_of(model, "IncrementalConv"):
+        if len(conv.input) > 5 and conv.input[5]:
+            conv.input[5] = conv.input[6] = ""
+            return True
+    return False
+
+
 def box_of_one_branch(model: onnx.ModelProto) -> bool:
     """Where branches meet, the first one's box stands for the union."""
     for node in nodes_of(model, "UnionBoxes"):
@@ -97,6 +106,7 @@ MUTANTS = [
     wrong_divisor,
     wrong_power,
     wrong_branch,
+    lost_addend,
     box_of_one_branch,
     pad_shifted_by_one,
 ]

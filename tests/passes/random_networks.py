@@ -204,6 +204,23 @@ def add_branch(draw: Draw, net: Network) -> None:
     net.add(joint, f"{first}, {second}" + (f", {start}" if joint in ("Sum", "Mean") else ""), channels)
 
 
+def add_residual(draw: Draw, net: Network) -> None:
+    """A residual block: what one or two convolutions make of the map, and the map or a projection of it."""
+    start, channels, pads = net.last, net.channels, [1] * 2 * net.axes
+    kernel, point = (3,) * net.axes, (1,) * net.axes
+    group = channels if draw(st.booleans()) else 1
+    if draw(st.booleans()):
+        net.add(f"Conv<pads={pads}>", f"{start}, {net.filters((channels, channels, *kernel))}")
+        net.add("Relu")
+    main = net.add(
+        f"Conv<pads={pads}, group={group}>", f"{net.last}, {net.filters((channels, channels // group, *kernel))}"
+    )
+    skip = start if draw(st.booleans()) else net.add("Conv", f"{start}, {net.filters((channels, channels, *point))}")
+    net.add("Add", f"{main}, {skip}" if draw(st.booleans()) else f"{skip}, {main}", channels)
+    if draw(st.booleans()):
+        net.add("Relu")
+
+
 def add_one_channel(draw: Draw, net: Network) -> None:
     """A reduction over channels, and the map divided or multiplied by it."""
     kind = draw(st.sampled_from(["L1", "L2", "LogSumExp", "Max", "Mean", "Min", "Sum", "SumSquare"]))
@@ -361,11 +378,13 @@ LAYERS: list[Callable[[Draw, Network], None]] = [
     add_pointwise,
     add_constant,
     add_branch,
+    add_residual,
     add_one_channel,
     add_softmax,
     add_channels,
     add_shuffle,
     add_pixels,
+    add_pad,
     add_pad,
     add_blocks,
     add_resize,

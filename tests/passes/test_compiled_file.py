@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from krypton_compile import compile
 from tests.passes.graphs import compile_and_check, parse
@@ -68,6 +68,40 @@ def test_relu_is_fused_where_nobody_else_reads_the_convolution() -> None:
         nodes = body_nodes(compile(model, verify=False)[0])
         assert sum(node.op_type == "IncrementalClip" for node in nodes) == clips
         assert next(node.input[4] != "" for node in nodes if node.op_type == "IncrementalConv") == activated
+
+
+SUMS = {
+    "a sum": ("d = Conv<pads=[1,1,1,1]>(r, w2) h = Add(r, d)", 1, 0),
+    "a sum and its activation": ("d = Conv<pads=[1,1,1,1]>(r, w2) s = Add(d, r) h = Relu(s)", 1, 0),
+    "of two convolutions": ("d = Conv<pads=[1,1,1,1]>(r, w2) e = Conv(r, w1) s = Add(e, d) h = Relu(s)", 1, 0),
+    "one sum each": ("d = Conv(r, w1) e = Conv<pads=[1,1,1,1]>(r, w2) s = Add(d, e) h = Add(s, r)", 1, 1),
+    "a difference": ("d = Conv(r, w1) h = Sub(r, d)", 0, 1),
+    "twice the same": ("d = Conv(r, w1) h = Add(d, d)", 0, 1),
+    "another reader": ("d = Conv(r, w1) s = Add(d, r) e = Relu(d) h = Add(e, s)", 0, 2),
+    "a depthwise convolution": ("d = Conv<group=8, pads=[1,1,1,1]>(r, w3) h = Add(d, r)", 0, 1),
+    "groups of two": ("d = Conv<group=4, pads=[1,1,1,1]>(r, w4) h = Add(d, r)", 1, 0),
+}
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+@pytest.mark.parametrize("kind", SUMS)
+def test_sums_are_fused_where_nobody_else_reads_the_convolution(kind: str, target: str) -> None:
+    middle, fused, left = SUMS[kind]
+    weights = {"w1": (8, 8, 1, 1), "w2": (8, 8, 3, 3), "w3": (8, 1, 3, 3), "w4": (8, 2, 3, 3)}
+    model = parse(
+        f"c = Conv(x, w) r = Relu(c) {middle} g = GlobalAveragePool(h) f = Flatten(g) y = Gemm(f, fw)",
+        w=(8, 3, 3, 3),
+        fw=(8, 5),
+        **{name: shape for name, shape in weights.items() if f"{name})" in middle},
+    )
+    compile_and_check(model, target=target)
+    compiled, _ = compile(model, verify=False, target=target)
+    nodes = body_nodes(compiled) if target == "cpu" else compiled.graph.node
+    adding = [node for node in nodes if node.op_type == "IncrementalConv" and node.input[5:6] not in ([], [""])]
+    assert len(adding) == fused
+    assert sum(node.op_type == "IncrementalAdd" for node in nodes) == left
+    if kind == "of two convolutions":  # the one of the larger boxes adds
+        assert list(helper.get_node_attr_value(adding[0], "kernel_shape")) == [3, 3]
 
 
 @pytest.mark.parametrize("transposed", [0, 1])

@@ -1,0 +1,96 @@
+"""Fuse into a convolution what follows it, an addition and then an activation.
+
+    IncrementalAdd(IncrementalConv(DX, x_boxes, own, W), B, b_boxes, boxes, limit)
+        ->  IncrementalConv(DX, x_boxes, boxes, W, -, B, b_boxes, limit)
+    IncrementalClip(IncrementalConv(DX, ...), boxes, Z0, limit)
+        ->  IncrementalConv(DX, ..., Z0, ..., limit; min, max)
+
+The epilogue adds B and applies the clip rule while the sums are in registers or in the cache; what stood between is
+never written, and its limit goes with it. On the boxes of a residual sum, which hold its own, a convolution is zero
+where no tap reaches. Of two convolutions the one whose boxes grew more adds the other's delta. Refused where what
+stands between has another reader, and an addition to a depthwise convolution, whose kernels are bound by memory anyway.
+"""
+
+from __future__ import annotations
+
+import math
+
+import onnx_ir as ir
+
+from krypton_compile.annotations import NODE_GROWTH
+from krypton_compile.interface import static_shape
+
+
+def fuse_epilogue(body: list[ir.Node]) -> list[ir.Node]:
+    """The body with every such pair fused, at the place of the second."""
+    return _fuse_clips(_fuse_adds(body))
+
+
+def _fuse_adds(body: list[ir.Node]) -> list[ir.Node]:
+    replacements: dict[ir.Node, ir.Node] = {}
+    gone: set[ir.Node] = set()
+    for add in body:
+        if add.op_type != "IncrementalAdd" or add.attributes["beta"].as_float() != 1.0:
+            continue
+        operands = [(_conv_of(add.inputs[0]), add.inputs[2:4]), (_conv_of(add.inputs[2]), add.inputs[:2])]
+        found = [(conv, other) for conv, other in operands if conv is not None and _may_add(conv)]
+        if not found:
+            continue
+        conv, other = max(found, key=lambda pair: _area(pair[0]))
+        inputs = [*conv.inputs[:2], add.inputs[4], conv.inputs[3], None, *other, *add.inputs[5:]]
+        replacements[add] = _fuse(conv, add, inputs, dict(conv.attributes))
+        gone.add(conv)
+    return [replacements.get(node, node) for node in body if node not in gone]
+
+
+def _fuse_clips(body: list[ir.Node]) -> list[ir.Node]:
+    replacements: dict[ir.Node, ir.Node] = {}
+    gone: set[ir.Node] = set()
+    for clip in body:
+        conv = _conv_of(clip.inputs[0]) if clip.op_type == "IncrementalClip" else None
+        if conv is None:
+            continue
+        added = conv.inputs[5:7] if len(conv.inputs) > 5 else (None, None)
+        inputs = [*conv.inputs[:4], clip.inputs[2], *added, *clip.inputs[3:]]
+        bounds = {"min": clip.attributes["min"], "max": clip.attributes["max"]}
+        replacements[clip] = _fuse(conv, clip, inputs, {**conv.attributes, **bounds})
+        gone.add(conv)
+    return [replacements.get(node, node) for node in body if node not in gone]
+
+
+def _conv_of(values: ir.Value | None) -> ir.Node | None:
+    """The convolution that makes these, for one reader alone."""
+    conv = values.producer() if values is not None else None
+    if conv is None or conv.op_type != "IncrementalConv" or conv.inputs[4:5] not in ((), (None,)):
+        return None
+    return conv if len(conv.outputs[0].uses()) == 1 else None
+
+
+def _may_add(conv: ir.Node) -> bool:
+    weight = conv.inputs[3]
+    assert weight is not None
+    depthwise = conv.attributes["group"].as_int() > 1 and static_shape(weight)[1] == 1
+    return not depthwise and all(value is None for value in conv.inputs[5:7])
+
+
+def _area(conv: ir.Node) -> int:
+    return math.prod(map(int, conv.metadata_props.get(NODE_GROWTH, "0").split("x")))
+
+
+def _fuse(conv: ir.Node, last: ir.Node, inputs: list[ir.Value | None], attributes: dict[str, ir.Attr]) -> ir.Node:
+    name = str(last.outputs[0].name)
+    replacement = ir.node(
+        conv.op_type,
+        inputs,
+        attributes,
+        domain=conv.domain,
+        outputs=[ir.Value(name=name)],
+        name=name,
+        metadata_props=dict(conv.metadata_props),
+    )
+    last.outputs[0].replace_all_uses_with(replacement.outputs[0])
+    # The fused pair must let go of their inputs, or these would still count their uses.
+    for gone in (conv, last):
+        for index in range(len(gone.inputs)):
+            gone.replace_input_with(index, None)
+    return replacement
