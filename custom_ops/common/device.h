@@ -1,11 +1,13 @@
-// Marks the functions that the GPU's kernels share with the CPU's: one copy, compiled for both; and loops over
-// registers.
+// Marks the functions that the GPU's kernels share with the CPU's, one copy, compiled for both; those that run in kernels
+// alone, of the GPU or emulated; and loops over registers.
 #pragma once
 
 #if defined(__CUDACC__)
 #define KRYPTON_DEVICE __host__ __device__
+#define KRYPTON_KERNEL __device__
 #else
 #define KRYPTON_DEVICE
+#define KRYPTON_KERNEL
 #endif
 
 #if defined(__CUDA_ARCH__)

@@ -4,6 +4,7 @@
 #include "common/calls.h"
 #include "common/largest.h"
 #include "common/thresholds.h"
+#include "cuda/atomics.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
 
@@ -25,14 +26,8 @@ void LargestBits(Stream stream, const float* data, int64_t count, void* largest)
       const int32_t bits = Magnitude(data[i]);
       found = bits > found ? bits : found;
     }
-#if defined(__CUDA_ARCH__)
     auto* top = static_cast<int32_t*>(largest);
-    if (found > *static_cast<volatile int32_t*>(top)) atomicMax(top, found);  // most threads find no larger one
-#else
-    int32_t before;
-    std::memcpy(&before, largest, sizeof before);
-    if (found > before) std::memcpy(largest, &found, sizeof found);
-#endif
+    if (found > Peek(top)) AtomicMax(top, found);  // most threads find no larger one
   });
 }
 

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "common/calls.h"
+#include "cuda/atomics.h"
 #include "cuda/conv_run.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
@@ -116,12 +117,8 @@ struct ChannelLists {
       uint32_t* own = bits + (at.y * width + at.x) * across;
       for (int64_t c = first; c < channels; c += step) {
         const uint32_t bit = 1u << (c % 32);
-        if (x.row(row)[c] == 0.0f || (own[c / 32] & bit) != 0) continue;  // NaN counts
-#if defined(__CUDA_ARCH__)
-        atomicOr(own + c / 32, bit);
-#else
-        own[c / 32] |= bit;
-#endif
+        if (x.row(row)[c] == 0.0f || (Peek(own + c / 32) & bit) != 0) continue;  // NaN counts
+        AtomicOr(own + c / 32, bit);
       }
     });
     ForEachRow(stream, pixels, 1, [=] KRYPTON_DEVICE(int64_t pixel, int64_t, int64_t) {
@@ -145,11 +142,7 @@ struct ChannelLists {
           if (pixel >= 0) own += static_cast<uint64_t>(ConvTile::Cuts(count[pixel]));
         }
       }
-#if defined(__CUDA_ARCH__)
-      atomicAdd(reinterpret_cast<unsigned long long*>(stretches), static_cast<unsigned long long>(own));
-#else
-      *stretches += own;
-#endif
+      AtomicAdd(stretches, own);
     });
     g->list_stretches = stretches;
   }

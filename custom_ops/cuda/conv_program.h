@@ -1,5 +1,5 @@
-// What one block of threads does for one tile of a delta convolution, in pieces that a GPU runs between barriers and a
-// CPU one thread after the other: an implicit GEMM on tensor cores,
+// What one block of threads does for one tile of a delta convolution, in the pieces of which conv_block.h makes a kernel:
+// an implicit GEMM on tensor cores,
 //
 //   A [kRows, k]  rows of X, gathered: the pixel that the tap reads, zero where the delta ends (never copied)
 //   B [k, kColumns]  the tap's rows of W
@@ -48,26 +48,6 @@ struct ConvArguments {
   bool joined;  // neighbouring taps are one stretch of X and of W
   bool single;  // one TF32 product instead of three
 };
-
-// Four bytes or sixteen from global to shared memory, or zeros where there is nothing.
-template <int kBytes>
-KRYPTON_DEVICE inline void CopyAsync(float* to, const float* from, bool there) {
-#if defined(__CUDA_ARCH__)
-  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
-  const int bytes = there ? kBytes : 0;
-  if constexpr (kBytes == 16) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(address), "l"(from), "r"(bytes) : "memory");
-  } else {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;\n" ::"r"(address), "l"(from), "r"(bytes) : "memory");
-  }
-#else
-  if (there) {
-    std::memcpy(to, from, kBytes);
-  } else {
-    std::memset(to, 0, kBytes);
-  }
-#endif
-}
 
 // The nearest TF32 number: 10 bits behind the point, halves away from zero (cvt.rna).
 KRYPTON_DEVICE inline uint32_t RoundTf32(float x) {
@@ -243,9 +223,10 @@ struct ConvProgram {
 
   // Fetches a stretch of A and B into one stage of the ring. With kVectors all rows of both are multiples of four; with
   // kLists the channels are those of the tap's list.
-  template <bool kVectors, bool kLists>
-  KRYPTON_DEVICE static void Load(int thread, const ConvArguments& g, const Tile& tile, int64_t index, int64_t column,
+  template <bool kVectors, bool kLists, class Thread>
+  KRYPTON_KERNEL static void Load(Thread& self, const ConvArguments& g, const Tile& tile, int64_t index, int64_t column,
                                   int64_t group, Shared& shared) {
+    const int thread = self.index();
     const Stretch at = StretchAt(g, tile, index, shared);
     [[maybe_unused]] const uint16_t* list = nullptr;
     if constexpr (kLists) list = g.lists + TapPixel(g, tile, at.ky, at.kx) * g.depth + at.k;
@@ -258,15 +239,15 @@ struct ConvProgram {
       if constexpr (kLists) {
         for (int j = 0; j < 4; ++j) {
           const bool there = source >= 0 && at.k + q + j < at.length;
-          CopyAsync<4>(to + j, there ? from + list[q + j] : g.x, there);
+          self.template Copy<4>(to + j, there ? from + list[q + j] : g.x, there);
         }
       } else if constexpr (kVectors) {
         const bool there = source >= 0 && at.k + q < at.length;
-        CopyAsync<16>(to, there ? from : g.x, there);
+        self.template Copy<16>(to, there ? from : g.x, there);
       } else {
         for (int j = 0; j < 4; ++j) {
           const bool there = source >= 0 && at.k + q + j < at.length;
-          CopyAsync<4>(to + j, there ? from + j : g.x, there);
+          self.template Copy<4>(to + j, there ? from + j : g.x, there);
         }
       }
     }
@@ -280,11 +261,11 @@ struct ConvProgram {
       if constexpr (kLists) channel = row_there ? list[k] : 0;
       if constexpr (kVectors) {
         const bool there = row_there && column + n < g.columns;  // the rest of the four is padding, zeros
-        CopyAsync<16>(to, there ? w + channel * g.w_pitch + n : g.w, there);
+        self.template Copy<16>(to, there ? w + channel * g.w_pitch + n : g.w, there);
       } else {
         for (int j = 0; j < 4; ++j) {
           const bool there = row_there && column + n + j < g.columns;
-          CopyAsync<4>(to + j, there ? w + channel * g.w_pitch + n + j : g.w, there);
+          self.template Copy<4>(to + j, there ? w + channel * g.w_pitch + n + j : g.w, there);
         }
       }
     }
