@@ -45,7 +45,7 @@ void RunProgram([[maybe_unused]] Stream stream, const ConvArguments& g, const Ti
   };
   const std::unique_ptr<Memory[]> memory(new Memory[emulation::kSets]);
   emulation::Launch(blocks * groups, Program::kThreads, [&](int64_t block, emulation::Thread& thread) {
-    Memory& own = memory[block % emulation::kSets];
+    Memory& own = memory[thread.set()];
     const int64_t group = block / blocks, column = block % blocks % column_blocks * Program::kColumns;
     const Tile tile = g.tiles[block % blocks / column_blocks];
     // What no thread has loaded must not be read.

@@ -63,9 +63,14 @@ struct Common {
   Note<const void*> body;
   Note<Call> call;
   Note<int64_t> block;
+  Note<int> round;  // of the set's blocks
   Note<double> given[2][kMostThreads];
-  // Two barriers' orders in turn: what a thread that is ahead says at the next is no part of this one.
-  char launched = 0, ended = 0, barriers[2] = {0, 0};
+  int set;
+  // Orders of two barriers, and of two blocks' ends, in turn: what a thread that is ahead says at the next is no part of
+  // this one.
+  char launched = 0, ended[2] = {0, 0}, barriers[2] = {0, 0};
+
+  explicit Common(int number) : set(number) {}
 };
 
 class Coroutine final : public Thread {
@@ -83,6 +88,7 @@ class Coroutine final : public Thread {
   Coroutine& operator=(const Coroutine&) = delete;
 
   int index() const override { return index_; }
+  int set() const override { return common_->set; }
 
   void Barrier() override {
     char* order = &common_->barriers[barriers_++ % 2];
@@ -118,9 +124,10 @@ class Coroutine final : public Thread {
     for (;;) {
       barriers_ = exchanges_ = 0;
       Acquire(&common_->launched);
-      Acquire(&common_->ended);  // of the set's blocks before
+      const int round = common_->round.get();
+      Acquire(&common_->ended[(round + 1) % 2]);
       common_->call.get()(common_->body.get(), common_->block.get(), *this);
-      Release(&common_->ended);
+      Release(&common_->ended[round % 2]);
       Leave(State::kDone);
     }
   }
@@ -142,6 +149,8 @@ class Coroutine final : public Thread {
 
 class Set {
  public:
+  explicit Set(int number) : common_(number) {}
+
   void Begin(const void* body, Call call, int threads) {
     while (static_cast<int>(threads_.size()) < threads) {
       threads_.push_back(std::make_unique<Coroutine>(static_cast<int>(threads_.size()), &common_));
@@ -152,7 +161,7 @@ class Set {
 
   // False where some threads wait for others that have ended.
   bool Run(int64_t block, int threads) {
-    common_.block.set(block);
+    common_.block.set(block), common_.round.set(1 - common_.round.get());
     SetAll(0, threads, State::kReady);
     const int warps = (threads + kWarp - 1) / kWarp;
     for (bool last_first = false;; last_first = !last_first) {
@@ -166,7 +175,9 @@ class Set {
     }
   }
 
-  void End() { Acquire(&common_.ended); }
+  void End() {
+    for (char& order : common_.ended) Acquire(&order);
+  }
 
  private:
   // As far as it gets without the others.
@@ -198,12 +209,11 @@ void LaunchThreads(int64_t blocks, int threads, const void* body, Call call) {
   static thread_local std::unique_ptr<Set> sets[kSets];
   const int used = static_cast<int>(std::min<int64_t>(blocks, kSets));
   for (int i = 0; i < used; ++i) {
-    if (sets[i] == nullptr) sets[i] = std::make_unique<Set>();
+    if (sets[i] == nullptr) sets[i] = std::make_unique<Set>(i);
     sets[i]->Begin(body, call, threads);
   }
   for (int64_t block = 0; block < blocks; ++block) {
-    std::unique_ptr<Set>& set = sets[block % kSets];
-    if (set->Run(block, threads)) continue;
+    if (sets[__builtin_parityll(static_cast<uint64_t>(block))]->Run(block, threads)) continue;
     for (auto& broken : sets) broken.reset();
     Fail("threads of a block wait for others that never come");
   }

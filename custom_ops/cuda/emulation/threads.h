@@ -16,6 +16,8 @@ namespace krypton::cuda::emulation {
 class Thread {
  public:
   virtual int index() const = 0;
+  // The number of the set that runs it.
+  virtual int set() const = 0;
   // Waits for all threads of the block.
   virtual void Barrier() = 0;
   // Waits for all threads of the warp.
@@ -29,8 +31,9 @@ class Thread {
 
 constexpr int kWarp = 32;
 
-// Blocks run one after the other, by two sets of threads in turn. To ThreadSanitizer blocks of different sets are as
-// free of any order as a GPU's; those of one set are not, so that they can share the set's memory.
+// Blocks run one after the other, by two sets of threads: the second has those whose numbers have an odd count of ones,
+// so that blocks of any distance meet in both ways. To ThreadSanitizer blocks of different sets are as free of any order
+// as a GPU's; those of one set are not, and share the set's memory.
 constexpr int kSets = 2;
 
 using Call = void (*)(const void* body, int64_t block, Thread& thread);
