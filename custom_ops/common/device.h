@@ -1,5 +1,5 @@
-// Marks the functions that the GPU's kernels share with the CPU's, one copy, compiled for both; those that run in kernels
-// alone, of the GPU or emulated; and loops over registers.
+// Marks the functions that the GPU's kernels share with the CPU's, one copy, compiled for both; those that run in
+// kernels alone, of the GPU or emulated; and loops over registers.
 #pragma once
 
 #if defined(__CUDACC__)

@@ -1,5 +1,5 @@
-// The loop of a block's threads over the stretches of one tile (conv_program.h): the one body of the GPU's kernel and of
-// its emulation. What differs is the thread that runs it:
+// The loop of a block's threads over the stretches of one tile (conv_program.h): the one body of the GPU's kernel and
+// of its emulation. What differs is the thread that runs it:
 //
 //   index()                      in the block
 //   Barrier()                    all threads of the block are here

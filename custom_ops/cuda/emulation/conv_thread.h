@@ -42,8 +42,8 @@ __attribute__((no_sanitize("thread"))) void Give(int lane, const FragmentA (&a)[
 
 // c += a b for one lane's part of c, of pieces `part_a` and `part_b`.
 __attribute__((no_sanitize("thread"))) inline void AddProduct(int lane, const Pieces (&a)[16][8],
-                                                              const Pieces (&b)[8][8], uint32_t Pieces::*part_a,
-                                                              uint32_t Pieces::*part_b, FragmentC* c) {
+                                                              const Pieces (&b)[8][8], uint32_t Pieces::* part_a,
+                                                              uint32_t Pieces::* part_b, FragmentC* c) {
   for (int i = 0; i < 4; ++i) {
     const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
     double sum = c->v[i];

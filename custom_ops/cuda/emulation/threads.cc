@@ -66,8 +66,8 @@ struct Common {
   Note<int> round;  // of the set's blocks
   Note<double> given[2][kMostThreads];
   int set;
-  // Orders of two barriers, and of two blocks' ends, in turn: what a thread that is ahead says at the next is no part of
-  // this one.
+  // Orders of two barriers, and of two blocks' ends, in turn: what a thread that is ahead says at the next is no part
+  // of this one.
   char launched = 0, ended[2] = {0, 0}, barriers[2] = {0, 0};
 
   explicit Common(int number) : set(number) {}
