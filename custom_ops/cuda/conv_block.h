@@ -1,11 +1,11 @@
 // The loop of a block's threads over the stretches of one tile (conv_program.h): the one body of the GPU's kernel and
 // of its emulation. What differs is the thread that runs it:
 //
-//   index()                      in the block
-//   Barrier()                    all threads of the block are here
-//   Copy<kBytes>(to, from, there)  four bytes or sixteen from global to shared memory, or zeros, at some time until
-//   Commit(), Wait<kGroups>()    the copies since the last Commit are a group; all but the last kGroups are done
-//   Multiply(c, a, b, single)    c += a b of a warp, in which all of its lanes take part
+//   index()                        in the block
+//   Barrier()                      all threads of the block are here
+//   Copy<kBytes>(to, from, there)  four bytes or sixteen from global to shared memory, or zeros, some time until a Wait
+//   Commit(), Wait<kGroups>()      the copies since the last Commit are a group; all but the last kGroups are done
+//   Multiply(c, a, b, single)      c += a b of a warp, in which all of its lanes take part
 #pragma once
 
 #include "cuda/conv_program.h"
