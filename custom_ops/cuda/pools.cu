@@ -43,23 +43,22 @@ struct IncrementalMaxPool : CudaKernel<IncrementalMaxPool> {
       const Range taps_z = window.z.Taps(slice, 0, window.z.in), taps_y = window.y.Taps(at.y, 0, window.y.in);
       const Range taps_x = window.x.Taps(at.x, 0, window.x.in);
       const float* before = y0.pixel(at.box, at.y, at.x);
-      float* y = out + row * d.channels;
-      for (int64_t c = first; c < d.channels; c += step) y[c] = -std::numeric_limits<float>::infinity();
-      for (int64_t kz = taps_z.lo; kz < taps_z.hi; ++kz) {
-        const int64_t x_box = position * window.z.in + window.z.Input(slice, kz);
-        for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
-          for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
-            const int64_t iy = window.y.Input(at.y, ky), ix = window.x.Input(at.x, kx);
-            const int64_t from = x_boxes.RowOf(x_box, iy, ix);
-            const float* base = x0.pixel(x_box, iy, ix);
-            for (int64_t c = first; c < d.channels; c += step) {
-              const float v = from < 0 ? base[c] - before[c] : (base[c] - before[c]) + d.row(from)[c];
-              y[c] = y[c] > v ? y[c] : v;
+      for (int64_t c = first; c < d.channels; c += step) {
+        float y = -std::numeric_limits<float>::infinity();
+        for (int64_t kz = taps_z.lo; kz < taps_z.hi; ++kz) {
+          const int64_t x_box = position * window.z.in + window.z.Input(slice, kz);
+          for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
+            for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
+              const int64_t iy = window.y.Input(at.y, ky), ix = window.x.Input(at.x, kx);
+              const int64_t from = x_boxes.RowOf(x_box, iy, ix);
+              const float base = x0.pixel(x_box, iy, ix)[c] - before[c];
+              const float v = from < 0 ? base : base + d.row(from)[c];
+              y = y > v ? y : v;
             }
           }
         }
+        out[row * d.channels + c] = limit(y);
       }
-      for (int64_t c = first; c < d.channels; c += step) y[c] = limit(y[c]);
     });
   }
 
@@ -146,21 +145,22 @@ struct IncrementalAveragePool : CudaKernel<IncrementalAveragePool> {
           window.z.Count(slice, include_pad) * window.y.Count(at.y, include_pad) * window.x.Count(at.x, include_pad);
       const float scale = 1.0f / static_cast<float>(count);
       const Range taps_z = window.z.Taps(slice, 0, window.z.in);
-      float* y = out + row * d.channels;
-      for (int64_t c = first; c < d.channels; c += step) y[c] = 0.0f;
-      for (int64_t kz = taps_z.lo; kz < taps_z.hi; ++kz) {
-        const int64_t x_box = position * window.z.in + window.z.Input(slice, kz);
-        const Box box = x_boxes.boxes[x_box];
-        if (box.empty()) continue;
-        const Range taps_y = window.y.Taps(at.y, box.y0, box.y1()), taps_x = window.x.Taps(at.x, box.x0, box.x1());
-        for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
-          for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
-            const int64_t from = x_boxes.RowOf(x_box, window.y.Input(at.y, ky), window.x.Input(at.x, kx));
-            for (int64_t c = first; c < d.channels; c += step) y[c] += scale * d.row(from)[c];
+      for (int64_t c = first; c < d.channels; c += step) {
+        float y = 0.0f;
+        for (int64_t kz = taps_z.lo; kz < taps_z.hi; ++kz) {
+          const int64_t x_box = position * window.z.in + window.z.Input(slice, kz);
+          const Box box = x_boxes.boxes[x_box];
+          if (box.empty()) continue;
+          const Range taps_y = window.y.Taps(at.y, box.y0, box.y1()), taps_x = window.x.Taps(at.x, box.x0, box.x1());
+          for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
+            for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
+              const int64_t from = x_boxes.RowOf(x_box, window.y.Input(at.y, ky), window.x.Input(at.x, kx));
+              y += scale * d.row(from)[c];
+            }
           }
         }
+        out[row * d.channels + c] = limit(y);
       }
-      for (int64_t c = first; c < d.channels; c += step) y[c] = limit(y[c]);
     });
   }
 
