@@ -7,6 +7,7 @@
 #include "common/boxes.h"
 #include "common/device.h"
 #include "common/op.h"
+#include "common/product.h"
 
 namespace krypton {
 
@@ -15,7 +16,7 @@ struct Norm {
 
   KRYPTON_DEVICE double Power(double x) const {
     if (p == 1) return std::fabs(x);
-    return p == 2 ? x * x : std::pow(std::fabs(x), static_cast<double>(p));
+    return p == 2 ? Product(x, x) : std::pow(std::fabs(x), static_cast<double>(p));
   }
   KRYPTON_DEVICE double Root(double sum) const {
     if (p == 1) return sum;

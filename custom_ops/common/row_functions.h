@@ -9,6 +9,7 @@
 #include "common/boxes.h"
 #include "common/device.h"
 #include "common/op.h"
+#include "common/product.h"
 
 namespace krypton {
 
@@ -66,8 +67,8 @@ KRYPTON_DEVICE void LayerNormRow(const Lanes& lanes, const float* z, const float
   const Moments base = MomentsOf(lanes, before, channels, epsilon);
   const Moments moved = MomentsOf(lanes, after, channels, epsilon);
   for (int64_t c = lanes.lane; c < channels; c += lanes.lanes) {
-    y[c] =
-        static_cast<float>(scale[c] * ((after(c) - moved.mean) * moved.scale - (before(c) - base.mean) * base.scale));
+    const double change = Product(after(c) - moved.mean, moved.scale) - Product(before(c) - base.mean, base.scale);
+    y[c] = static_cast<float>(scale[c] * change);
   }
 }
 
@@ -123,8 +124,8 @@ KRYPTON_DEVICE void LrnRow(const Lanes& lanes, const float* z, const float* d, f
       const double b = z[i], m = static_cast<double>(z[i]) + d[i];
       base += b * b, moved += m * m;
     }
-    y[c] = static_cast<float>((static_cast<double>(z[c]) + d[c]) * std::pow(p.bias + scale * moved, -p.beta) -
-                              z[c] * std::pow(p.bias + scale * base, -p.beta));
+    const double now = Product(static_cast<double>(z[c]) + d[c], std::pow(p.bias + scale * moved, -p.beta));
+    y[c] = static_cast<float>(now - Product(z[c], std::pow(p.bias + scale * base, -p.beta)));
   }
 }
 
