@@ -48,11 +48,12 @@ struct Plan {
   Upload upload;
   std::array<PutBoxes, 3> put{};
   struct Tiles {
-    TileList list{};
+    TileList list{};  // of which the host keeps the tiles alone
     size_t parts = 0, starts = 0, tiles = 0;
     void Set(Upload& upload, TileList made) {
       list = std::move(made);
       parts = upload.Put(list.parts), starts = upload.Put(list.starts), tiles = upload.Put(list.tiles);
+      list.parts = {}, list.starts = {};
     }
   } classes, pixels;
 };
@@ -69,16 +70,22 @@ class KeptPlans {
       }
     }
     std::shared_ptr<const Plan> plan = make();
-    constexpr size_t kMost = 8;  // the chunks of a map
+    // The chunks of a map, few large ones or some forty small ones, in so much memory of the device.
+    constexpr size_t kMost = 64, kMostBytes = 64 << 20;
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (plans_.size() == kMost) plans_.pop_front();
     plans_.push_back(plan);
+    size_ += plan->upload.size();
+    while (plans_.size() > kMost || (size_ > kMostBytes && plans_.size() > 1)) {
+      size_ -= plans_.front()->upload.size();
+      plans_.pop_front();
+    }
     return plan;
   }
 
  private:
   std::mutex mutex_;
   std::deque<std::shared_ptr<const Plan>> plans_;
+  size_t size_ = 0;
 };
 
 void Point(const Plan& plan, const Plan::Tiles& tiles, ConvArguments* g) {

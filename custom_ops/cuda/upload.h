@@ -21,7 +21,8 @@ struct Block;  // page-locked memory of the host and as much of the device
 
 class Upload {
  public:
-  // What is sent is used until the Upload goes; of one that is `kept`, which may outlive the stream, until Used().
+  // What is sent is used until the Upload goes; of one that is `kept`, which may outlive the stream, until Used(). Only
+  // the device's memory is held that long.
   explicit Upload(Stream stream, bool kept = false) : stream_(stream), kept_(kept) {}
   ~Upload();
   Upload(const Upload&) = delete;
@@ -52,6 +53,7 @@ class Upload {
   void Send();
   void Used() const;
   Stream stream() const { return stream_; }
+  size_t size() const { return size_; }  // of what was sent and reserved
   template <class T>
   const T* At(size_t offset) const {
     return reinterpret_cast<const T*>(device() + offset);
@@ -63,7 +65,7 @@ class Upload {
   Stream stream_;
   bool kept_;
   std::vector<std::byte> bytes_;
-  size_t reserved_ = 0;
+  size_t reserved_ = 0, size_ = 0;
   Block* block_ = nullptr;
 };
 
