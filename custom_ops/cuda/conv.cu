@@ -155,15 +155,19 @@ struct ChannelLists {
   }
 };
 
-// W [M, C/G, (kD,) kH, kW] -> [group][tap][depth][pitch], channels in the order of DepthGather; zeros beyond M/G.
-void PackWeights(Stream stream, const float* w, const ConvShape& s, int64_t taps, int64_t pitch, float* packed) {
+// W [M, C/G, (kD,) kH, kW] -> [group][tap][depth][wide], channels in the order of DepthGather; zeros beyond M/G. Steps
+// of a group and of the rest are `g`'s.
+void PackWeights(Stream stream, const float* w, const ConvShape& s, int64_t taps, int64_t wide, const ConvArguments& g,
+                 float* packed) {
   const int64_t depth = s.depth, columns = s.maps_per_group, part = depth / s.slices, slices = s.slices;
-  ForEachRow(stream, s.groups * taps * depth, pitch, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+  const int64_t pitch = g.w_pitch, of_group = g.w_group;
+  ForEachRow(stream, s.groups * taps * depth, wide, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
     const int64_t group = row / (taps * depth), tap = row / depth % taps, k = row % depth;
     const int64_t slice = k / part, c = k % part;
-    for (int64_t n = first; n < pitch; n += step) {
+    float* to = packed + group * of_group + row % (taps * depth) * pitch;
+    for (int64_t n = first; n < wide; n += step) {
       const int64_t map = group * columns + n;
-      packed[row * pitch + n] = n < columns ? w[((map * part + c) * slices + slice) * taps + tap] : 0.0f;
+      to[n] = n < columns ? w[((map * part + c) * slices + slice) * taps + tap] : 0.0f;
     }
   });
 }
@@ -215,10 +219,12 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
     g.y = WriteValues(context, 0, call.y_boxes.rows(), shape.maps);
     const bool few = shape.maps_per_group < kFewMaps && shape.groups > 1;
     const int64_t taps = attributes_.window.y.kernel * attributes_.window.x.kernel;
-    g.w_pitch = few ? shape.maps_per_group : (shape.maps_per_group + 3) / 4 * 4;
-    g.w_group = taps * shape.depth * g.w_pitch;
-    g.w = packed_.Get(stream, call.weights, call.weights_shape, shape.groups * g.w_group,
-                      [&](float* packed) { PackWeights(stream, call.weights, shape, taps, g.w_pitch, packed); });
+    // Groups of few maps lie side by side, so that neighbouring threads read neighbouring weights.
+    const int64_t wide = few ? shape.maps_per_group : (shape.maps_per_group + 3) / 4 * 4;
+    g.w_pitch = few ? shape.maps : wide;
+    g.w_group = few ? wide : taps * shape.depth * wide;
+    g.w = packed_.Get(stream, call.weights, call.weights_shape, shape.groups * taps * shape.depth * wide,
+                      [&](float* packed) { PackWeights(stream, call.weights, shape, taps, wide, g, packed); });
     const auto plan =
         plans_.Get(stream, {&call.x_boxes, &call.y_boxes, &call.b_boxes}, [&] { return MakePlan(stream, call, few); });
     Point(*plan, plan->classes, &g);
