@@ -113,6 +113,10 @@ void Upload::Send() {
   bytes_ = {};
 }
 
+void Upload::Clear(size_t offset, size_t bytes) const {
+  Check(cudaMemsetAsync(block_->device + offset, 0, bytes, stream_), "memset");
+}
+
 #else
 
 struct Block {
@@ -129,6 +133,8 @@ void Upload::Send() {
   block_->device.resize(size_);
   bytes_ = {};
 }
+
+void Upload::Clear(size_t offset, size_t bytes) const { std::memset(block_->device.data() + offset, 0, bytes); }
 
 #endif
 

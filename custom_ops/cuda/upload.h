@@ -51,6 +51,7 @@ class Upload {
     return reinterpret_cast<T*>(const_cast<std::byte*>(device()) + offset);
   }
   void Send();
+  void Clear(size_t offset, size_t bytes) const;  // of what is reserved
   void Used() const;
   Stream stream() const { return stream_; }
   size_t size() const { return size_; }  // of what was sent and reserved
