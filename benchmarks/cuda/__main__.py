@@ -38,16 +38,20 @@ def main() -> int:
     parser.add_argument("harness", type=Path)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--layers", nargs="+", help="conv1, conv2, ... (default: all)")
     parser.add_argument("--positions", type=int, default=2809, help="windows (default %(default)s, all)")
     parser.add_argument("--width", type=float, default=1.0, help="of the networks' maps (default %(default)s)")
     parser.add_argument("--check", action="store_true", help="compare some windows with torch")
     parser.add_argument("--output", type=Path, help="JSON (default: standard output)")
     options = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True  # the fastest of its algorithms, found in the warm-up
     harness = Harness(options.harness, options.device)
     rows = []
     for network in options.networks:
         for layer in NETWORKS[network](width=options.width):
+            if options.layers and layer.name not in options.layers:
+                continue
             row: dict[str, Any] = {"network": network, "layer": layer.name, "positions": options.positions}
             if options.check:
                 row["error"] = {mode: check(harness, layer, mode) for mode in BOUND}

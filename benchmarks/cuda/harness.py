@@ -96,7 +96,15 @@ class Harness:
 
     def __init__(self, path: str | Path, device: str = "cpu") -> None:
         self.library = ctypes.CDLL(str(path))
+        self.library.krypton_make.argtypes = (
+            ctypes.c_char_p,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_char_p,
+            ctypes.c_size_t,
+        )
         self.library.krypton_make.restype = ctypes.c_void_p
+        self.library.krypton_on_host.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
         self.library.krypton_destroy.argtypes = (ctypes.c_void_p,)
         self.library.krypton_compute.argtypes = (
             ctypes.c_void_p,
