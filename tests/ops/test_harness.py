@@ -12,12 +12,13 @@ import pytest
 
 from benchmarks.cuda.harness import Harness, HarnessError
 from tests.ops.cases import Case, cases
+from tests.ops.limited import limited_cases
 from tests.ops.running import run_reference
 from tests.ops.test_cpu_ops import RELATIVE, agree
 
 PATH = os.environ.get("KRYPTON_HARNESS_LIBRARY")
 DEVICE = os.environ.get("KRYPTON_HARNESS_DEVICE", "cpu")
-ALL = cases()
+ALL = [*cases(), *limited_cases(cases())]
 CASES = ALL if DEVICE == "cuda" else [*{case.op: case for case in reversed(ALL)}.values(), *ALL[::7]]
 """On a CPU the first case of each op, and each seventh."""
 DIFFERENCES = {
