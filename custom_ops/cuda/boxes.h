@@ -13,15 +13,18 @@ struct Pixel {
 };
 
 struct DeviceBoxes {
+  static constexpr int kMarkBits = 8;  // a mark every 256 rows
+
   const Box* boxes;
   const int64_t* offsets;  // count + 1
-  int64_t count;
+  const int32_t* marks;    // the box of each row that has one, then the last box
 
   // Row r of all boxes' rows.
   KRYPTON_DEVICE Pixel At(int64_t row) const {
-    int64_t lo = 0, hi = count;  // offsets[lo] <= row < offsets[hi]
+    const int32_t* mark = marks + (row >> kMarkBits);
+    int32_t lo = mark[0], hi = mark[1] + 1;  // offsets[lo] <= row < offsets[hi]
     while (hi - lo > 1) {
-      const int64_t middle = (lo + hi) / 2;
+      const int32_t middle = lo + (hi - lo) / 2;
       if (offsets[middle] <= row) {
         lo = middle;
       } else {
@@ -44,13 +47,22 @@ struct DeviceBoxes {
 
 // The boxes' place in an upload, until it is sent.
 struct PutBoxes {
-  size_t boxes, offsets;
-  int64_t count;
-  DeviceBoxes In(const Upload& upload) const { return {upload.At<Box>(boxes), upload.At<int64_t>(offsets), count}; }
+  size_t boxes, offsets, marks;
+  DeviceBoxes In(const Upload& upload) const {
+    return {upload.At<Box>(boxes), upload.At<int64_t>(offsets), upload.At<int32_t>(marks)};
+  }
 };
 
 inline PutBoxes Put(Upload& upload, const BoxList& list) {
-  return {upload.Put(list.data, static_cast<size_t>(list.count)), upload.Put(list.offsets), list.count};
+  std::vector<int32_t> marks;
+  const int64_t rows = list.offsets.empty() ? 0 : list.rows();
+  int64_t box = 0;
+  for (int64_t row = 0; row < rows; row += int64_t{1} << DeviceBoxes::kMarkBits) {
+    while (list.offsets[static_cast<size_t>(box) + 1] <= row) ++box;
+    marks.push_back(static_cast<int32_t>(box));
+  }
+  marks.push_back(static_cast<int32_t>(list.count - 1));
+  return {upload.Put(list.data, static_cast<size_t>(list.count)), upload.Put(list.offsets), upload.Put(marks)};
 }
 
 // Entries up to the limit, in absolute value, become 0; NaN stays. The limit lies in the device's memory, where
