@@ -1,6 +1,8 @@
 """Runs chunks of positions at once, one thread each through all layers.
 
-No hand-over between ops, and a chunk stays in its core's cache.
+No hand-over between ops, and a chunk stays in its core's cache. A single worker is the caller's own thread:
+onnxruntime's CUDA provider keeps a stream and the handles of cuBLAS and cuDNN for each thread, and a new thread makes
+them anew.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ def run_chunks(run: Callable[[Rows], _Result], todo: Rows, chunk: int, workers: 
     def work(rows: Rows) -> tuple[Rows, _Result]:
         return rows, run(rows)
 
+    if workers == 1:
+        yield from map(work, pieces)
+        return
     with ThreadPoolExecutor(workers) as pool:
         # A few chunks in flight a worker: none waits, and an interruption leaves little behind.
         waiting: set[Future[tuple[Rows, _Result]]] = set()

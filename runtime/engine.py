@@ -33,6 +33,7 @@ from krypton_compile.runtime.providers import (
     give_weights,
     place,
     run_on_device,
+    send,
 )
 from krypton_compile.runtime.recipes import read_recipe
 from krypton_compile.runtime.split import AGAIN, split, with_precision
@@ -130,8 +131,8 @@ class Engine:
         self._base = self._start(parts.base.model, base_options)
         self._incremental_part = parts.incremental.model
         self._incremental_options = incremental_options
-        self._may_fall_back = precision is None
         self.precision = precision or ("bfloat16x3" if multiplies_bfloat16x3() and not self._place.cuda else "float32")
+        self._may_fall_back = precision is None and self.precision != "float32"
         self.error = math.nan
         self._incremental = self._make_incremental(self.precision)
         if self._place.cuda:
@@ -222,8 +223,12 @@ class Engine:
         feeds = {TAU: as_ort(tau)}
         for name, group in self._limits.items():
             share = eps[0 if len(eps) == 1 else group]
-            feeds[name] = as_ort(np.array([share * np.float32(prepared.magnitudes[name])], np.float32))
+            feeds[name] = self._for_all_chunks(np.array([share * np.float32(prepared.magnitudes[name])], np.float32))
         return feeds
+
+    def _for_all_chunks(self, array: npt.NDArray[np.generic]) -> ort.OrtValue:
+        """An input that the kernels read, where they read it."""
+        return as_ort(array) if self._place.gpu is None else send(array, "cuda", self._place.gpu)
 
     def _base_outputs(self, image: Array, baseline: Array) -> list[ort.OrtValue]:
         # With eps = 1 the limits are the tensors' magnitudes, from which every other eps follows.

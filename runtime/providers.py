@@ -2,6 +2,7 @@
 
 * another op library, which holds both kinds of kernels;
 * base maps that stay on the device between the base session and the incremental one (an ``IOBinding``);
+* inputs of all chunks, patches among them, that go to the device once;
 * weights that onnxruntime copies to the device, instead of reading them where they are;
 * a look at whether the provider really runs: onnxruntime falls back to the CPU with a line in its log.
 """
@@ -12,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnxruntime as ort
 
 from krypton_compile.errors import LibraryError
@@ -74,6 +77,11 @@ def give_weights(options: ort.SessionOptions, weights: Mapping[str, ort.OrtValue
         return
     for name, value in weights.items():
         options.add_initializer(name, value)
+
+
+def send(array: npt.NDArray[np.generic], device: str, number: int) -> ort.OrtValue:
+    """A copy in the device's memory. Of an array of the host's, each run makes its own."""
+    return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), device, number)
 
 
 def run_on_device(

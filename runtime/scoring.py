@@ -18,7 +18,7 @@ from krypton_compile.geometry import Boxes
 from krypton_compile.layouts import channel_axis
 from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.chunks import run_chunks
-from krypton_compile.runtime.engine import Engine, PreparedImage, Work, as_ort
+from krypton_compile.runtime.engine import Engine, PreparedImage, Work
 
 Array = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -170,8 +170,8 @@ class Scorer(Engine):
         groups = self.annotation.layer_groups
         thresholds = self._thresholds(prepared, checks.make_tau(tau, groups), checks.make_eps(eps, groups))
         feeds = {**prepared.feeds, **thresholds}
-        feeds[self.annotation.patches] = as_ort(np.zeros((0, 0), np.float32) if own is None else own)
-        feeds[self.annotation.mask] = as_ort(np.zeros(0, np.bool_) if chosen is None else chosen)
+        feeds[self.annotation.patches] = self._for_all_chunks(np.zeros((0, 0), np.float32) if own is None else own)
+        feeds[self.annotation.mask] = self._for_all_chunks(np.zeros(0, np.bool_) if chosen is None else chosen)
         offsets = geometry.row_offsets(checked)
         work = Work(prepared.image, prepared.baseline, checked, offsets, own, chosen, feeds, self._incremental)
         todo = np.flatnonzero(changed)

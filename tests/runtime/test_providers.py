@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,7 @@ def _as_if_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         return providers.run_on_device(session, outputs, feeds, "cpu", number)
 
     monkeypatch.setattr(engine, "run_on_device", run)
+    monkeypatch.setattr(engine, "send", lambda array, device, number: providers.send(array, "cpu", number))
 
 
 @pytest.mark.usefixtures("_as_if_on_a_gpu")
@@ -93,3 +95,31 @@ def test_weights_and_maps_reach_the_device(tmp_path: Path) -> None:
 def test_a_file_for_the_cpu_is_named(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"1 of its ops look at values on the CPU.*--target cuda"):
         OcclusionSession(compiled(tmp_path, "cpu"))
+
+
+@pytest.mark.usefixtures("_as_if_on_a_gpu")
+def test_what_all_chunks_read_is_sent_once_and_by_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, threads = [], []
+
+    def send(array, device, number):
+        sent.append((array.dtype, array.shape))
+        return providers.send(array, "cpu", number)
+
+    def run_chunk(self, work, at):
+        threads.append(threading.get_ident())
+        return plain(self, work, at)
+
+    plain = engine.Engine._run_chunk
+    monkeypatch.setattr(engine, "send", send)
+    monkeypatch.setattr(engine.Engine, "_run_chunk", run_chunk)
+    session = OcclusionSession(compiled(tmp_path, "cuda"))
+    prepared = session.prepare(np.zeros((1, 3, 17, 19), np.float32))
+    boxes = np.full((40, 4), 3)
+    patches = np.random.default_rng(0).random((360, 3), np.float32)
+    session.score(prepared, boxes, patches=patches, mask=np.ones(360, np.bool_), batch_size=10)
+    assert len(threads) == 1 + 4  # the first call checks itself
+    assert set(threads) == {threading.get_ident()}
+    limits = [(np.dtype(np.float32), (1,))] * len(prepared.magnitudes)
+    assert prepared.magnitudes
+    expected = [*limits, (patches.dtype, patches.shape), (np.dtype(np.bool_), (360,)), *limits]
+    assert sent == expected
