@@ -30,6 +30,7 @@ from krypton_compile.runtime.preprocess import Preprocessing
 from krypton_compile.runtime.providers import (
     Provider,
     check_started,
+    check_works,
     give_weights,
     place,
     run_on_device,
@@ -189,9 +190,14 @@ class Engine:
         return self._start(model, self._incremental_options)
 
     def _start(self, model: bytes, options: ort.SessionOptions) -> ort.InferenceSession:
-        session = start_session(model, options, ModelError, self._doing, self._place.providers)
-        if self._place.cuda:
-            check_started(session)
+        if not self._place.cuda:
+            return start_session(model, options, ModelError, self._doing, self._place.providers)
+        try:
+            session = start_session(model, options, ModelError, self._doing, self._place.providers)
+        except ModelError:
+            check_works(self._place.providers)
+            raise
+        check_started(session)
         return session
 
     def _prepared(self, options: ort.SessionOptions, folder: str) -> ort.SessionOptions:
@@ -306,6 +312,8 @@ class Engine:
                 return run_on_device(session, outputs, feeds, "cuda", self._place.gpu or 0)
             result: list[ort.OrtValue] = session.run_with_ort_values(outputs, feeds)
         except Exception as error:  # onnxruntime raises exceptions of its own making, without a common base
+            if self._place.cuda:
+                check_works(self._place.providers)
             raise OcclusionError(f"the model does not run on this image: {explain(error)}") from error
         return result
 

@@ -1,26 +1,43 @@
 """What sessions of the CUDA provider need that those of the CPU do not.
 
 * another op library, which holds both kinds of kernels;
+* CUDA and cuDNN where pip put them, which onnxruntime does not look for unless it is told;
 * base maps that stay on the device between the base session and the incremental one (an ``IOBinding``);
 * inputs of all chunks, patches among them, that go to the device once;
 * weights that onnxruntime copies to the device, instead of reading them where they are;
-* a look at whether the provider really runs: onnxruntime falls back to the CPU with a line in its log.
+* a look at whether the provider really runs: onnxruntime falls back to the CPU with a line in its log, and what a
+  missing driver or cuDNN makes it raise looks as if the model were at fault.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+import onnx.parser
 import onnxruntime as ort
 
 from krypton_compile.errors import LibraryError
+from krypton_compile.inference import quiet_options
+from krypton_compile.stages import one_line
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
+
+_REMEDY = (
+    "Check the driver (nvidia-smi) and that CUDA and cuDNN of the versions that onnxruntime-gpu was built for are "
+    "installed: pip install 'onnxruntime-gpu[cuda,cudnn]' brings them."
+)
+_CONV = '<ir_version: 8, opset_import: ["" : 13]> g (float[1,1,1,1] x) => (float[1,1,1,1] y) { y = Conv(x, x) }'
+_CAUSE = re.compile(r"CUDA failure \d+: [^;]+|Invalid device ID[^.]+|cuDNN is unavailable.+", re.DOTALL)
+"""Among the names of files and functions that onnxruntime puts around it."""
 
 Provider = str | tuple[str, Mapping[str, Any]]
 
@@ -48,6 +65,7 @@ def place(providers: Sequence[Provider] | None) -> Placement:
         name, options = (provider, {}) if isinstance(provider, str) else provider
         if name == CUDA:
             _check_available()
+            _load_libraries()
             return Placement(tuple(providers or ()), int(options.get("device_id", 0)))
     return Placement(tuple(providers or (CPU,)), None)
 
@@ -60,14 +78,37 @@ def _check_available() -> None:
         )
 
 
+def _load_libraries() -> None:
+    """Loads what the packages nvidia-* brought; of those that are not there the system's, as ever."""
+    preload = getattr(ort, "preload_dlls", None)  # from 1.21 on
+    if preload is not None:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what is missing, which check_started says better
+            preload()
+
+
 def check_started(session: ort.InferenceSession) -> None:
     """Raises a LibraryError where a session that asked for the CUDA provider runs without it."""
     if CUDA not in session.get_providers():
         raise LibraryError(
-            "onnxruntime could not start its CUDA provider and fell back to the CPU. Check the driver (nvidia-smi) and "
-            "that CUDA and cuDNN of the versions that onnxruntime-gpu was built for are installed: "
-            "pip install 'onnxruntime-gpu[cuda,cudnn]' brings them. onnxruntime's log says what is missing"
+            f"onnxruntime could not start its CUDA provider and fell back to the CPU. {_REMEDY} onnxruntime's log says "
+            "what is missing"
         )
+
+
+def check_works(providers: Sequence[Provider]) -> None:
+    """Runs a convolution, to tell what a failing session failed of.
+
+    Raises:
+        LibraryError: it fails too, so the model is not at fault.
+    """
+    model = onnx.parser.parse_model(_CONV).SerializeToString()
+    try:
+        session = ort.InferenceSession(model, quiet_options(), providers=list(providers), enable_fallback=False)
+        session.run(None, {"x": np.zeros((1, 1, 1, 1), np.float32)})
+    except Exception as error:  # onnxruntime raises exceptions of its own making, without a common base
+        cause = _CAUSE.search(str(error))
+        said = one_line(error) if cause is None else " ".join(cause[0].split())
+        raise LibraryError(f"onnxruntime's CUDA provider does not work here: {said}. {_REMEDY}") from error
 
 
 def give_weights(options: ort.SessionOptions, weights: Mapping[str, ort.OrtValue], cuda: bool) -> None:

@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 
 from krypton_compile import OcclusionSession, compile, get_library_path
-from krypton_compile.errors import LibraryError
+from krypton_compile.errors import LibraryError, OcclusionError
 from krypton_compile.runtime import engine, providers
 from krypton_compile.runtime.cli import main
 from krypton_compile.runtime.providers import CPU, CUDA
@@ -46,6 +46,60 @@ def test_a_provider_that_did_not_start_is_named(tmp_path: Path) -> None:
     session = ort.InferenceSession(str(compiled(tmp_path, "cpu")), options, providers=[CPU])
     with pytest.raises(LibraryError, match=r"could not start its CUDA provider.*nvidia-smi"):
         providers.check_started(session)
+
+
+CAUSES = {
+    "x.cc:154 CudaCall [with ERRTYPE = cudaError] CUDA failure 100: no CUDA-capable device is detected ; GPU=0 ; "
+    "expr=cudaSetDevice(0);": "does not work here: CUDA failure 100: no CUDA-capable device is detected. Check",
+    'x.cc:63 FAIL : Failed to parse provider option "device_id": x.cc:71 Invalid device ID: 7, must be between 0 '
+    "(inclusive) and 1 (exclusive).": "does not work here: Invalid device ID: 7, must be between",
+    "x.h:296 9 : NOT_IMPLEMENTED : cuDNN is unavailable or disabled for CUDA Execution Provider: dlopen failed for "
+    "libcudnn.so": "does not work here: cuDNN is unavailable or disabled .* libcudnn.so. Check",
+    "some other words": "does not work here: some other words. Check",
+}
+
+
+@pytest.mark.usefixtures("_as_if_on_a_gpu")
+@pytest.mark.parametrize(("raised", "said"), CAUSES.items(), ids=["driver", "device", "cuDNN", "other"])
+@pytest.mark.parametrize("when", ["start", "run"])
+def test_a_provider_that_does_not_work_is_named(
+    when: str, raised: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments, **options):
+        raise RuntimeError(raised)
+
+    path = compiled(tmp_path, "cuda")
+    if when == "start":
+        monkeypatch.setattr(ort, "InferenceSession", fail)
+        with pytest.raises(LibraryError, match=said):
+            OcclusionSession(path)
+        return
+    session = OcclusionSession(path)
+    monkeypatch.setattr(engine, "run_on_device", fail)
+    image = np.zeros((1, 3, 17, 19), np.float32)
+    with pytest.raises(OcclusionError, match="does not run on this image"):  # a convolution does run
+        session.prepare(image)
+    monkeypatch.setattr(ort, "InferenceSession", fail)
+    with pytest.raises(LibraryError, match=said):
+        session.prepare(image)
+
+
+def test_what_pip_installed_is_loaded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    loaded = []
+
+    def preload() -> None:
+        print("Failed to load libcublas.so.13")
+        loaded.append("all")
+
+    monkeypatch.setattr(providers, "_check_available", lambda: None)
+    monkeypatch.setattr(ort, "preload_dlls", preload, raising=False)
+    providers.place([CPU])
+    assert not loaded
+    providers.place([CUDA, CPU])
+    assert loaded == ["all"]
+    assert not capsys.readouterr().out
+    monkeypatch.delattr(ort, "preload_dlls")
+    assert providers.place([CUDA, CPU]).cuda
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
