@@ -10,7 +10,7 @@ import math
 import os
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from krypton_compile.runtime.providers import (
     send,
 )
 from krypton_compile.runtime.recipes import read_recipe
-from krypton_compile.runtime.split import AGAIN, split, with_precision
+from krypton_compile.runtime.split import AGAIN, split, with_precision, with_weights
 from krypton_compile.schemas import DOMAIN, PRECISIONS
 
 Array = npt.NDArray[np.float32]
@@ -118,15 +118,18 @@ class Engine:
         folder = str(Path(path).resolve().parent)
         self._place = place(providers)
         self._workers = 1 if session_options is not None or self._place.cuda else self.threads
+        if session_options is not None and self._place.cuda:
+            # There a session's options may hold no weight that its model does not ask for.
+            parts = replace(parts, base=with_weights(parts.base), incremental=with_weights(parts.incremental))
         # onnxruntime reads shared weights where they are: these must live as long as the sessions.
         self._weights = {
             name: as_ort(array) for name, array in {**parts.base.weights, **parts.incremental.weights}.items()
         }
         if session_options is not None:
-            base_options = incremental_options = self._prepared(session_options, folder)
+            base_options = incremental_options = self._prepared(session_options, folder, self._weights)
         else:
-            base_options = self._prepared(_default_options(self.threads), folder)
-            incremental_options = self._prepared(_default_options(1), folder)
+            base_options = self._prepared(_default_options(self.threads), folder, parts.base.weights)
+            incremental_options = self._prepared(_default_options(1), folder, parts.incremental.weights)
         self._path = path
         self._doing = f"{path}: onnxruntime {ort.__version__} cannot run the compiled model"
         self._base = self._start(parts.base.model, base_options)
@@ -143,10 +146,6 @@ class Engine:
         self._outputs = [value.name for value in self._incremental.get_outputs()]
         self._kinds = 1 if parts.annotation.logits is None else 2
         self.classes = self._count_classes()
-        if self.labels is not None and len(self.labels) != self.classes:
-            raise OcclusionError(
-                f"{len(self.labels)} labels for a model of {self.classes} classes; expected one a class"
-            )
 
     @property
     def image_size(self) -> Pair:
@@ -200,8 +199,8 @@ class Engine:
         check_started(session)
         return session
 
-    def _prepared(self, options: ort.SessionOptions, folder: str) -> ort.SessionOptions:
-        """The options with op library and shared weights; both sessions may be made with the same ones."""
+    def _prepared(self, options: ort.SessionOptions, folder: str, weights: Iterable[str]) -> ort.SessionOptions:
+        """The options with op library and shared weights; on the CPU both sessions may be made with the same ones."""
         library = get_library_path(self._place.cuda)
         try:
             options.register_custom_ops_library(library)
@@ -211,7 +210,7 @@ class Engine:
                 "Use an onnxruntime from 1.20 on, or reinstall krypton-compile for this one."
             ) from error
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
-        give_weights(options, self._weights, self._place.cuda)
+        give_weights(options, {name: self._weights[name] for name in weights}, self._place.cuda)
         return options
 
     def _say_what_waits(self) -> None:
@@ -289,7 +288,10 @@ class Engine:
             raise ModelError(
                 f"{self._path}: expected rows of scores for each window, found the shapes {shapes}. {AGAIN}"
             )
-        return int(shapes[0][1])
+        classes = int(shapes[0][1])
+        if self.labels is not None and len(self.labels) != classes:
+            raise OcclusionError(f"{len(self.labels)} labels for a model of {classes} classes; expected one a class")
+        return classes
 
     def _check_rows(self, rows: list[Array], count: int) -> None:
         for row in rows:

@@ -112,9 +112,13 @@ def check_works(providers: Sequence[Provider]) -> None:
 
 
 def give_weights(options: ort.SessionOptions, weights: Mapping[str, ort.OrtValue], cuda: bool) -> None:
-    """Gives a session's options the large weights: shared as they are, or for onnxruntime to copy to the device."""
+    """Gives a session's options the large weights: shared as they are, or for onnxruntime to copy to the device.
+
+    For the device they must be those that its model leaves out, and no others.
+    """
     if cuda:
-        options.add_external_initializers(list(weights), list(weights.values()))
+        if weights:
+            options.add_external_initializers(list(weights), list(weights.values()))
         return
     for name, value in weights.items():
         options.add_initializer(name, value)

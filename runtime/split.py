@@ -194,6 +194,15 @@ def _limits(nodes: Iterable[onnx.NodeProto]) -> dict[str, int]:
     return found
 
 
+def with_weights(part: Part) -> Part:
+    """The part with its large weights in the model."""
+    model = onnx.ModelProto.FromString(part.model)
+    for tensor in model.graph.initializer:
+        if tensor.name in part.weights:
+            tensor.CopyFrom(numpy_helper.from_array(part.weights[tensor.name], tensor.name))
+    return Part(model.SerializeToString(), {})
+
+
 def with_precision(model: bytes, precision: str) -> bytes:
     """The incremental part with its convolutions allowed to multiply in ``precision`` (one of schemas.PRECISIONS)."""
     part = onnx.ModelProto.FromString(model)

@@ -14,6 +14,7 @@ from krypton_compile.errors import LibraryError, OcclusionError
 from krypton_compile.runtime import engine, providers
 from krypton_compile.runtime.cli import main
 from krypton_compile.runtime.providers import CPU, CUDA
+from krypton_compile.runtime.split import split
 from tests.passes.graphs import parse, random_boxes
 
 WITHOUT_CUDA = CUDA not in ort.get_available_providers()
@@ -132,17 +133,34 @@ def _as_if_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "send", lambda array, device, number: providers.send(array, "cpu", number))
 
 
+LARGE = parse(  # weights that the file's two halves share, and such as only one of them has
+    "a = Conv<pads=[1,1,1,1]>(x, w1) b = Relu(a) c = Conv<pads=[1,1,1,1]>(b, w2) d = Relu(c) e = Flatten(d) "
+    "y = Gemm<transB=1>(e, fw)",
+    w1=(64, 3, 3, 3),
+    w2=(64, 64, 3, 3),
+    fw=(5, 64 * 17 * 19),
+)
+
+
 @pytest.mark.usefixtures("_as_if_on_a_gpu")
-def test_weights_and_maps_reach_the_device(tmp_path: Path) -> None:
-    path = compiled(tmp_path, "cuda")
+@pytest.mark.parametrize("options", [None, ort.SessionOptions()], ids=["own", "given"])
+def test_weights_and_maps_reach_the_device(options: ort.SessionOptions | None, tmp_path: Path) -> None:
+    path = tmp_path / "large.krypton.onnx"
+    compile(LARGE, path, target="cuda", preprocessing="none")
+    parts = split(path)
+    assert "w2" not in parts.base.weights
+    assert "w2" in parts.incremental.weights
     rng = np.random.default_rng(0)
     image, boxes = rng.standard_normal((1, 3, 17, 19)).astype(np.float32), random_boxes((17, 19), rng)
-    found = OcclusionSession(path).score_boxes(image, boxes, 0.5)
+    session = OcclusionSession(path, session_options=options)
+    found = session.score_boxes(image, boxes, 0.5)
+    again = session.score(session.prepare(image, 0.5), boxes, precision="bfloat16").scores  # another session
     with pytest.MonkeyPatch.context() as plain:
         plain.setattr(engine, "place", providers.place)
         expected = OcclusionSession(path).score_boxes(image, boxes, 0.5)
     assert np.ptp(expected, axis=0).max() > 0.1 * np.abs(expected).max()
     np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(again, expected, atol=0.05 * np.abs(expected).max())
 
 
 @pytest.mark.usefixtures("_as_if_on_a_gpu")
