@@ -21,10 +21,10 @@ BY_NAME = {"cudnn": "libcudnn.so.9", "cufft": "libcufft.so.12"}
 """Of those that the provider opens when it first needs them, and asks for functions by name."""
 
 SOURCES = {"libcudart": "runtime.cc", "libcudnn": "cudnn.cc", "libcublas": "cublas.cc"}
-STUB = 'int {0}(void) {{ krypton_standin_called("{0}"); return 0; }}\n'
-HANDLE = 'int {0}(void** handle) {{ krypton_standin_called("{0}"); *handle = malloc(1); return 0; }}\n'
+STUB = 'WEAK int {0}(void) {{ krypton_standin_called("{0}"); return 0; }}\n'
+HANDLE = 'WEAK int {0}(void** handle) {{ krypton_standin_called("{0}"); *handle = malloc(1); return 0; }}\n'
 MAKES_HANDLE = re.compile(r"(cudnn|cublas|cublasLt\w*)Create(?!RNN)")
-HEAD = "#include <stdlib.h>\nvoid krypton_standin_called(const char* name);\n"
+HEAD = "#include <stdlib.h>\n#define WEAK __attribute__((weak))\nvoid krypton_standin_called(const char* name);\n"
 
 
 def output(*command: str | Path) -> str:
@@ -48,13 +48,11 @@ def wanted(provider: Path, others: list[Path]) -> dict[str, set[str]]:
 
 
 def build(library: str, functions: set[str], headers: Path, folder: Path, runtime: str) -> None:
-    """One library: the functions of its source, and stubs of all others."""
+    """One library: a stub of each function, weak, and those of its source, which stand before it."""
     source = SOURCES.get(library.partition(".")[0])
-    text = "" if source is None else (HERE / source).read_text(encoding="utf-8")
-    written = set(re.findall(r"^\S.*?\b(\w+)\(", text, re.MULTILINE))
     stubs = folder / f"{library}.c"
-    missing = sorted(functions - written)
-    stubs.write_text(HEAD + "".join((HANDLE if MAKES_HANDLE.match(name) else STUB).format(name) for name in missing))
+    bodies = ((HANDLE if MAKES_HANDLE.match(name) else STUB).format(name) for name in sorted(functions))
+    stubs.write_text(HEAD + "".join(bodies))
     script = folder / f"{library}.map"
     script.write_text(f"{library} {{ global: *; }};\n")
     objects = [folder / f"{library}.stubs.o"]
