@@ -1,6 +1,7 @@
 """What sessions of the CUDA provider need that those of the CPU do not.
 
 * another op library, which holds both kinds of kernels;
+* float32: on its own the provider multiplies TF32 numbers, of 10 bits, where a GPU has them;
 * CUDA and cuDNN where pip put them, which onnxruntime does not look for unless it is told;
 * base maps that stay on the device between the base session and the incremental one (an ``IOBinding``);
 * inputs of all chunks, patches among them, that go to the device once;
@@ -61,13 +62,15 @@ def place(providers: Sequence[Provider] | None) -> Placement:
     Raises:
         LibraryError: the CUDA provider, of which this onnxruntime knows nothing.
     """
-    for provider in providers or ():
+    placed, gpu = list(providers or (CPU,)), None
+    for index, provider in enumerate(placed):
         name, options = (provider, {}) if isinstance(provider, str) else provider
         if name == CUDA:
             _check_available()
             _load_libraries()
-            return Placement(tuple(providers or ()), int(options.get("device_id", 0)))
-    return Placement(tuple(providers or (CPU,)), None)
+            placed[index] = (CUDA, {"use_tf32": "0", **options})
+            gpu = int(options.get("device_id", 0))
+    return Placement(tuple(placed), gpu)
 
 
 def _check_available() -> None:

@@ -118,6 +118,14 @@ def test_devices_are_read() -> None:
         assert providers.place([CUDA, CPU]).gpu == 0
 
 
+def test_the_base_is_computed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "_check_available", lambda: None)
+    assert providers.place([CUDA, CPU]).providers == ((CUDA, {"use_tf32": "0"}), CPU)
+    asked = (CUDA, {"device_id": 1, "use_tf32": "1"})
+    assert providers.place([asked, CPU]).providers == (asked, CPU)
+    assert providers.place([CPU]).providers == (CPU,)
+
+
 @pytest.fixture
 def _as_if_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine's way with a GPU, the CPU in its place."""

@@ -165,6 +165,8 @@ def test_values_stay_on_the_device(name: str, tmp_path: Path) -> None:
     session = opened(name, tmp_path, CUDA, CPU)
     prepared = session.prepare(image_of(session), 0.5)
     assert {value.device_name() for value in prepared.feeds.values()} == {"cuda"}
+    for each in (session._base, session._incremental):
+        assert each.get_provider_options()[CUDA]["use_tf32"] == "0"
     session.score(prepared, boxes_of(session))
     base, incremental = placed(session._base), placed(session._incremental)
     assert {op for provider, op in base if provider == CUDA} >= BASE
@@ -199,6 +201,19 @@ def test_nothing_waits_between_layers(name: str, tmp_path: Path) -> None:
             lines.pop(0)
         assert not [line for line in lines if line.endswith("Synchronize") or line.startswith("cudaMemcpy ")]
         assert not GUARDED or sum("krypton::" in line for line in lines) >= 2
+
+
+@pytest.mark.skipif(GUARDED, reason="the kernels do not run")
+@pytest.mark.parametrize("name", MODELS)
+def test_base_maps_reach_the_device(name: str, tmp_path: Path) -> None:
+    """Those of the image and the baseline, which none of onnxruntime's kernels makes."""
+    sessions = [opened(name, tmp_path, CPU), opened(name, tmp_path, CUDA, CPU)]
+    on_cpu, on_gpu = (session.prepare(image_of(session), 0.5).feeds for session in sessions)
+    assert list(on_cpu) == list(on_gpu)
+    for tensor in (sessions[0].annotation.image, sessions[0].annotation.baseline):
+        [found] = (value.numpy() for key, value in on_gpu.items() if key == f"{tensor}.base_map")
+        assert np.ptp(found) > 0 or tensor == sessions[0].annotation.baseline
+        np.testing.assert_array_equal(found, on_cpu[f"{tensor}.base_map"].numpy())
 
 
 @pytest.mark.skipif(GUARDED, reason="the kernels do not run")
