@@ -23,7 +23,11 @@ Images = npt.NDArray[np.float32]
 Boxes = npt.NDArray[np.int32]
 
 BATCHES = (1, 4, 16, 64)
-PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
+PROVIDERS: dict[str, list[str | tuple[str, dict[str, str]]]] = {
+    "cpu": ["CPUExecutionProvider"],
+    # In float32, or there would be nothing to compare: the provider's default is TF32.
+    "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"],
+}
 # A batch is timed over at least this many images, or small batches would be judged on a few milliseconds.
 PROBE_IMAGES = 8
 
