@@ -34,6 +34,7 @@ struct State {
   std::map<std::byte*, Piece> pieces;  // by the device's address
   std::map<std::byte*, size_t> pinned;
   std::map<const void*, std::string> kernels;
+  std::map<const void*, int> streams{{nullptr, 0}};  // numbered; 0 is the default one
   std::vector<std::string> log;
   bool recording = false;
   std::string text;
@@ -93,7 +94,9 @@ cudaError_t Copy(const char* name, void* to, const void* from, size_t size, cuda
   const std::byte* source = Reach(from, size, &from_device);
   const bool wrong = kind != cudaMemcpyDefault && kind != (from_device ? 2 : 0) + (to_device ? 1 : 0);
   if (target == nullptr || source == nullptr) return Refuse(what + ": beyond its memory");
-  if (wrong) return Refuse(what + (from_device ? ": from the device" : ": from the host") + (to_device ? " to the device" : " to the host"));
+  if (wrong)
+    return Refuse(what + (from_device ? ": from the device" : ": from the host") +
+                  (to_device ? " to the device" : " to the host"));
   std::memmove(target, source, size);
   return cudaSuccess;
 }
@@ -159,14 +162,17 @@ cudaError_t NewHandle(const char* name, Handle* handle) {
   return cudaSuccess;
 }
 
-cudaError_t Launch(const void* kernel) {
-  std::string name;
+cudaError_t Launch(const void* kernel, const void* stream) {
+  std::string name = "?";
+  int number = 0;
   {
-    const Lock lock(Global().mutex);
-    const auto found = Global().kernels.find(kernel);
-    name = found == Global().kernels.end() ? "?" : found->second;
+    State& state = Global();
+    const Lock lock(state.mutex);
+    const auto found = state.kernels.find(kernel);
+    if (found != state.kernels.end()) name = found->second;
+    number = state.streams.emplace(stream, static_cast<int>(state.streams.size())).first->second;
   }
-  Called("launch " + name);
+  Called("launch " + std::to_string(number) + " " + name);
   return cudaSuccess;
 }
 
@@ -220,7 +226,7 @@ void krypton_standin_record(int on) {
   Global().log.clear();
 }
 
-// The calls since, one a line; kernels by their C++ names.
+// The calls since, one a line; of a launch the number of its stream and the kernel's C++ name.
 const char* krypton_standin_log() {
   State& state = Global();
   const Lock lock(state.mutex);
@@ -228,8 +234,9 @@ const char* krypton_standin_log() {
   for (const std::string& line : state.log) {
     if (line.rfind("launch ", 0) == 0) {
       int status = 0;
-      char* plain = abi::__cxa_demangle(line.c_str() + 7, nullptr, nullptr, &status);
-      state.text += "launch " + std::string(status == 0 ? plain : line.c_str() + 7) + "\n";
+      const size_t name = line.find(' ', 7) + 1;
+      char* plain = abi::__cxa_demangle(line.c_str() + name, nullptr, nullptr, &status);
+      state.text += line.substr(0, name) + (status == 0 ? plain : line.c_str() + name) + "\n";
       std::free(plain);
     } else {
       state.text += line + "\n";
@@ -271,7 +278,8 @@ cudaError_t cudaFreeHost(void* address) {
 cudaError_t cudaMemcpy(void* to, const void* from, size_t size, cudaMemcpyKind kind) {
   return Copy(__func__, to, from, size, kind);
 }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyKind kind, cudaStream_t) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (stream == nullptr) Called("cudaMemcpyAsync on the default stream");
   return Copy(__func__, to, from, size, kind);
 }
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
@@ -284,7 +292,10 @@ cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_
   return cudaSuccess;
 }
 cudaError_t cudaMemset(void* to, int value, size_t size) { return Fill(__func__, to, value, size); }
-cudaError_t cudaMemsetAsync(void* to, int value, size_t size, cudaStream_t) { return Fill(__func__, to, value, size); }
+cudaError_t cudaMemsetAsync(void* to, int value, size_t size, cudaStream_t stream) {
+  if (stream == nullptr) Called("cudaMemsetAsync on the default stream");
+  return Fill(__func__, to, value, size);
+}
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   *free = *total = Properties().totalGlobalMem;
   return cudaSuccess;
@@ -438,12 +449,18 @@ cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* function) {
   *kernel = reinterpret_cast<cudaKernel_t>(const_cast<void*>(function));
   return cudaSuccess;
 }
-cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3, dim3, void**, size_t, cudaStream_t) { return Launch(kernel); }
-cudaError_t cudaLaunchKernel(const void* kernel, dim3, dim3, void**, size_t, cudaStream_t) { return Launch(kernel); }
-cudaError_t cudaLaunchCooperativeKernel(const void* kernel, dim3, dim3, void**, size_t, cudaStream_t) {
-  return Launch(kernel);
+cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3, dim3, void**, size_t, cudaStream_t stream) {
+  return Launch(kernel, stream);
 }
-cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t*, const void* kernel, void**) { return Launch(kernel); }
+cudaError_t cudaLaunchKernel(const void* kernel, dim3, dim3, void**, size_t, cudaStream_t stream) {
+  return Launch(kernel, stream);
+}
+cudaError_t cudaLaunchCooperativeKernel(const void* kernel, dim3, dim3, void**, size_t, cudaStream_t stream) {
+  return Launch(kernel, stream);
+}
+cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* how, const void* kernel, void**) {
+  return Launch(kernel, how->stream);
+}
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* found, const void*) {
   *found = {};
   found->maxThreadsPerBlock = 1024;
@@ -458,6 +475,8 @@ cudaError_t cudaLibraryLoadData(cudaLibrary_t* library, const void*, cudaJitOpti
                                 cudaLibraryOption*, void**, unsigned) {
   return NewHandle(__func__, library);
 }
-cudaError_t cudaLibraryGetKernel(cudaKernel_t* kernel, cudaLibrary_t, const char*) { return NewHandle(__func__, kernel); }
+cudaError_t cudaLibraryGetKernel(cudaKernel_t* kernel, cudaLibrary_t, const char*) {
+  return NewHandle(__func__, kernel);
+}
 
 }  // extern "C"

@@ -200,7 +200,13 @@ def test_nothing_waits_between_layers(name: str, tmp_path: Path) -> None:
         while lines[0] == "cudaStreamSynchronize":
             lines.pop(0)
         assert not [line for line in lines if line.endswith("Synchronize") or line.startswith("cudaMemcpy ")]
-        assert not GUARDED or sum("krypton::" in line for line in lines) >= 2
+        launches = [line.split(" ", 2)[1:] for line in lines if line.startswith("launch ")]
+        assert not GUARDED or sum("krypton::" in kernel for _, kernel in launches) >= 2
+        # One stream for our kernels and onnxruntime's, and not the default one, for which no other waits.
+        streams = {stream for stream, _ in launches}
+        assert len(streams) == 1
+        assert "0" not in streams
+        assert not [line for line in lines if line.endswith("on the default stream")]
 
 
 @pytest.mark.skipif(GUARDED, reason="the kernels do not run")
