@@ -28,8 +28,8 @@ struct CudaKernel : KernelBase<Kernel> {
 template <class Kernel>
 struct CudaOp : Op<Kernel> {
   CudaOp() {
-    // CustomOpBase asks its own TOp, Op<Kernel>, for these. With KRYPTON_EMULATE_PROVIDER kernels run on the CPU and are
-    // placed as on a GPU.
+    // CustomOpBase asks its own TOp, Op<Kernel>, for these. With KRYPTON_EMULATE_PROVIDER kernels run on the CPU and
+    // are placed as on a GPU.
 #if defined(__CUDACC__) || defined(KRYPTON_EMULATE_PROVIDER)
     OrtCustomOp::GetExecutionProviderType = [](const OrtCustomOp*) { return "CUDAExecutionProvider"; };
     OrtCustomOp::GetInputMemoryType = [](const OrtCustomOp*, size_t index) {
