@@ -38,3 +38,5 @@ if [[ -n $cuda ]]; then
   echo "==> nvcc's library, on memory that the host cannot touch"
   KRYPTON_STANDIN_GUARD=1 KRYPTON_OPS_LIBRARY=$cuda "$bin/python" -X faulthandler -m pytest -q tests/standins "$@"
 fi
+echo "==> onnxruntime's own ops that have no kernel for CUDA"
+"$bin/python" -m tests.standins.kernels
