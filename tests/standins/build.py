@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BY_NAME = {"cudnn": "libcudnn.so.9", "cufft": "libcufft.so.12"}
-"""Of those that the provider opens when it first needs them, and asks for functions by name."""
+BY_NAME = {"cudnn": "libcudnn.so.9", "cufft": "libcufft.so.12", "cu": "libcuda.so.1"}
+"""Of those that it asks for functions by name."""
 
 SOURCES = {"libcudart": "runtime.cc", "libcudnn": "cudnn.cc", "libcublas": "cublas.cc"}
 STUB = 'WEAK int {0}(void) {{ krypton_standin_called("{0}"); return 0; }}\n'
@@ -39,11 +39,10 @@ def wanted(provider: Path, others: list[Path]) -> dict[str, set[str]]:
     for name, library in re.findall(r" U (\w+)@(lib\S+)", undefined):
         if library in found:
             found[library].add(name)
-    found.setdefault("libcuda.so.1", set()).update(re.findall(r" U (cu[A-Z]\w+)$", undefined, re.MULTILINE))
     data = provider.read_bytes()
     for prefix, library in BY_NAME.items():
         names = re.findall(rb"\0(" + prefix.encode() + rb"[A-Z]\w+)(?=\0)", data)
-        found[library] = {name.decode() for name in names}
+        found.setdefault(library, set()).update(name.decode() for name in names)
     return found
 
 
