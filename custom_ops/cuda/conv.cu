@@ -254,6 +254,7 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
     const auto plan =
         plans_.Get(stream, {&call.x_boxes, &call.y_boxes, &call.b_boxes}, [&] { return MakePlan(stream, call, few); });
     Point(*plan, plan->classes, &g);
+    g.inside = true;
     if (few) {
       EntryByEntry(stream, g, call.y_boxes.rows());
       plan->upload.Used();
@@ -270,6 +271,7 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
     const ChannelLists channels(scratch, attributes_.window.input(), shape.channels);
     scratch.Send();
     ConvArguments by_pixel = g;
+    by_pixel.inside = false;
     Point(*plan, plan->pixels, &by_pixel);
     channels.Fill(stream, scratch, call.x, static_cast<int64_t>(plan->pixels.list.tiles.size()), &by_pixel);
     by_pixel.class_stretches = g.class_stretches =

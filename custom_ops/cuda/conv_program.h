@@ -47,6 +47,7 @@ struct ConvArguments {
   uint64_t class_stretches;
   bool joined;  // neighbouring taps are one stretch of X and of W
   bool single;  // one TF32 product instead of three
+  bool inside;  // every tap of a tile reads inside the boxes of all its rows
 };
 
 // The nearest TF32 number: 10 bits behind the point, halves away from zero (cvt.rna).
@@ -68,14 +69,24 @@ KRYPTON_DEVICE inline float FromBits(uint32_t bits) {
   return x;
 }
 
-// A TF32 number and what it leaves.
+// A TF32 number and what it leaves. Tensor cores read a register's upper 19 bits and no others: the rest need not be
+// cleared.
 struct Pieces {
   uint32_t hi, lo;
 };
 
+// The rounding of cvt.rna by an addition, a third of its instructions. It takes a NaN for a number, but the rest is NaN
+// then too; of one product alone the rest is not there.
+template <bool kSingle>
 KRYPTON_DEVICE inline Pieces Split(float x) {
-  const uint32_t hi = RoundTf32(x);
-  return {hi, RoundTf32(x - FromBits(hi))};
+  if constexpr (kSingle) return {RoundTf32(x), 0};
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  const uint32_t hi = bits + 0x1000u;
+  const float rest = x - FromBits(hi & ~0x1fffu);
+  uint32_t lo;
+  std::memcpy(&lo, &rest, sizeof lo);
+  return {hi, lo};
 }
 
 // What one lane holds of mma.m16n8k8's operands: row g = lane / 4, column t = lane % 4 of A [16, 8]; B [8, 8]; C [16,
@@ -89,6 +100,9 @@ struct FragmentB {
 struct FragmentC {
   float v[4];  // (g, 2t) (g, 2t + 1) (g + 8, 2t) (g + 8, 2t + 1)
 };
+
+// Where a tile's taps read: inside the deltas of all its rows, or of some; or the channels of their lists.
+enum class Reads { kInside, kAnywhere, kLists };
 
 template <int kTileRows, int kTileColumns, int kTileDepth>
 struct ConvProgram {
@@ -105,7 +119,9 @@ struct ConvProgram {
   struct Row {
     int64_t source;                // the box's first row
     int64_t target, pixel, added;  // added: the row of B, or -1
+    int64_t entry;                 // of X, that tap (0, 0) reads first
     int32_t box, y, x, h, w;       // y and x in the box, which is h x w
+    int32_t line;                  // entries of a row of the box
   };
 
   // Whether tiles of this kind are those to run. A stretch with lists costs more: its channels are copied one by one.
@@ -173,6 +189,44 @@ struct ConvProgram {
             static_cast<int32_t>(tile.kx0 + piece % pieces), index % cuts * kDepth, length};
   }
 
+  // Where the next stretch begins, for tiles that read inside.
+  struct Cursor {
+    int32_t ky, kx, k, length;  // of all the tap's entries
+  };
+
+  // Fetches the stretch at the cursor and moves it on: what Load does, without a division or a look at a box. Addresses
+  // of what is not there are worked out too, so that nothing branches; nothing is read from them.
+  template <class Thread>
+  KRYPTON_KERNEL static void LoadInside(Thread& self, const ConvArguments& g, const Tile& tile, int stage,
+                                        int64_t column, int64_t group, Cursor& at, Shared& shared) {
+    const int thread = self.index();
+    constexpr int kQuads = kDepth / 4, kRowStep = kThreads / kQuads;
+    constexpr int kWide = kColumns / 4, kDeepStep = kThreads / kWide;
+    const int q = thread % kQuads * 4, n = thread % kWide * 4, deep = thread / kWide;
+    const bool in_depth = at.k + q < at.length, in_columns = column + n < g.columns;
+    const auto down = static_cast<int32_t>(at.ky * g.window_y.dilation);
+    const float* x = g.x + at.kx * g.window_x.dilation * g.channels + group * g.depth + at.k + q;
+    KRYPTON_UNROLL
+    for (int j = 0; j < kRows / kRowStep; ++j) {
+      const int r = thread / kQuads + j * kRowStep;
+      const Row& row = shared.rows[r];
+      const bool there = row.target >= 0 && in_depth;
+      self.template Copy<16>(&shared.a[stage][r][q], x + (row.entry + int64_t{down} * row.line), there);
+    }
+    const int64_t tap = at.ky * g.window_x.kernel + at.kx;
+    const float* w = g.w + group * g.w_group + (tap * g.depth + at.k + deep) * g.w_pitch + column + n;
+    KRYPTON_UNROLL
+    for (int k = deep, j = 0; j < kDepth / kDeepStep; ++j, k += kDeepStep) {
+      const bool there = in_columns && at.k + k < at.length;
+      self.template Copy<16>(&shared.b[stage][k][n], w, there);
+      w += kDeepStep * g.w_pitch;
+    }
+    at.k += kDepth;
+    if (at.k < at.length) return;
+    at.k = 0;
+    if (g.joined || ++at.kx == tile.kx1) at.kx = tile.kx0, ++at.ky;
+  }
+
   // Finds the tile's rows; the first piece.
   KRYPTON_DEVICE static void Begin(int thread, const ConvArguments& g, const Tile& tile, Shared& shared) {
     const int32_t across = tile.kx1 - tile.kx0, taps = (tile.ky1 - tile.ky0) * across;
@@ -183,7 +237,7 @@ struct ConvProgram {
     for (int r = thread; r < kRows; r += kThreads) {
       Row& row = shared.rows[r];
       if (r >= tile.count) {
-        row = {0, -1, 0, -1, 0, 0, 0, 0, 0};
+        row = {0, -1, 0, -1, 0, 0, 0, 0, 0, 0, 0};
         continue;
       }
       int32_t lo = tile.begin, hi = tile.end;  // starts[lo] <= the row < starts[hi]
@@ -207,6 +261,8 @@ struct ConvProgram {
       row.y = static_cast<int32_t>(g.window_y.Input(y, 0) - source.y0);
       row.x = static_cast<int32_t>(g.window_x.Input(x, 0) - source.x0);
       row.h = source.h, row.w = source.w;
+      row.entry = (row.source + int64_t{row.y} * row.w + row.x) * g.channels;
+      row.line = static_cast<int32_t>(row.w * g.channels);
     }
   }
 
@@ -293,16 +349,19 @@ struct ConvProgram {
   // A warp whose rows all lie beyond the tile's has nothing to do.
   KRYPTON_DEVICE static bool Idle(int warp, const Tile& tile) { return warp / kWarpsAcross * kWarpRows >= tile.count; }
 
+  template <bool kSingle>
   KRYPTON_DEVICE static FragmentA LoadA(int warp, int lane, int m, int step, int stage, const Shared& shared) {
     const int row = warp / kWarpsAcross * kWarpRows + m * 16 + lane / 4, k = step * 8 + lane % 4;
     const auto& a = shared.a[stage];
-    return {{Split(a[row][k]), Split(a[row + 8][k]), Split(a[row][k + 4]), Split(a[row + 8][k + 4])}};
+    return {{Split<kSingle>(a[row][k]), Split<kSingle>(a[row + 8][k]), Split<kSingle>(a[row][k + 4]),
+             Split<kSingle>(a[row + 8][k + 4])}};
   }
 
+  template <bool kSingle>
   KRYPTON_DEVICE static FragmentB LoadB(int warp, int lane, int n, int step, int stage, const Shared& shared) {
     const int column = warp % kWarpsAcross * kWarpColumns + n * 8 + lane / 4, k = step * 8 + lane % 4;
     const auto& b = shared.b[stage];
-    return {{Split(b[k][column]), Split(b[k + 4][column])}};
+    return {{Split<kSingle>(b[k][column]), Split<kSingle>(b[k + 4][column])}};
   }
 
   // Adds B, applies the clip rule and writes what a thread holds.

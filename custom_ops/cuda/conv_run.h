@@ -14,24 +14,24 @@
 namespace krypton::cuda {
 
 #if defined(__CUDACC__)
-template <class Program, bool kVectors, bool kLists>
+template <class Program, bool kVectors, Reads kReads, bool kSingle>
 __global__ void __launch_bounds__(Program::kThreads) ConvKernel(const ConvArguments g, int column_blocks) {
   extern __shared__ __align__(16) unsigned char memory[];
   auto& shared = *reinterpret_cast<typename Program::Shared*>(memory);
   const Tile tile = g.tiles[blockIdx.x / column_blocks];
   const int64_t column = int64_t{blockIdx.x % column_blocks} * Program::kColumns, group = blockIdx.y;
   ConvThread self;
-  ConvBlock<Program, kVectors, kLists>(self, g, tile, column, group, shared);
+  ConvBlock<Program, kVectors, kReads, kSingle>(self, g, tile, column, group, shared);
 }
 #endif
 
-template <class Program, bool kVectors, bool kLists>
+template <class Program, bool kVectors, Reads kReads, bool kSingle>
 void RunProgram([[maybe_unused]] Stream stream, const ConvArguments& g, const TileList& list, int64_t groups) {
   const int64_t column_blocks = (g.columns + Program::kColumns - 1) / Program::kColumns;
   const int64_t blocks = static_cast<int64_t>(list.tiles.size()) * column_blocks;  // of each group
 #if defined(__CUDACC__)
   constexpr size_t kShared = sizeof(typename Program::Shared);
-  const auto kernel = ConvKernel<Program, kVectors, kLists>;
+  const auto kernel = ConvKernel<Program, kVectors, kReads, kSingle>;
   Check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(kShared)),
         "shared memory");
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(groups));
@@ -53,7 +53,7 @@ void RunProgram([[maybe_unused]] Stream stream, const ConvArguments& g, const Ti
     thread.Barrier();
     const int warp = thread.index() / emulation::kWarp;
     Thread self(thread, own.operands[warp], tile.count - warp / Program::kWarpsAcross * Program::kWarpRows);
-    ConvBlock<Program, kVectors, kLists>(self, g, tile, column, group, own.shared);
+    ConvBlock<Program, kVectors, kReads, kSingle>(self, g, tile, column, group, own.shared);
   });
 #endif
 }
@@ -62,15 +62,29 @@ void RunProgram([[maybe_unused]] Stream stream, const ConvArguments& g, const Ti
 using ConvTile = ConvProgram<128, 64, 32>;
 
 // All tiles of all groups. Lists are for one group, and weights whose rows are multiples of four. Copies of 16 bytes
-// need rows that are multiples of four entries.
+// need rows that are multiples of four entries, and lie at multiples of 16 bytes.
+template <bool kSingle>
+void RunTilesOf(Stream stream, const ConvArguments& g, const TileList& list, int64_t groups) {
+  const auto aligned = [](const float* data) { return reinterpret_cast<uintptr_t>(data) % 16 == 0; };
+  const bool vectors = g.channels % 4 == 0 && g.depth % 4 == 0 && g.w_pitch % 4 == 0 && g.w_group % 4 == 0 &&
+                       aligned(g.x) && aligned(g.w);
+  if (g.lists != nullptr) {
+    RunProgram<ConvTile, true, Reads::kLists, kSingle>(stream, g, list, groups);
+  } else if (vectors && g.inside) {
+    RunProgram<ConvTile, true, Reads::kInside, kSingle>(stream, g, list, groups);
+  } else if (vectors) {
+    RunProgram<ConvTile, true, Reads::kAnywhere, kSingle>(stream, g, list, groups);
+  } else {
+    RunProgram<ConvTile, false, Reads::kAnywhere, kSingle>(stream, g, list, groups);
+  }
+}
+
 inline void RunTiles(Stream stream, const ConvArguments& g, const TileList& list, int64_t groups) {
   if (list.tiles.empty()) return;
-  if (g.lists != nullptr) {
-    RunProgram<ConvTile, true, true>(stream, g, list, groups);
-  } else if (g.channels % 4 == 0 && g.depth % 4 == 0 && g.w_pitch % 4 == 0 && g.w_group % 4 == 0) {
-    RunProgram<ConvTile, true, false>(stream, g, list, groups);
+  if (g.single) {
+    RunTilesOf<true>(stream, g, list, groups);
   } else {
-    RunProgram<ConvTile, false, false>(stream, g, list, groups);
+    RunTilesOf<false>(stream, g, list, groups);
   }
 }
 

@@ -28,21 +28,21 @@ struct ConvThread {
     asm volatile("cp.async.wait_group %0;\n" ::"n"(kGroups) : "memory");
   }
 
-  template <int kM, int kN>
-  __device__ void Multiply(FragmentC (&c)[kM][kN], const FragmentA (&a)[kM], const FragmentB (&b)[kN],
-                           bool single) const {
+  template <bool kSingle, int kM, int kN>
+  __device__ void Multiply(FragmentC (&c)[kM][kN], const FragmentA (&a)[kM], const FragmentB (&b)[kN]) const {
     KRYPTON_UNROLL
     for (int m = 0; m < kM; ++m) {
       KRYPTON_UNROLL
-      for (int n = 0; n < kN; ++n) MultiplyPieces(c[m][n], a[m], b[n], single);
+      for (int n = 0; n < kN; ++n) MultiplyPieces<kSingle>(c[m][n], a[m], b[n]);
     }
   }
 
  private:
   // The small products first: they are summed before the large one cuts their digits off.
-  __device__ static void MultiplyPieces(FragmentC& c, const FragmentA& a, const FragmentB& b, bool single) {
+  template <bool kSingle>
+  __device__ static void MultiplyPieces(FragmentC& c, const FragmentA& a, const FragmentB& b) {
     const uint32_t a_hi[4] = {a.v[0].hi, a.v[1].hi, a.v[2].hi, a.v[3].hi}, b_hi[2] = {b.v[0].hi, b.v[1].hi};
-    if (!single) {
+    if constexpr (!kSingle) {
       const uint32_t a_lo[4] = {a.v[0].lo, a.v[1].lo, a.v[2].lo, a.v[3].lo}, b_lo[2] = {b.v[0].lo, b.v[1].lo};
       Mma(c, a_lo, b_hi);
       Mma(c, a_hi, b_lo);

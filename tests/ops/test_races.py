@@ -98,14 +98,14 @@ MUTANTS = [
     Mutant(
         "bits set without atomics",
         "cuda/conv.cu",
-        {"AtomicOr(own + c / 32, bit)": "own[c / 32] |= bit"},
+        {"AtomicOr(to, mine);": "*to |= mine;"},
         "cuda/conv.cu",
         CROWD,
     ),
     Mutant(
-        "several threads make one list",
+        "all lanes make one list",
         "cuda/conv.cu",
-        {"ForEachRow(stream, pixels, 1, ": "ForEachRow(stream, pixels, channels, "},
+        {"bit = warp.lane; bit < 32; bit += warp.lanes": "bit = 0; bit < 32; ++bit"},
         "cuda/conv.cu",
         CROWD,
     ),
@@ -133,7 +133,7 @@ MUTANTS = [
     Mutant(
         "two rows go to one place",
         "cuda/pools.cu",
-        {"out[row * d.channels + c] = limit": "out[row / 2 * d.channels + c] = limit"},
+        {"out[row * d.channels + c] = limit(static": "out[row / 2 * d.channels + c] = limit(static"},
         "cuda/pools.cu",
         "lp pool 3x3 2",
     ),

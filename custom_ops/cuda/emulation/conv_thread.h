@@ -40,6 +40,9 @@ __attribute__((no_sanitize("thread"))) void Give(int lane, const FragmentA (&a)[
   }
 }
 
+// The bits of a register that tensor cores read.
+constexpr uint32_t kRead = ~0x1fffu;
+
 // c += a b for one lane's part of c, of pieces `part_a` and `part_b`.
 __attribute__((no_sanitize("thread"))) inline void AddProduct(int lane, const Pieces (&a)[16][8],
                                                               const Pieces (&b)[8][8], uint32_t Pieces::* part_a,
@@ -48,7 +51,7 @@ __attribute__((no_sanitize("thread"))) inline void AddProduct(int lane, const Pi
     const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
     double sum = c->v[i];
     for (int k = 0; k < 8; ++k) {
-      sum += static_cast<double>(FromBits(a[row][k].*part_a)) * FromBits(b[k][column].*part_b);
+      sum += static_cast<double>(FromBits(a[row][k].*part_a & kRead)) * FromBits(b[k][column].*part_b & kRead);
     }
     c->v[i] = CutOff(sum);
   }
@@ -83,15 +86,15 @@ class ConvThread {
     }
   }
 
-  template <int kM, int kN>
-  void Multiply(FragmentC (&c)[kM][kN], const FragmentA (&a)[kM], const FragmentB (&b)[kN], bool single) {
+  template <bool kSingle, int kM, int kN>
+  void Multiply(FragmentC (&c)[kM][kN], const FragmentA (&a)[kM], const FragmentB (&b)[kN]) {
     Operands<kM, kN>& all = operands_[steps_++ % 2];
     const int lane = index() % kWarp;
     Give(lane, a, b, &all);
     thread_.MeetWarp();
     for (int m = 0; m < kM && m * 16 < rows_; ++m) {
       for (int n = 0; n < kN; ++n) {
-        if (!single) {
+        if (!kSingle) {
           AddProduct(lane, all.a[m], all.b[n], &Pieces::lo, &Pieces::hi, &c[m][n]);
           AddProduct(lane, all.a[m], all.b[n], &Pieces::hi, &Pieces::lo, &c[m][n]);
         }
