@@ -94,7 +94,7 @@ def delta_maps(name: str, values: Floats, boxes: Boxes, shape: Pair) -> Iterator
     return (read_box(picture, box, (0, 0, *shape)) for picture, box in zip(pictures, boxes, strict=True))
 
 
-def read_hull(name: str, values: Floats, boxes: Boxes, hull: Boxes) -> Floats:
+def read_hull(name: str, values: Floats, boxes: Boxes, hull: Iterable[Iterable[int]]) -> Floats:
     """A delta on ``boxes`` as rows of ``hull``, zero where the box misses."""
     pictures = split(name, values, boxes)
     return join(
