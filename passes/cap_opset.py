@@ -16,6 +16,7 @@ import onnx
 from onnx import defs, helper, shape_inference
 
 from krypton_compile.passes.check_model import light_model
+from krypton_compile.passes.subgraphs import subgraphs
 
 CAP = 20
 _ONNX = ("", "ai.onnx")
@@ -59,9 +60,8 @@ def _imports(model: onnx.ModelProto) -> list[onnx.OperatorSetIdProto]:
 def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     for node in nodes:
         yield node
-        for attribute in node.attribute:
-            for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _nodes(graph.node)
+        for graph in subgraphs(node):
+            yield from _nodes(graph.node)
 
 
 def _attributes_to_drop(node: onnx.NodeProto, version: int) -> set[str] | None:

@@ -13,6 +13,7 @@ import onnx
 from onnx import helper
 
 from krypton_compile.errors import ModelError
+from krypton_compile.passes.subgraphs import subgraphs
 from krypton_compile.stages import INVALID, stage
 
 _LARGE = 1 << 10
@@ -71,9 +72,8 @@ def sort_nodes(graph: onnx.GraphProto) -> None:
 def reads(node: onnx.NodeProto) -> set[str]:
     """The names that a node reads, in its subgraphs too."""
     names = {name for name in node.input if name}
-    for attribute in node.attribute:
-        for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-            names.update(name for inner in graph.node for name in reads(inner))
+    for graph in subgraphs(node):
+        names.update(name for inner in graph.node for name in reads(inner))
     return names
 
 

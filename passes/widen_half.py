@@ -14,6 +14,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from krypton_compile.passes.subgraphs import subgraphs
+
 Kinds = Collection[int]
 
 _HALVES = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
@@ -50,8 +52,7 @@ def _recast_nodes(nodes: Iterable[onnx.NodeProto], kinds: Kinds) -> int:
             if attribute.HasField("t"):
                 count += _recast_tensor(attribute.t, kinds)
             count += sum(_recast_tensor(tensor, kinds) for tensor in attribute.tensors)
-            graphs = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
-            count += sum(_recast_graph(graph, kinds) for graph in graphs)
+        count += sum(_recast_graph(graph, kinds) for graph in subgraphs(node))
     return count
 
 
