@@ -13,8 +13,39 @@ namespace {
 // Where an output pixel's window lies, for kernels: the slices, and per slice the box that holds its delta.
 struct DeviceWindow {
   WindowAxis z, y, x;
-  KRYPTON_DEVICE int64_t Position(int64_t y_box) const { return y_box / z.out; }
   KRYPTON_DEVICE int64_t Slice(int64_t y_box) const { return y_box % z.out; }
+  // The box of X that a tap along the slices reads.
+  KRYPTON_DEVICE int64_t Source(int64_t y_box, int64_t tap) const {
+    return y_box / z.out * z.in + z.Input(Slice(y_box), tap);
+  }
+};
+
+// What the taps of one output pixel read.
+struct PixelTaps {
+  DeviceWindow window;
+  Pixel at;
+  Range z, y, x;
+
+  KRYPTON_DEVICE PixelTaps(const DeviceWindow& of, const Pixel& pixel)
+      : window(of),
+        at(pixel),
+        z(of.z.Taps(of.Slice(pixel.box), 0, of.z.in)),
+        y(of.y.Taps(pixel.y, 0, of.y.in)),
+        x(of.x.Taps(pixel.x, 0, of.x.in)) {}
+
+  // Calls visit(box, y, x, row) for each pixel of X, and its row of the delta, or -1 where that has none.
+  template <class Visit>
+  KRYPTON_DEVICE void ForEach(const DeviceBoxes& boxes, const Visit& visit) const {
+    for (int64_t kz = z.lo; kz < z.hi; ++kz) {
+      const int64_t box = window.Source(at.box, kz);
+      for (int64_t ky = y.lo; ky < y.hi; ++ky) {
+        for (int64_t kx = x.lo; kx < x.hi; ++kx) {
+          const int64_t iy = window.y.Input(at.y, ky), ix = window.x.Input(at.x, kx);
+          visit(box, iy, ix, boxes.RowOf(box, iy, ix));
+        }
+      }
+    }
+  }
 };
 
 struct IncrementalMaxPool : CudaKernel<IncrementalMaxPool> {
@@ -39,24 +70,15 @@ struct IncrementalMaxPool : CudaKernel<IncrementalMaxPool> {
     float* out = WriteValues(context, 0, call.y_boxes.rows(), d.channels);
     ForEachRow(stream, call.y_boxes.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
       const Pixel at = y_boxes.At(row);
-      const int64_t position = window.Position(at.box), slice = window.Slice(at.box);
-      const Range taps_z = window.z.Taps(slice, 0, window.z.in), taps_y = window.y.Taps(at.y, 0, window.y.in);
-      const Range taps_x = window.x.Taps(at.x, 0, window.x.in);
+      const PixelTaps taps(window, at);
       const float* before = y0.pixel(at.box, at.y, at.x);
       for (int64_t c = first; c < d.channels; c += step) {
         float y = -std::numeric_limits<float>::infinity();
-        for (int64_t kz = taps_z.lo; kz < taps_z.hi; ++kz) {
-          const int64_t x_box = position * window.z.in + window.z.Input(slice, kz);
-          for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
-            for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
-              const int64_t iy = window.y.Input(at.y, ky), ix = window.x.Input(at.x, kx);
-              const int64_t from = x_boxes.RowOf(x_box, iy, ix);
-              const float base = x0.pixel(x_box, iy, ix)[c] - before[c];
-              const float v = from < 0 ? base : base + d.row(from)[c];
-              y = y > v ? y : v;
-            }
-          }
-        }
+        taps.ForEach(x_boxes, [&](int64_t x_box, int64_t iy, int64_t ix, int64_t from) {
+          const float base = x0.pixel(x_box, iy, ix)[c] - before[c];
+          const float v = from < 0 ? base : base + d.row(from)[c];
+          y = y > v ? y : v;
+        });
         out[row * d.channels + c] = limit(y);
       }
     });
@@ -88,24 +110,14 @@ struct IncrementalLpPool : CudaKernel<IncrementalLpPool> {
     const Norm norm = norm_;
     float* out = WriteValues(context, 0, call.y_boxes.rows(), d.channels);
     ForEachRow(stream, call.y_boxes.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
-      const Pixel at = y_boxes.At(row);
-      const int64_t position = window.Position(at.box), slice = window.Slice(at.box);
-      const Range taps_z = window.z.Taps(slice, 0, window.z.in), taps_y = window.y.Taps(at.y, 0, window.y.in);
-      const Range taps_x = window.x.Taps(at.x, 0, window.x.in);
+      const PixelTaps taps(window, y_boxes.At(row));
       for (int64_t c = first; c < d.channels; c += step) {
         double before = 0.0, after = 0.0;
-        for (int64_t kz = taps_z.lo; kz < taps_z.hi; ++kz) {
-          const int64_t x_box = position * window.z.in + window.z.Input(slice, kz);
-          for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
-            for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
-              const int64_t iy = window.y.Input(at.y, ky), ix = window.x.Input(at.x, kx);
-              const int64_t from = x_boxes.RowOf(x_box, iy, ix);
-              const double x = x0.pixel(x_box, iy, ix)[c], base = norm.Power(x);
-              before += base;
-              after += from < 0 ? base : norm.Power(x + d.row(from)[c]);
-            }
-          }
-        }
+        taps.ForEach(x_boxes, [&](int64_t x_box, int64_t iy, int64_t ix, int64_t from) {
+          const double x = x0.pixel(x_box, iy, ix)[c], base = norm.Power(x);
+          before += base;
+          after += from < 0 ? base : norm.Power(x + d.row(from)[c]);
+        });
         out[row * d.channels + c] = limit(static_cast<float>(norm.Root(after) - norm.Root(before)));
       }
     });
@@ -140,7 +152,7 @@ struct IncrementalAveragePool : CudaKernel<IncrementalAveragePool> {
     float* out = WriteValues(context, 0, call.y_boxes.rows(), d.channels);
     ForEachRow(stream, call.y_boxes.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
       const Pixel at = y_boxes.At(row);
-      const int64_t position = window.Position(at.box), slice = window.Slice(at.box);
+      const int64_t slice = window.Slice(at.box);
       const int64_t count =
           window.z.Count(slice, include_pad) * window.y.Count(at.y, include_pad) * window.x.Count(at.x, include_pad);
       const float scale = 1.0f / static_cast<float>(count);
@@ -148,7 +160,7 @@ struct IncrementalAveragePool : CudaKernel<IncrementalAveragePool> {
       for (int64_t c = first; c < d.channels; c += step) {
         float y = 0.0f;
         for (int64_t kz = taps_z.lo; kz < taps_z.hi; ++kz) {
-          const int64_t x_box = position * window.z.in + window.z.Input(slice, kz);
+          const int64_t x_box = window.Source(at.box, kz);
           const Box box = x_boxes.boxes[x_box];
           if (box.empty()) continue;
           const Range taps_y = window.y.Taps(at.y, box.y0, box.y1()), taps_x = window.x.Taps(at.x, box.x0, box.x1());
