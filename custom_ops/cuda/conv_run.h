@@ -6,6 +6,7 @@
 #if defined(__CUDACC__)
 #include "cuda/conv_thread.h"
 #else
+#include <cstring>
 #include <memory>
 
 #include "cuda/emulation/conv_thread.h"

@@ -97,14 +97,14 @@ MUTANTS = [
     ),
     Mutant(
         "bits set without atomics",
-        "cuda/conv.cu",
+        "cuda/channel_lists.h",
         {"AtomicOr(to, mine);": "*to |= mine;"},
         "cuda/conv.cu",
         CROWD,
     ),
     Mutant(
         "all lanes make one list",
-        "cuda/conv.cu",
+        "cuda/channel_lists.h",
         {"bit = warp.lane; bit < 32; bit += warp.lanes": "bit = 0; bit < 32; ++bit"},
         "cuda/conv.cu",
         CROWD,
