@@ -27,14 +27,14 @@ from benchmarks.core import pictures_of
 from benchmarks.naive import NaiveModel, Probe, cpu_description, occluded, threads_available
 from benchmarks.paired import SAMPLE
 from krypton_compile import compile
-from krypton_compile.geometry import occlusion_grid
+from krypton_compile.contract.geometry import occlusion_grid
+from krypton_compile.contract.preprocessing import baseline_input, prepare, preset
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation, DrillDown, write_settings
 from krypton_compile.runtime.bounds import Bound, parse_bound
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.figure import colourise
 from krypton_compile.runtime.play import Sample
-from krypton_compile.runtime.preprocess import baseline_input, prepare, preset
 from krypton_compile.runtime.quality import Quality, compare
 from krypton_compile.runtime.sampling import Sampling
 from krypton_compile.runtime.tuner import UnreachableError, part, tune

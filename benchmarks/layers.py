@@ -30,9 +30,9 @@ from benchmarks.limits import CountingSession, LayerWork
 from benchmarks.naive import cpu_description
 from benchmarks.peers import TORCH_MODELS, Subject, subject
 from krypton_compile import compile
-from krypton_compile.geometry import Boxes, occlusion_grid
+from krypton_compile.contract.geometry import Boxes, occlusion_grid
+from krypton_compile.contract.schemas import PRECISIONS
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.schemas import PRECISIONS
 from models.preprocess import RECIPES
 
 SIDE = 24

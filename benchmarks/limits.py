@@ -20,7 +20,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from krypton_compile.geometry import Boxes, occlusion_grid
+from krypton_compile.contract.geometry import Boxes, occlusion_grid
 from krypton_compile.runtime import OcclusionSession
 
 Images = npt.NDArray[np.float32]

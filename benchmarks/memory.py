@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.naive import NaiveModel, cpu_description, memory_held, memory_peak, occluded, threads_available
 from benchmarks.peers import TORCH_MODELS, subject
 from krypton_compile import compile
-from krypton_compile.geometry import occlusion_grid
+from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.runtime import OcclusionSession
 from models.preprocess import RECIPES
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.naive import NaiveModel, Probe, cpu_description, occluded
-from krypton_compile.geometry import occlusion_grid
+from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.runtime import Explanation, OcclusionSession
 
 Images = npt.NDArray[np.float32]

@@ -31,9 +31,9 @@ import numpy.typing as npt
 from benchmarks.naive import PROBE_IMAGES, NaiveModel, cpu_description, occluded, threads_available
 from benchmarks.paired import SAMPLE
 from krypton_compile import compile
-from krypton_compile.geometry import Boxes, occlusion_grid
+from krypton_compile.contract.geometry import Boxes, occlusion_grid
+from krypton_compile.contract.preprocessing import PRESETS, baseline_input, prepare
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.runtime.preprocess import PRESETS, baseline_input, prepare
 from models.fetch import MANIFEST, fetch
 from models.preprocess import LAYOUTS, RECIPES, SIZES
 

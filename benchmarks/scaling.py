@@ -20,7 +20,8 @@ import numpy as np
 
 from benchmarks.naive import cpu_description
 from benchmarks.peers import TORCH_MODELS, Subject, subject
-from krypton_compile import compile, geometry
+from krypton_compile import compile
+from krypton_compile.contract import geometry
 from krypton_compile.runtime import OcclusionSession
 from models.preprocess import RECIPES
 

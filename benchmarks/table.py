@@ -25,9 +25,9 @@ from benchmarks.naive import cpu_description, threads_available
 from benchmarks.paired import paired
 from benchmarks.peers import TORCH_MODELS, subject
 from krypton_compile import compile
-from krypton_compile.geometry import occlusion_grid
+from krypton_compile.contract.geometry import occlusion_grid
+from krypton_compile.contract.preprocessing import PRESETS, baseline_input, prepare
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.runtime.preprocess import PRESETS, baseline_input, prepare
 from models.fetch import fetch
 from models.preprocess import RECIPES
 

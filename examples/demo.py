@@ -16,8 +16,8 @@ from pathlib import Path
 import krypton_compile
 from benchmarks.naive import threads_available
 from benchmarks.paired import paired
+from krypton_compile.contract.preprocessing import baseline_input, prepare
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.runtime.preprocess import baseline_input, prepare
 from krypton_compile.runtime.quality import compare
 from krypton_compile.runtime.summary import summary
 from models.fetch import MANIFEST, FetchError, fetch

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from krypton_compile import get_library_path
-from krypton_compile.geometry import occlusion_grid
+from krypton_compile.contract.geometry import occlusion_grid
 
 options = onnxruntime.SessionOptions()
 options.log_severity_level = 3  # errors only: the optional inputs each cause a warning

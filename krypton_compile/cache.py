@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from krypton_compile.annotations import FORMAT_VERSION
+from krypton_compile.contract.annotations import FORMAT_VERSION
 from krypton_compile.errors import ModelError
 
 LIMIT_BYTES = 8 << 30

@@ -22,7 +22,6 @@ try:
 except ImportError as error:
     raise ImportError("krypton_compile.captum needs torch; install it: pip install 'krypton-compile[torch]'") from error
 
-from krypton_compile import geometry
 from krypton_compile.captum_arguments import (
     Windows,
     check_unused,
@@ -31,8 +30,9 @@ from krypton_compile.captum_arguments import (
     read_targets,
     read_windows,
 )
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Boxes
 from krypton_compile.errors import OcclusionError
-from krypton_compile.geometry import Boxes
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.heatmap import accumulate
 from krypton_compile.runtime.progress import progress_within, reporter

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from krypton_compile.annotations import TARGETS
+from krypton_compile.contract.annotations import TARGETS
+from krypton_compile.contract.layouts import LAYOUTS
 from krypton_compile.errors import KryptonError
-from krypton_compile.layouts import LAYOUTS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compile(options: argparse.Namespace, output: Path) -> None:
     # These import onnx: not for --help.
+    from krypton_compile.contract.labels import read_labels
     from krypton_compile.pipeline import compile
-    from krypton_compile.runtime.labels import read_labels
 
     if output.resolve() == options.model.resolve():
         raise ValueError(f"the output {output} would overwrite the model; choose another with -o")

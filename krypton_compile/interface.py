@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from krypton_compile.contract.layouts import channel_axis, channels_first, channels_last, spatial_axes
 from krypton_compile.errors import ModelError
-from krypton_compile.layouts import channel_axis, channels_first, channels_last, spatial_axes
 
 _CHANNELS = (1, 2, 3, 4)
 _RANKS = (3, 4, 5)

@@ -14,8 +14,8 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from krypton_compile import geometry, schemas
-from krypton_compile.annotations import (
+from krypton_compile.contract import geometry, schemas
+from krypton_compile.contract.annotations import (
     FROZEN_KEY,
     MODEL_KEY,
     TARGETS,
@@ -23,6 +23,7 @@ from krypton_compile.annotations import (
     write_labels,
     write_model_annotation,
 )
+from krypton_compile.contract.layouts import KINDS, channels_first, channels_last, spatial_axes
 from krypton_compile.errors import ModelError
 from krypton_compile.fallbacks import find_fallbacks
 from krypton_compile.interface import (
@@ -34,7 +35,6 @@ from krypton_compile.interface import (
     has_static_shape,
     static_shape,
 )
-from krypton_compile.layouts import KINDS, channels_first, channels_last, spatial_axes
 from krypton_compile.loading import Source, describe, load_proto, save_proto
 from krypton_compile.passes.absorb_pads import absorb_pads
 from krypton_compile.passes.add_thresholds import add_thresholds
@@ -66,7 +66,7 @@ from krypton_compile.report import LayerReport, Report
 from krypton_compile.stages import INVALID, REPORT, stage
 
 if TYPE_CHECKING:
-    from krypton_compile.runtime.preprocess import Preprocessing
+    from krypton_compile.contract.preprocessing import Preprocessing
 
 IR_VERSION = 10
 """Newest ONNX IR that the oldest supported onnxruntime (1.20) reads."""

@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from krypton_compile.annotations import LABELS_KEY, PREPROCESSING_KEY, SOURCE_KEY, write_labels
+from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, SOURCE_KEY, write_labels
+from krypton_compile.contract.layouts import KINDS
 from krypton_compile.errors import ModelError
 from krypton_compile.interface import Interface, static_shape
-from krypton_compile.layouts import KINDS
 from krypton_compile.loading import Source, sha256
 
 if TYPE_CHECKING:
-    from krypton_compile.runtime.preprocess import Preprocessing
+    from krypton_compile.contract.preprocessing import Preprocessing
 
 
 def provenance(
@@ -41,7 +41,7 @@ def _fitting(preprocessing: str | Preprocessing, interface: Interface) -> Prepro
     if len(sizes) != 2:
         raise ModelError(f"preprocessing: for pictures; input '{interface.image.name}' is a {KINDS[len(sizes)]}")
     # The runtime builds on the compiler, not the other way round: only who asks for this loads it.
-    from krypton_compile.runtime.recipes import read_recipe
+    from krypton_compile.contract.presets import read_recipe
 
     try:
         recipe = read_recipe(preprocessing) if isinstance(preprocessing, str) else preprocessing

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.runtime.preprocess import Preprocessing, prepare
+from krypton_compile.contract.preprocessing import Preprocessing, prepare
 from models.fetch import MANIFEST
 
 

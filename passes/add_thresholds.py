@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from krypton_compile.annotations import NODE_LAYER_GROUP
+from krypton_compile.contract.annotations import NODE_LAYER_GROUP
+from krypton_compile.contract.schemas import SCHEMAS
 from krypton_compile.passes.batch_positions import Contract
 from krypton_compile.passes.lowering import Delta, LoweringContext
-from krypton_compile.schemas import SCHEMAS
 
 LIMITED = {schema.name: len(schema.inputs) - 1 for schema in SCHEMAS if schema.inputs[-1] == "limit:float?"}
 """Ops that take a limit, and at which input."""

@@ -17,7 +17,7 @@ import math
 
 import onnx_ir as ir
 
-from krypton_compile.annotations import NODE_GROWTH
+from krypton_compile.contract.annotations import NODE_GROWTH
 from krypton_compile.interface import static_shape
 
 

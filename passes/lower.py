@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from krypton_compile.contract.layouts import KINDS, as_volume, axes_of
+from krypton_compile.contract.schemas import DOMAIN, FUNCTIONS
 from krypton_compile.interface import Interface, static_shape
-from krypton_compile.layouts import KINDS, as_volume, axes_of
 from krypton_compile.passes import (
     lower_activation,
     lower_binary,
@@ -36,7 +37,6 @@ from krypton_compile.passes.densify import densify, lower_dense
 from krypton_compile.passes.lower_rest import lower_rest, needs_the_rest
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext, make_delta
 from krypton_compile.passes.once_a_position import reads
-from krypton_compile.schemas import DOMAIN, FUNCTIONS
 
 _SLICED = ("chunk.slices", "chunk.slice_offsets")
 INCREMENTAL, DENSE, BASE_ONLY = "incremental", "dense", "base only"

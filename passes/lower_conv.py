@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from krypton_compile.contract.layouts import KINDS
 from krypton_compile.interface import static_shape
-from krypton_compile.layouts import KINDS
 from krypton_compile.passes.lowering import (
     Delta,
     Form,

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.geometry import Window
+from krypton_compile.contract.geometry import Window
 from krypton_compile.passes.lower_reduce import add_base
 from krypton_compile.passes.lowering import Delta, Flat, Form, LoweringContext, make_delta, window_attributes
 

@@ -11,9 +11,9 @@ import math
 
 import onnx_ir as ir
 
-from krypton_compile.geometry import DepthWindow
+from krypton_compile.contract.geometry import DepthWindow
+from krypton_compile.contract.layouts import spatial_axes, swapped
 from krypton_compile.interface import permutation, static_shape
-from krypton_compile.layouts import spatial_axes, swapped
 from krypton_compile.passes.lowering import Delta, Flat, Form, LoweringContext, emit_depth_gather, make_delta
 
 

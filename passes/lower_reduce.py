@@ -13,8 +13,8 @@ import math
 import numpy as np
 import onnx_ir as ir
 
+from krypton_compile.contract.layouts import spatial_axes
 from krypton_compile.interface import static_shape
-from krypton_compile.layouts import spatial_axes
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext
 
 

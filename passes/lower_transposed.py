@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from krypton_compile.geometry import Pair, Window
+from krypton_compile.contract.geometry import Pair, Window
 from krypton_compile.interface import static_shape
 from krypton_compile.passes.axis_table import emit_resampled, spread
 from krypton_compile.passes.lowering import (

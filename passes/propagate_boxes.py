@@ -1,6 +1,6 @@
 """Propagate boxes: what a reference patch costs, layer by layer, before anything runs.
 
-Walks the body with boxes alone (every box op has its rule in :mod:`krypton_compile.geometry`) for all
+Walks the body with boxes alone (every box op has its rule in :mod:`krypton_compile.contract.geometry`) for all
 positions of a reference patch; of volumes, slice by slice. Zeros are not known here, so ShrinkBoxes counts as
 the identity. Writes the growth into node metadata; returns boxes and multiply-adds (paper, equations 10-14).
 """
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile import geometry
-from krypton_compile.annotations import NODE_GROWTH, NODE_SOURCE
-from krypton_compile.geometry import Boxes, DepthWindow, Window
+from krypton_compile.contract import geometry
+from krypton_compile.contract.annotations import NODE_GROWTH, NODE_SOURCE
+from krypton_compile.contract.geometry import Boxes, DepthWindow, Window
+from krypton_compile.contract.schemas import DOMAIN, SCHEMAS
 from krypton_compile.interface import static_shape
-from krypton_compile.schemas import DOMAIN, SCHEMAS
 
 _OUTPUT_BOXES = {
     schema.name: max(index for index, kind in enumerate(schema.inputs) if kind in ("boxes:int32", "y_boxes:int32"))

@@ -17,11 +17,11 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
-from krypton_compile import geometry
+from krypton_compile.contract import geometry
+from krypton_compile.contract.layouts import channel_axis
 from krypton_compile.errors import LibraryError, VerificationError
 from krypton_compile.inference import explain
 from krypton_compile.interface import Interface, static_shape
-from krypton_compile.layouts import channel_axis
 from krypton_compile.library import get_library_path
 from krypton_compile.running import open_session
 

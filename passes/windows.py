@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from krypton_compile.geometry import DepthWindow, Pair, Window
+from krypton_compile.contract.geometry import DepthWindow, Pair, Window
 
 
 @dataclass(frozen=True)

@@ -9,23 +9,23 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from krypton_compile.contract.preprocessing import Preprocessing
     from krypton_compile.runtime.approximation import Approximation, DrillDown
     from krypton_compile.runtime.explanation import Explanation
     from krypton_compile.runtime.fields import FieldExplanation
-    from krypton_compile.runtime.preprocess import Preprocessing
     from krypton_compile.runtime.scoring import OcclusionScores
     from krypton_compile.runtime.session import OcclusionSession
     from krypton_compile.runtime.several_sizes import SizesExplanation
 
 _HOMES = {
-    "Approximation": "approximation",
-    "DrillDown": "approximation",
-    "Explanation": "explanation",
-    "FieldExplanation": "fields",
-    "OcclusionScores": "scoring",
-    "OcclusionSession": "session",
-    "Preprocessing": "preprocess",
-    "SizesExplanation": "several_sizes",
+    "Approximation": "krypton_compile.runtime.approximation",
+    "DrillDown": "krypton_compile.runtime.approximation",
+    "Explanation": "krypton_compile.runtime.explanation",
+    "FieldExplanation": "krypton_compile.runtime.fields",
+    "OcclusionScores": "krypton_compile.runtime.scoring",
+    "OcclusionSession": "krypton_compile.runtime.session",
+    "Preprocessing": "krypton_compile.contract.preprocessing",
+    "SizesExplanation": "krypton_compile.runtime.several_sizes",
 }
 
 __all__ = [
@@ -43,4 +43,4 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -9,9 +9,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract.geometry import Boxes, Pair
+from krypton_compile.contract.layouts import KINDS
 from krypton_compile.errors import OcclusionError
-from krypton_compile.geometry import Boxes, Pair
-from krypton_compile.layouts import KINDS
 
 _ROWS = {1: "(x0, w)", 2: "(y0, x0, h, w)", 3: "(z0, y0, x0, d, h, w)"}
 _SIZES = {1: "(L)", 2: "(H, W)", 3: "(D, H, W)"}

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile import geometry
+from krypton_compile.contract import geometry
 
 Rows = npt.NDArray[np.int64]
 _Result = TypeVar("_Result")

@@ -19,14 +19,16 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
-from krypton_compile.annotations import EPS, TAU
+from krypton_compile.contract.annotations import EPS, TAU
+from krypton_compile.contract.geometry import Boxes, Pair
+from krypton_compile.contract.preprocessing import Preprocessing
+from krypton_compile.contract.presets import read_recipe
+from krypton_compile.contract.schemas import DOMAIN, PRECISIONS
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
-from krypton_compile.geometry import Boxes, Pair
 from krypton_compile.inference import explain, start_session
 from krypton_compile.library import get_library_path, multiplies_bfloat16, multiplies_bfloat16x3
 from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.approximation import REDUCED, read_settings
-from krypton_compile.runtime.preprocess import Preprocessing
 from krypton_compile.runtime.providers import (
     Provider,
     check_started,
@@ -36,9 +38,7 @@ from krypton_compile.runtime.providers import (
     run_on_device,
     send,
 )
-from krypton_compile.runtime.recipes import read_recipe
 from krypton_compile.runtime.split import AGAIN, split, with_precision, with_weights
-from krypton_compile.schemas import DOMAIN, PRECISIONS
 
 Array = npt.NDArray[np.float32]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile import geometry
+from krypton_compile.contract import geometry
 from krypton_compile.runtime.sweep import plan, score_windows
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from krypton_compile.annotations import TARGETS
-from krypton_compile.geometry import EDGES
+from krypton_compile.contract.annotations import TARGETS
+from krypton_compile.contract.geometry import EDGES
+from krypton_compile.contract.schemas import PRECISIONS
 from krypton_compile.runtime.options import (
     Parser,
     add_preprocessing_options,
@@ -14,7 +15,6 @@ from krypton_compile.runtime.options import (
     numbers,
     size,
 )
-from krypton_compile.schemas import PRECISIONS
 
 DESCRIPTION = "Explain a prediction: how much the class score drops when each part of the image is hidden."
 EPILOG = """\

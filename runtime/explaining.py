@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import krypton_compile
+from krypton_compile.contract.preprocessing import Prepared
 from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation, settings_for
 from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.explanation import Explanation, extent
@@ -20,7 +21,6 @@ from krypton_compile.runtime.inputs import read_input
 from krypton_compile.runtime.occluders import SAMPLES
 from krypton_compile.runtime.opening import find_original, open_model
 from krypton_compile.runtime.outputs import find_pictures, find_prefixes
-from krypton_compile.runtime.preprocess import Prepared
 from krypton_compile.runtime.progress import progress_bar
 from krypton_compile.runtime.sampling import Sampling
 from krypton_compile.runtime.session import Asked, OcclusionSession

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract.geometry import Boxes, Pair
+from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
-from krypton_compile.geometry import Boxes, Pair
 from krypton_compile.runtime.approximation import Approximation, write_settings
 from krypton_compile.runtime.heatmap import count_windows, make_map
 from krypton_compile.runtime.pictured import Pictured
-from krypton_compile.runtime.preprocess import Preprocessing
 from krypton_compile.runtime.windows import Windows
 
 Array = npt.NDArray[np.float32]

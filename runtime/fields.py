@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile import geometry
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Boxes
+from krypton_compile.contract.layouts import KINDS, channel_axis
 from krypton_compile.errors import OcclusionError
-from krypton_compile.geometry import Boxes
-from krypton_compile.layouts import KINDS, channel_axis
 from krypton_compile.runtime import checks
 from krypton_compile.runtime.activation import OF_ALL_CLASSES, activate, check_activation
 from krypton_compile.runtime.heatmap import accumulate

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile import geometry
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Boxes
+from krypton_compile.contract.preprocessing import COLOURS, Preprocessing, to_input
 from krypton_compile.errors import OcclusionError
-from krypton_compile.geometry import Boxes
 from krypton_compile.runtime import checks
 from krypton_compile.runtime.inputs import is_picture, read_input
 from krypton_compile.runtime.pictures import ArrayLayout
-from krypton_compile.runtime.preprocess import COLOURS, Preprocessing, to_input
 from krypton_compile.runtime.self_check import last_channels
 
 NAMED = (*COLOURS, "mean", "patch-mean", "blur", "noise", "pda")

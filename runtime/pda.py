@@ -19,9 +19,9 @@ import numpy.typing as npt
 from scipy import linalg
 from scipy.signal import fftconvolve
 
-from krypton_compile import geometry
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Boxes, Pair
 from krypton_compile.errors import OcclusionError
-from krypton_compile.geometry import Boxes, Pair
 
 RING = 2
 """Pixels of surroundings on each side, as in the paper (windows of 10 in patches of 14)."""

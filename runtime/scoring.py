@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile import geometry
-from krypton_compile.geometry import Boxes
-from krypton_compile.layouts import channel_axis
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Boxes
+from krypton_compile.contract.layouts import channel_axis
 from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.chunks import run_chunks
 from krypton_compile.runtime.engine import Engine, PreparedImage, Work

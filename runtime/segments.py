@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from krypton_compile.contract.preprocessing import Preprocessing, resized
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.preprocess import Preprocessing, resized
 
 SLIC = "slic:"
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.geometry import Boxes
-from krypton_compile.layouts import channel_axis
+from krypton_compile.contract.geometry import Boxes
+from krypton_compile.contract.layouts import channel_axis
 from krypton_compile.runtime.checks import box_sums
 
 Array = npt.NDArray[np.float32]

@@ -15,8 +15,8 @@ from typing import Any, Literal, TypedDict, Unpack, cast, overload
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract.geometry import Boxes
 from krypton_compile.errors import OcclusionError
-from krypton_compile.geometry import Boxes
 from krypton_compile.runtime.approximation import EXACT, Approximation, settings_for
 from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.estimate import Estimate, estimate

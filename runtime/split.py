@@ -18,7 +18,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from krypton_compile.annotations import (
+from krypton_compile.contract.annotations import (
     CHUNKS_NODE,
     EPS,
     FROZEN_KEY,
@@ -35,11 +35,11 @@ from krypton_compile.annotations import (
     read_model_annotation,
     read_tuning,
 )
+from krypton_compile.contract.layouts import channel_axis, spatial_axes
+from krypton_compile.contract.preprocessing import Preprocessing
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.errors import ModelError, NotCompiledError
-from krypton_compile.layouts import channel_axis, spatial_axes
 from krypton_compile.runtime.model_file import ModelFile, read_model_file
-from krypton_compile.runtime.preprocess import Preprocessing
-from krypton_compile.schemas import DOMAIN
 
 AGAIN = "Compile the original again."
 

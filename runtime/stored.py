@@ -18,7 +18,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
-from krypton_compile.annotations import MODEL_KEY
+from krypton_compile.contract.annotations import MODEL_KEY
 from krypton_compile.errors import ModelError
 from krypton_compile.runtime.model_file import LENGTH, read_scalar, read_varint
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile import geometry
-from krypton_compile.geometry import Pair
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Pair
 from krypton_compile.runtime.activation import OF_ALL_CLASSES, activate
 from krypton_compile.runtime.approximation import EXACT, Approximation
 from krypton_compile.runtime.explanation import Explanation

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract.labels import find_label
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.labels import find_label
 
 ARGMAX, ALL = "argmax", "all"
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import onnx
 
-from krypton_compile.annotations import TUNING_KEY, TuningAnnotation, write_tuning
+from krypton_compile.contract.annotations import TUNING_KEY, TuningAnnotation, write_tuning
+from krypton_compile.contract.preprocessing import prepare
 from krypton_compile.loading import load_proto, save_proto
 from krypton_compile.runtime.approximation import write_settings
 from krypton_compile.runtime.bounds import parse_bound
@@ -18,7 +19,6 @@ from krypton_compile.runtime.files import write_all
 from krypton_compile.runtime.occluders import Canvas, make_occluder
 from krypton_compile.runtime.options import UNKNOWN_PREPROCESSING, read_preprocessing
 from krypton_compile.runtime.play import Sample
-from krypton_compile.runtime.preprocess import prepare
 from krypton_compile.runtime.quality import Quality
 from krypton_compile.runtime.screening import Candidate
 from krypton_compile.runtime.session import OcclusionSession

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile import geometry
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Boxes, Pair
 from krypton_compile.errors import OcclusionError
-from krypton_compile.geometry import Boxes, Pair
 
 Roi = tuple[int, int, int, int]
 Size = int | tuple[int, int]

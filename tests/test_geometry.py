@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from krypton_compile import geometry
-from krypton_compile.geometry import Window
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Window
 
 SETTINGS = settings(max_examples=150, deadline=None, derandomize=True)
 

@@ -24,7 +24,7 @@ import torch
 
 from benchmarks.cuda.harness import Harness, Node
 from benchmarks.cuda.layers import NETWORKS, Layer
-from krypton_compile import geometry
+from krypton_compile.contract import geometry
 
 BATCHES = (16, 64, 256)
 ROUNDS = 5

@@ -25,9 +25,10 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
-from krypton_compile import compile, geometry, get_library_path
-from krypton_compile.annotations import TAU
-from krypton_compile.geometry import Boxes, Window
+from krypton_compile import compile, get_library_path
+from krypton_compile.contract import geometry
+from krypton_compile.contract.annotations import TAU
+from krypton_compile.contract.geometry import Boxes, Window
 from krypton_compile.reference import ragged
 from krypton_compile.reference.windows import WindowAttributes, read_window
 from krypton_compile.runtime import OcclusionSession

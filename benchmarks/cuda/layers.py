@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from krypton_compile import geometry
-from krypton_compile.geometry import Boxes, Window
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Boxes, Window
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import onnxruntime
 from benchmarks.zoo.entries import Entry
 from benchmarks.zoo.pictures import hidden
 from krypton_compile import Report, compile
-from krypton_compile.geometry import Boxes
+from krypton_compile.contract.geometry import Boxes
 from krypton_compile.runtime import OcclusionSession
 
 Images = npt.NDArray[np.float32]

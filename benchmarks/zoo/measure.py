@@ -24,7 +24,7 @@ import numpy.typing as npt
 from benchmarks.naive import NaiveModel, cpu_description
 from benchmarks.zoo.entries import Entry
 from benchmarks.zoo.pictures import hidden
-from krypton_compile.geometry import Boxes, neighbour_order, occlusion_grid
+from krypton_compile.contract.geometry import Boxes, neighbour_order, occlusion_grid
 from krypton_compile.runtime import OcclusionSession
 
 Images = npt.NDArray[np.float32]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from benchmarks.zoo.entries import Shape
-from krypton_compile.geometry import Boxes
+from krypton_compile.contract.geometry import Boxes
 
 
 def pictures(count: int, shape: Shape, seed: int) -> npt.NDArray[np.float32]:

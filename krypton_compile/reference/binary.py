@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
-from krypton_compile.geometry import Boxes
+from krypton_compile.contract.geometry import Boxes
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.elementwise import check_inside
 from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, read_hull, slices_of
 from krypton_compile.reference.thresholds import flush
-from krypton_compile.schemas import DOMAIN
 
 Rows = npt.NDArray[np.float64]
 

@@ -11,12 +11,12 @@ from typing import Unpack
 import numpy as np
 from onnx.reference.op_run import OpRun
 
-from krypton_compile import geometry
-from krypton_compile.geometry import Boxes
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Boxes
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.ragged import Floats, check_boxes, split
 from krypton_compile.reference.thresholds import pick
 from krypton_compile.reference.windows import WindowAttributes, read_window
-from krypton_compile.schemas import DOMAIN
 
 
 class WindowBoxes(OpRun):

@@ -9,10 +9,10 @@ import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 from scipy.special import log_softmax, logsumexp, softmax
 
-from krypton_compile.geometry import Boxes
+from krypton_compile.contract.geometry import Boxes
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.ragged import Floats, base_rows, split
 from krypton_compile.reference.thresholds import flush
-from krypton_compile.schemas import DOMAIN
 
 Rows = npt.NDArray[np.float64]
 

@@ -15,7 +15,8 @@ from typing import Unpack
 import numpy as np
 from onnx.reference.op_run import OpRun
 
-from krypton_compile.geometry import Boxes, Window
+from krypton_compile.contract.geometry import Boxes, Window
+from krypton_compile.contract.schemas import DOMAIN, PRECISIONS
 from krypton_compile.reference.activation import clip_delta
 from krypton_compile.reference.ragged import (
     Floats,
@@ -29,7 +30,6 @@ from krypton_compile.reference.ragged import (
 )
 from krypton_compile.reference.thresholds import flush
 from krypton_compile.reference.windows import WindowAttributes, read_window, tap_pictures
-from krypton_compile.schemas import DOMAIN, PRECISIONS
 
 
 class IncrementalConv(OpRun):

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from onnx.reference.op_run import OpRun
 
-from krypton_compile.geometry import Boxes
-from krypton_compile.layouts import LAYOUTS, as_volume, axes_of, channel_axis
+from krypton_compile.contract.geometry import Boxes
+from krypton_compile.contract.layouts import LAYOUTS, as_volume, axes_of, channel_axis
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.ragged import Floats, check_map, check_slices, delta_maps, slices_of
-from krypton_compile.schemas import DOMAIN
 
 
 class BaseMap(OpRun):

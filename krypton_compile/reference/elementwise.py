@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
-from krypton_compile.geometry import Boxes, is_empty, union_boxes
+from krypton_compile.contract.geometry import Boxes, is_empty, union_boxes
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.ragged import Floats, base_rows, check_boxes, check_map, read_hull, split
 from krypton_compile.reference.thresholds import flush
-from krypton_compile.schemas import DOMAIN
 
 
 class IncrementalPad(OpRun):

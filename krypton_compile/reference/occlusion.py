@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
-from krypton_compile.geometry import Boxes, areas, is_empty, row_offsets
+from krypton_compile.contract.geometry import Boxes, areas, is_empty, row_offsets
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.ragged import Floats, base_rows, check_map, check_regions, slices_of
-from krypton_compile.schemas import DOMAIN
 
 Mask = npt.NDArray[np.bool_]
 Offsets = npt.NDArray[np.int64]

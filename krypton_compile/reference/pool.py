@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
-from krypton_compile.geometry import Boxes, DepthWindow, Pair, Window, depth_sources
+from krypton_compile.contract.geometry import Boxes, DepthWindow, Pair, Window, depth_sources
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.ragged import Floats, check_boxes, check_map, cut_boxes, delta_maps, slices_of
 from krypton_compile.reference.slices import check_depth
 from krypton_compile.reference.thresholds import flush
@@ -32,7 +33,6 @@ from krypton_compile.reference.windows import (
     tap_pictures,
     tap_positions,
 )
-from krypton_compile.schemas import DOMAIN
 
 
 class IncrementalMaxPool(OpRun):

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.geometry import Boxes, Pair, row_offsets
+from krypton_compile.contract.geometry import Boxes, Pair, row_offsets
 
 Floats = npt.NDArray[np.float32]
 

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
-from krypton_compile.geometry import Boxes
-from krypton_compile.layouts import as_volume
+from krypton_compile.contract.geometry import Boxes
+from krypton_compile.contract.layouts import as_volume
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.ragged import Floats, check_map, check_slices, delta_maps, slices_of
-from krypton_compile.schemas import DOMAIN
 
 
 class IncrementalGemm(OpRun):

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
-from krypton_compile import geometry
-from krypton_compile.geometry import Boxes
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Boxes
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.ragged import Floats, check_boxes, cut_boxes, delta_maps
 from krypton_compile.reference.thresholds import flush
-from krypton_compile.schemas import DOMAIN
 
 Table = npt.NDArray[np.int64]
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import numpy as np
 from onnx.reference.op_run import OpRun
 
-from krypton_compile import geometry
-from krypton_compile.geometry import Boxes, DepthWindow
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Boxes, DepthWindow
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.elementwise import check_inside
 from krypton_compile.reference.occlusion import Offsets
 from krypton_compile.reference.ragged import Floats, check_boxes, check_regions, check_slices, read_hull, split
 from krypton_compile.reference.windows import read_depth
-from krypton_compile.schemas import DOMAIN
 
 
 class SliceBoxes(OpRun):

@@ -11,8 +11,8 @@ import math
 import numpy as np
 from onnx.reference.op_run import OpRun
 
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.ragged import Floats, check_map
-from krypton_compile.schemas import DOMAIN
 
 
 class DeltaLimit(OpRun):

@@ -12,7 +12,7 @@ from typing import TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.geometry import DepthWindow, Pair, Window
+from krypton_compile.contract.geometry import DepthWindow, Pair, Window
 
 Real = TypeVar("Real", np.float32, np.float64)
 

@@ -29,7 +29,7 @@ from google.protobuf.message import DecodeError
 
 import krypton_compile
 from krypton_compile import cli, compile, get_library_path, passes, pipeline, runtime, stages
-from krypton_compile.annotations import MODEL_KEY, read_model_annotation
+from krypton_compile.contract.annotations import MODEL_KEY, read_model_annotation
 from krypton_compile.errors import KryptonError
 from krypton_compile.runtime import OcclusionSession
 from tests.fuzz.contract import Signature, hostile_feeds, is_allowed, valid_feeds

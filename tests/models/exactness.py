@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from krypton_compile import geometry
+from krypton_compile.contract import geometry
 
 LOGIT_BOUND = 1e-5
 """Of max |logit|; onnxruntime against itself at other optimisation levels differs by 3e-7 to 5e-6 on these networks."""

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from krypton_compile import compile, geometry
+from krypton_compile import compile
+from krypton_compile.contract import geometry
 from krypton_compile.runtime import OcclusionSession
 from models.fetch import fetch
 from models.preprocess import load

@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from krypton_compile import geometry
-from krypton_compile.geometry import Window
-from krypton_compile.schemas import BINARY, DOMAIN, FUNCTIONS, PRECISIONS, REDUCTIONS, SCHEMAS, VERSION
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Window
+from krypton_compile.contract.schemas import BINARY, DOMAIN, FUNCTIONS, PRECISIONS, REDUCTIONS, SCHEMAS, VERSION
 
 
 @dataclass(frozen=True)

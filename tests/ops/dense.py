@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from krypton_compile import geometry
+from krypton_compile.contract import geometry
 
 OPSET = 19
 """The first whose AveragePool has dilations."""

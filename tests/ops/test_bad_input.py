@@ -8,8 +8,8 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from krypton_compile import geometry
-from krypton_compile.schemas import SCHEMAS
+from krypton_compile.contract import geometry
+from krypton_compile.contract.schemas import SCHEMAS
 from tests.ops.cases import Case, cases, make_boxes, make_model, make_values, make_window, window_attributes
 from tests.ops.running import EMULATED, feeds, run_cpu, run_reference, session_options
 

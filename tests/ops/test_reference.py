@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from krypton_compile import geometry
-from krypton_compile.geometry import Window
-from krypton_compile.schemas import BINARY, REDUCTIONS
+from krypton_compile.contract import geometry
+from krypton_compile.contract.geometry import Window
+from krypton_compile.contract.schemas import BINARY, REDUCTIONS
 from tests.ops.cases import Case, make_boxes, make_values
 from tests.ops.dense import paste, run_dense, to_base
 from tests.ops.running import run_reference

@@ -8,9 +8,9 @@ from typing import get_args, get_type_hints
 import pytest
 from onnx.reference.op_run import OpRun
 
+from krypton_compile.contract.schemas import DOMAIN, SCHEMAS, OpSchema
 from krypton_compile.reference import REFERENCE_OPS
 from krypton_compile.reference.windows import WindowAttributes
-from krypton_compile.schemas import DOMAIN, SCHEMAS, OpSchema
 
 PAIRS = list(zip(REFERENCE_OPS, SCHEMAS, strict=True))
 

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from onnx import numpy_helper
 
 from krypton_compile import Report, compile, get_library_path
-from krypton_compile.layouts import channel_axis, spatial_axes
+from krypton_compile.contract.layouts import channel_axis, spatial_axes
 
 _BROKEN = ["TransposeOptimizer", "TransposeOptimizer_CPUExecutionProvider"]
 """onnxruntime 1.32's moves a Transpose past a Pad of chosen axes as if that padded all; what results does not run."""

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from hypothesis import strategies as st
 
-from krypton_compile.layouts import channels_first, channels_last
+from krypton_compile.contract.layouts import channels_first, channels_last
 from tests.passes.graphs import ints, parse
 
 OPSET = 20

@@ -13,9 +13,9 @@ import onnx
 import pytest
 
 from krypton_compile import OcclusionSession, compile
-from krypton_compile.annotations import MODEL_KEY, read_model_annotation
+from krypton_compile.contract.annotations import MODEL_KEY, read_model_annotation
+from krypton_compile.contract.schemas import SCHEMAS
 from krypton_compile.errors import ModelError
-from krypton_compile.schemas import SCHEMAS
 from tests.passes import field_networks
 from tests.passes.graphs import BOUND, compile_and_check, floats, ints, parse, random_boxes, run_compiled
 

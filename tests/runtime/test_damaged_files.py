@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from krypton_compile import compile
-from krypton_compile.annotations import MODEL_KEY
+from krypton_compile.contract.annotations import MODEL_KEY
 from krypton_compile.errors import ModelError, OcclusionError
 from krypton_compile.runtime import OcclusionSession
 from tests.runtime.small import SHAPE, small_model

@@ -13,7 +13,7 @@ from PIL import Image
 
 import krypton_compile
 from benchmarks.naive import NaiveModel, occluded
-from krypton_compile.geometry import occlusion_grid
+from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.runtime import cli
 from krypton_compile.runtime.heatmap import accumulate
 

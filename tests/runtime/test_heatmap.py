@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krypton_compile.geometry import occlusion_grid
+from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.runtime.heatmap import accumulate
 
 # The difference array sums in float64; what remains is the rounding of the result to float32.

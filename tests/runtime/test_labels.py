@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from krypton_compile.runtime.labels import find_label, read_labels
+from krypton_compile.contract.labels import find_label, read_labels
 
 NAMES = ("tench, Tinca tinca", "goldfish", "tiger cat", "tabby, tabby cat", "Egyptian cat", "tiger, Panthera tigris")
 

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.limits import measure_limit, model_multiply_adds
 from benchmarks.naive import occluded
 from krypton_compile import compile
-from krypton_compile.geometry import occlusion_grid
+from krypton_compile.contract.geometry import occlusion_grid
 
 MODEL = """
 <ir_version: 8, opset_import: ["" : 17]>

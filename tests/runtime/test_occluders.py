@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from krypton_compile.contract.geometry import occlusion_grid
+from krypton_compile.contract.preprocessing import Preprocessing, preset
 from krypton_compile.errors import OcclusionError
-from krypton_compile.geometry import occlusion_grid
 from krypton_compile.runtime.occluders import Canvas, make_occluder
 from krypton_compile.runtime.pda import ConditionalSampler
-from krypton_compile.runtime.preprocess import Preprocessing, preset
 
 H, W = 12, 15
 IMAGENET = preset("imagenet")

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.naive import NaiveModel, cpu_description, occluded
 from benchmarks.paired import paired
-from krypton_compile.geometry import occlusion_grid
+from krypton_compile.contract.geometry import occlusion_grid
 
 SIZE = (20, 24)
 MODEL = """

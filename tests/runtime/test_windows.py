@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.errors import OcclusionError
-from krypton_compile.geometry import occlusion_grid
 from krypton_compile.runtime.windows import find_windows, grid_windows, segment_windows
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from krypton_compile.layouts import LAYOUTS
+from krypton_compile.contract.layouts import LAYOUTS
 
 FORMAT_VERSION = 4
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from krypton_compile.runtime.huggingface import read_preprocessor_config
-from krypton_compile.runtime.preprocess import PRESETS, Preprocessing
+from krypton_compile.contract.huggingface import read_preprocessor_config
+from krypton_compile.contract.preprocessing import PRESETS, Preprocessing
 
 
 def read_recipe(name: str) -> Preprocessing:

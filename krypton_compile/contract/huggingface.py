@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from krypton_compile.runtime.preprocess import Interpolation, Preprocessing
+from krypton_compile.contract.preprocessing import Interpolation, Preprocessing
 
 _RESAMPLE: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 _FILTERS_WITHOUT = {4: "box", 5: "hamming"}

@@ -1,0 +1,1 @@
+"""What all parts agree on: ops, boxes, axis orders, metadata, and how pictures become a model's input."""
