@@ -70,7 +70,7 @@ def _key(model: str | os.PathLike[str] | bytes, options: dict[str, Any]) -> str:
     if isinstance(model, bytes):
         digest.update(hashlib.sha256(model).digest())
         return digest.hexdigest()
-    from krypton_compile.runtime.model_file import external_files
+    from krypton_compile.files.model_file import external_files
 
     path = Path(model)
     for file in (path, *external_files(path)):

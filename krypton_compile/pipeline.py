@@ -26,6 +26,7 @@ from krypton_compile.contract.annotations import (
 from krypton_compile.contract.layouts import KINDS, channels_first, channels_last, spatial_axes
 from krypton_compile.errors import ModelError
 from krypton_compile.fallbacks import find_fallbacks
+from krypton_compile.files.loading import Source, describe, load_proto, save_proto
 from krypton_compile.interface import (
     Interface,
     find_image,
@@ -35,7 +36,6 @@ from krypton_compile.interface import (
     has_static_shape,
     static_shape,
 )
-from krypton_compile.loading import Source, describe, load_proto, save_proto
 from krypton_compile.passes.absorb_pads import absorb_pads
 from krypton_compile.passes.add_thresholds import add_thresholds
 from krypton_compile.passes.batch_positions import Contract, batch_positions, make_contract, make_occlusion_inputs

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, SOURCE_KEY, write_labels
 from krypton_compile.contract.layouts import KINDS
 from krypton_compile.errors import ModelError
+from krypton_compile.files.loading import Source, sha256
 from krypton_compile.interface import Interface, static_shape
-from krypton_compile.loading import Source, sha256
 
 if TYPE_CHECKING:
     from krypton_compile.contract.preprocessing import Preprocessing

@@ -8,8 +8,8 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
+from krypton_compile.files.loading import is_large, save_proto
 from krypton_compile.inference import quiet_options
-from krypton_compile.loading import is_large, save_proto
 
 
 def open_session(model: onnx.ModelProto, library: str | None = None, *, optimized: bool = True) -> ort.InferenceSession:

@@ -12,10 +12,10 @@ from typing import Any
 
 import krypton_compile
 from krypton_compile.contract.preprocessing import Prepared
+from krypton_compile.files.write_all import write_all
 from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation, settings_for
 from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.explanation import Explanation, extent
-from krypton_compile.runtime.files import write_all
 from krypton_compile.runtime.heatmap import upsampling
 from krypton_compile.runtime.inputs import read_input
 from krypton_compile.runtime.occluders import SAMPLES

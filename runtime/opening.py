@@ -19,10 +19,10 @@ from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, 
 from krypton_compile.contract.labels import read_labels
 from krypton_compile.contract.layouts import KINDS
 from krypton_compile.errors import NotCompiledError
+from krypton_compile.files.metadata import store
 from krypton_compile.runtime.options import UNKNOWN_PREPROCESSING, read_preprocessing
 from krypton_compile.runtime.providers import CPU, CUDA
 from krypton_compile.runtime.session import OcclusionSession
-from krypton_compile.runtime.stored import store
 
 Say = Callable[[str], None]
 
@@ -118,6 +118,6 @@ def find_original(model: Path, session: OcclusionSession) -> Path | None:
     original = model.with_name(name)
     if session.source_sha256 is None or not original.is_file():
         return None
-    from krypton_compile.loading import sha256  # onnx-ir: for verification only
+    from krypton_compile.files.loading import sha256  # onnx-ir: for verification only
 
     return original if sha256(original) == session.source_sha256 else None

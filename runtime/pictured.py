@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.files import write_all
+from krypton_compile.files.write_all import write_all
 from krypton_compile.runtime.heatmap import upsampling
 from krypton_compile.runtime.targets import ALL, resolve_target
 

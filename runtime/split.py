@@ -39,7 +39,7 @@ from krypton_compile.contract.layouts import channel_axis, spatial_axes
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.errors import ModelError, NotCompiledError
-from krypton_compile.runtime.model_file import ModelFile, read_model_file
+from krypton_compile.files.model_file import ModelFile, read_model_file
 
 AGAIN = "Compile the original again."
 

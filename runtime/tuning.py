@@ -12,10 +12,10 @@ import onnx
 
 from krypton_compile.contract.annotations import TUNING_KEY, TuningAnnotation, write_tuning
 from krypton_compile.contract.preprocessing import prepare
-from krypton_compile.loading import load_proto, save_proto
+from krypton_compile.files.loading import load_proto, save_proto
+from krypton_compile.files.write_all import write_all
 from krypton_compile.runtime.approximation import write_settings
 from krypton_compile.runtime.bounds import parse_bound
-from krypton_compile.runtime.files import write_all
 from krypton_compile.runtime.occluders import Canvas, make_occluder
 from krypton_compile.runtime.options import UNKNOWN_PREPROCESSING, read_preprocessing
 from krypton_compile.runtime.play import Sample

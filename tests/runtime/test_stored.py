@@ -17,9 +17,9 @@ from krypton_compile import cli, compile
 from krypton_compile.contract.annotations import LABELS_KEY, MODEL_KEY, PREPROCESSING_KEY, SOURCE_KEY, write_labels
 from krypton_compile.contract.preprocessing import PRESETS, Preprocessing
 from krypton_compile.errors import ModelError
+from krypton_compile.files.metadata import read_metadata, store
 from krypton_compile.library import get_library_path
 from krypton_compile.runtime import OcclusionSession, tune_cli, tuning
-from krypton_compile.runtime.stored import read_metadata, store
 from tests.runtime.small import SHAPE, small_model
 
 LABELS = ("tench", "größer", "tabby, tabby cat", "crane", "crane")

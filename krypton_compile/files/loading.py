@@ -12,7 +12,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError, EncodeError
 
 from krypton_compile.errors import ModelError
-from krypton_compile.file_kind import describe_file
+from krypton_compile.files.file_kind import describe_file
 from krypton_compile.stages import BESIDE, one_line
 
 Source = str | os.PathLike[str] | bytes | onnx.ModelProto | ir.Model

@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError
 from onnx import external_data_helper, numpy_helper
 
 from krypton_compile.errors import ModelError
-from krypton_compile.file_kind import describe_file
+from krypton_compile.files.file_kind import describe_file
 from krypton_compile.stages import BESIDE, stage
 
 LARGE_BYTES = 1 << 16

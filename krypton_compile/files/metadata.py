@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 
 from krypton_compile.contract.annotations import MODEL_KEY
 from krypton_compile.errors import ModelError
-from krypton_compile.runtime.model_file import LENGTH, read_scalar, read_varint
+from krypton_compile.files.model_file import LENGTH, read_scalar, read_varint
 
 _METADATA = 14
 

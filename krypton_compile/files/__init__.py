@@ -1,0 +1,1 @@
+"""Model and result files: reading and writing them, and what wrong files look like."""
