@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from krypton_compile.errors import KryptonError
-from krypton_compile.library import get_library_path
+from krypton_compile.ort.library import get_library_path
 
 if TYPE_CHECKING:
     from krypton_compile.pipeline import compile

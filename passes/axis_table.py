@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from krypton_compile.ort.plain_session import open_session
 from krypton_compile.passes.lowering import Delta, LoweringContext, make_delta
-from krypton_compile.running import open_session
 
 Indices = npt.NDArray[np.int64]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.running import open_session
+from krypton_compile.ort.plain_session import open_session
 
 _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 _KEPT = frozenset((*_RANDOM, "DequantizeLinear"))  # dequantize_weights.py knows when to

@@ -15,7 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from krypton_compile.errors import ModelError
-from krypton_compile.running import open_session
+from krypton_compile.ort.plain_session import open_session
 
 _MOST_NUMBERS = 1 << 28
 """Of the images that a batch is tried with: a gigabyte."""

@@ -25,8 +25,8 @@ from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.contract.presets import read_recipe
 from krypton_compile.contract.schemas import DOMAIN, PRECISIONS
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
-from krypton_compile.inference import explain, start_session
-from krypton_compile.library import get_library_path, multiplies_bfloat16, multiplies_bfloat16x3
+from krypton_compile.ort.errors import explain, start_session
+from krypton_compile.ort.library import get_library_path, multiplies_bfloat16, multiplies_bfloat16x3
 from krypton_compile.runtime import checks, self_check
 from krypton_compile.runtime.approximation import REDUCED, read_settings
 from krypton_compile.runtime.providers import (

@@ -26,7 +26,7 @@ import onnx.parser
 import onnxruntime as ort
 
 from krypton_compile.errors import LibraryError
-from krypton_compile.inference import quiet_options
+from krypton_compile.ort.errors import quiet_options
 from krypton_compile.stages import one_line
 
 CUDA = "CUDAExecutionProvider"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from krypton_compile.library import multiplies_bfloat16
+from krypton_compile.ort.library import multiplies_bfloat16
 from krypton_compile.runtime import interpolation, lattice
 from krypton_compile.runtime.approximation import EXACT, REDUCED, Approximation, DrillDown
 from krypton_compile.runtime.bounds import Goal

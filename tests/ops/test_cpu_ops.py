@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from krypton_compile.contract.schemas import PRECISIONS, SCHEMAS
-from krypton_compile.library import multiplies_bfloat16, multiplies_bfloat16x3
+from krypton_compile.ort.library import multiplies_bfloat16, multiplies_bfloat16x3
 from krypton_compile.passes.add_thresholds import LIMITED
 from tests.ops.cases import Case, cases
 from tests.ops.limited import limited_cases

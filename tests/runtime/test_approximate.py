@@ -10,7 +10,7 @@ from onnx.reference import ReferenceEvaluator
 from krypton_compile import get_library_path
 from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.errors import OcclusionError
-from krypton_compile.library import multiplies_bfloat16
+from krypton_compile.ort.library import multiplies_bfloat16
 from krypton_compile.reference import REFERENCE_OPS
 from krypton_compile.runtime import OcclusionSession, lattice
 from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDown

@@ -14,7 +14,7 @@ import pytest
 
 from krypton_compile import get_library_path
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
-from krypton_compile.library import multiplies_bfloat16x3
+from krypton_compile.ort.library import multiplies_bfloat16x3
 from krypton_compile.runtime import OcclusionSession, engine, self_check
 from tests.runtime.small import TOLERANCE, small_model
 

@@ -18,7 +18,7 @@ from krypton_compile.contract.annotations import LABELS_KEY, MODEL_KEY, PREPROCE
 from krypton_compile.contract.preprocessing import PRESETS, Preprocessing
 from krypton_compile.errors import ModelError
 from krypton_compile.files.metadata import read_metadata, store
-from krypton_compile.library import get_library_path
+from krypton_compile.ort.library import get_library_path
 from krypton_compile.runtime import OcclusionSession, tune_cli, tuning
 from tests.runtime.small import SHAPE, small_model
 

@@ -9,7 +9,7 @@ import onnx
 import onnxruntime as ort
 
 from krypton_compile.files.loading import is_large, save_proto
-from krypton_compile.inference import quiet_options
+from krypton_compile.ort.errors import quiet_options
 
 
 def open_session(model: onnx.ModelProto, library: str | None = None, *, optimized: bool = True) -> ort.InferenceSession:
