@@ -13,12 +13,12 @@ from krypton_compile.errors import KryptonError
 from krypton_compile.ort.library import get_library_path
 
 if TYPE_CHECKING:
-    from krypton_compile.pipeline import compile
-    from krypton_compile.report import Report
+    from krypton_compile.compiler.pipeline import compile
+    from krypton_compile.compiler.report import Report
     from krypton_compile.runtime import OcclusionSession
 
 # The compiler imports onnx and onnxscript, a second: when it is first used.
-_HOMES = {"compile": "pipeline", "Report": "report", "OcclusionSession": "runtime"}
+_HOMES = {"compile": "compiler.pipeline", "Report": "compiler.report", "OcclusionSession": "runtime"}
 
 __all__ = ["KryptonError", "OcclusionSession", "Report", "compile", "get_library_path"]
 __version__ = "0.1.0"

@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compile(options: argparse.Namespace, output: Path) -> None:
     # These import onnx: not for --help.
+    from krypton_compile.compiler.pipeline import compile
     from krypton_compile.contract.labels import read_labels
-    from krypton_compile.pipeline import compile
 
     if output.resolve() == options.model.resolve():
         raise ValueError(f"the output {output} would overwrite the model; choose another with -o")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from krypton_compile.cache import compile_cached
+from krypton_compile.compiler.cache import compile_cached
 from krypton_compile.errors import ModelError
 from krypton_compile.runtime import OcclusionSession
 

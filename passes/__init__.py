@@ -1,4 +1,4 @@
-"""The passes, in the order in which :mod:`krypton_compile.pipeline` applies them.
+"""The passes, in the order in which :mod:`krypton_compile.compiler.pipeline` applies them.
 
 0. ``drop_outputs``, ``unpack_sparse``, then ``check_model``: a valid ONNX model, its nodes in order;
    ``hold_inputs``, ``widen_half``, ``narrow_double``, ``cap_opset``, ``unbatch``, ``widen_image``: of one image, all

@@ -1,7 +1,7 @@
 """From the path of a model, compiled or not, to a session that knows how pictures become its input.
 
     model.krypton.onnx   opened as it is
-    model.onnx           compiled into the cache first (krypton_compile/cache.py), or found there
+    model.onnx           compiled into the cache first (krypton_compile/compiler/cache.py), or found there
 
 What the user says of preprocessing and labels is stored in the compiled file if it does not know it yet, so that it
 need be said only once.
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from krypton_compile.cache import compile_cached
+from krypton_compile.compiler.cache import compile_cached
 from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, write_labels
 from krypton_compile.contract.labels import read_labels
 from krypton_compile.contract.layouts import KINDS

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from krypton_compile.cache import _forget, cache_folder, compile_cached
+from krypton_compile.compiler.cache import _forget, cache_folder, compile_cached
 from krypton_compile.errors import ModelError
 from krypton_compile.runtime import OcclusionSession, Preprocessing
 from tests.runtime.small import small_model
@@ -118,7 +118,7 @@ def test_a_file_that_another_process_deletes_meanwhile_is_no_error(model):
 
 def test_a_folder_that_may_only_be_read_serves(model, monkeypatch):
     path, _ = compile_cached(model)
-    monkeypatch.setattr("krypton_compile.cache.os.utime", refuse)
+    monkeypatch.setattr("krypton_compile.compiler.cache.os.utime", refuse)
     assert compile_cached(model) == (path, False)
 
 

@@ -28,7 +28,8 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError
 
 import krypton_compile
-from krypton_compile import cli, compile, get_library_path, passes, pipeline, runtime, stages
+from krypton_compile import cli, compile, get_library_path, passes, runtime, stages
+from krypton_compile.compiler import pipeline
 from krypton_compile.contract.annotations import MODEL_KEY, read_model_annotation
 from krypton_compile.errors import KryptonError
 from krypton_compile.runtime import OcclusionSession

@@ -66,7 +66,7 @@ def test_the_harness_sees(fault: str) -> None:
 
 def test_a_surprise_of_our_own_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     """A KeyError of a pass is a ModelError for a user, and a bug for this harness."""
-    monkeypatch.setattr("krypton_compile.pipeline.gather_shuffles", lambda graph: graph.meta["nothing"])
+    monkeypatch.setattr("krypton_compile.compiler.pipeline.gather_shuffles", lambda graph: graph.meta["nothing"])
     became = [jobs.run_job("model", seed) for seed in range(30)]
     assert any(outcome.became == jobs.BUG and "surprised" in outcome.message for outcome in became)
 

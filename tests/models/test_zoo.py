@@ -19,8 +19,8 @@ from benchmarks.zoo.records import Record, read_all, read_record  # noqa: E402
 from benchmarks.zoo.table import write_table  # noqa: E402
 from benchmarks.zoo.weights import fill  # noqa: E402
 from krypton_compile import Report  # noqa: E402
+from krypton_compile.compiler.report import LayerReport  # noqa: E402
 from krypton_compile.contract.geometry import neighbour_order, occlusion_grid  # noqa: E402
-from krypton_compile.report import LayerReport  # noqa: E402
 
 SHAPE = (3, 64, 72)
 SMALL_ENTRY = Entry("small", "own", "small", SHAPE)

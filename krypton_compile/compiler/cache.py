@@ -53,7 +53,7 @@ def compile_cached(model: str | os.PathLike[str] | bytes, **options: Any) -> tup
             raise PermissionError(f"{folder} cannot be written to")
     except OSError as error:
         raise OSError(f"the cache of compiled models: {error}; set KRYPTON_CACHE to a folder of yours") from error
-    from krypton_compile.pipeline import compile
+    from krypton_compile.compiler.pipeline import compile
 
     compile(model, path, **{name: option for name, option in options.items() if option is not None})
     _forget(folder, limit, keep=path)

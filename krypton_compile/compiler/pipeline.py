@@ -14,6 +14,9 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from krypton_compile.compiler.fallbacks import find_fallbacks
+from krypton_compile.compiler.provenance import provenance
+from krypton_compile.compiler.report import LayerReport, Report
 from krypton_compile.contract import geometry, schemas
 from krypton_compile.contract.annotations import (
     FROZEN_KEY,
@@ -25,7 +28,6 @@ from krypton_compile.contract.annotations import (
 )
 from krypton_compile.contract.layouts import KINDS, channels_first, channels_last, spatial_axes
 from krypton_compile.errors import ModelError
-from krypton_compile.fallbacks import find_fallbacks
 from krypton_compile.files.loading import Source, describe, load_proto, save_proto
 from krypton_compile.interface import (
     Interface,
@@ -61,8 +63,6 @@ from krypton_compile.passes.unpack_sparse import unpack_sparse
 from krypton_compile.passes.verify import compare_models
 from krypton_compile.passes.widen_half import widen_half
 from krypton_compile.passes.widen_image import widen_image
-from krypton_compile.provenance import provenance
-from krypton_compile.report import LayerReport, Report
 from krypton_compile.stages import INVALID, REPORT, stage
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def compile(
         frozen_gates: approximate. Gates of squeeze-and-excitation depend on the whole image, and what follows them is
             dense; with this they keep the values that they have on the image itself. Results say that they are
             approximate, and by how much a few windows are off.
-        explain_fallbacks: the report says what each dense region costs (krypton_compile/fallbacks.py).
+        explain_fallbacks: the report says what each dense region costs (krypton_compile/compiler/fallbacks.py).
         target: "cpu", or "cuda" for onnxruntime's CUDA provider: boxes are not shrunk to what is not zero, all
             positions of a call run at once, and no Scan is in the way. Either file runs on both, slower.
         held: values of the model's other inputs, by name; they become constants.

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from krypton_compile.report import Fallback, LayerReport, Report
+from krypton_compile.compiler.report import Fallback, LayerReport, Report
 
 _ROUNDS = 100
 _BY_NATURE = ("its input is dense", "class vector", "behind '")
