@@ -16,8 +16,7 @@ reference = pytest.importorskip("captum.attr")
 
 from torch import nn  # noqa: E402
 
-from krypton_compile import torch_export  # noqa: E402
-from krypton_compile.captum import Occlusion  # noqa: E402
+from krypton_compile.captum import Occlusion, torch_export  # noqa: E402
 from krypton_compile.compiler.cache import cache_folder, compile_cached  # noqa: E402
 
 SHAPE = (3, 28, 36)

@@ -22,7 +22,7 @@ try:
 except ImportError as error:
     raise ImportError("krypton_compile.captum needs torch; install it: pip install 'krypton-compile[torch]'") from error
 
-from krypton_compile.captum_arguments import (
+from krypton_compile.captum.arguments import (
     Windows,
     check_unused,
     read_baselines,
@@ -30,13 +30,13 @@ from krypton_compile.captum_arguments import (
     read_targets,
     read_windows,
 )
+from krypton_compile.captum.torch_export import ModuleSessions
 from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.heatmap import accumulate
 from krypton_compile.runtime.progress import progress_within, reporter
-from krypton_compile.torch_export import ModuleSessions
 
 Array = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
