@@ -27,6 +27,7 @@ from benchmarks.core import pictures_of
 from benchmarks.naive import NaiveModel, Probe, cpu_description, occluded, threads_available
 from benchmarks.paired import SAMPLE
 from krypton_compile import compile
+from krypton_compile.cli.tune_model import lines
 from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.contract.preprocessing import baseline_input, prepare, preset
 from krypton_compile.runtime import OcclusionSession
@@ -38,7 +39,6 @@ from krypton_compile.runtime.play import Sample
 from krypton_compile.runtime.quality import Quality, compare
 from krypton_compile.runtime.sampling import Sampling
 from krypton_compile.runtime.tuner import UnreachableError, part, tune
-from krypton_compile.runtime.tuning import lines
 from krypton_compile.runtime.tuning_plot import plot_png
 from models.fetch import fetch
 from models.preprocess import RECIPES

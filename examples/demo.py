@@ -16,10 +16,10 @@ from pathlib import Path
 import krypton_compile
 from benchmarks.naive import threads_available
 from benchmarks.paired import paired
+from krypton_compile.cli.summary import summary
 from krypton_compile.contract.preprocessing import baseline_input, prepare
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.quality import compare
-from krypton_compile.runtime.summary import summary
 from models.fetch import MANIFEST, FetchError, fetch
 from models.preprocess import RECIPES
 

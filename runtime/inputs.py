@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from krypton_compile.cli.options import UNKNOWN_PREPROCESSING
 from krypton_compile.contract.preprocessing import Prepared, Preprocessing, prepare
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime import checks
-from krypton_compile.runtime.options import UNKNOWN_PREPROCESSING
 from krypton_compile.runtime.pictures import ArrayLayout
 from krypton_compile.runtime.self_check import last_channels
 

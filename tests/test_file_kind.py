@@ -11,8 +11,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from krypton_compile import cli
-from krypton_compile.runtime.cli import main as explain
+from krypton_compile.cli import compile as compile_cli
+from krypton_compile.cli.explain import main as explain
 from tests.runtime.small import small_model
 
 
@@ -64,7 +64,7 @@ def test_weights_in_another_file(what: str, tmp_path: Path, capsys: pytest.Captu
 
 def check(folder: Path, capsys: pytest.CaptureFixture[str], *expected: str) -> None:
     path = str(folder / "m.onnx")
-    for program, main, arguments in (("compile", cli.main, [path]), ("explain", explain, [path, "none.png"])):
+    for program, main, arguments in (("compile", compile_cli.main, [path]), ("explain", explain, [path, "none.png"])):
         assert main(arguments) == 2
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 1

@@ -28,7 +28,8 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError
 
 import krypton_compile
-from krypton_compile import cli, compile, get_library_path, passes, runtime, stages
+from krypton_compile import compile, get_library_path, passes, runtime, stages
+from krypton_compile.cli import compile as compile_cli
 from krypton_compile.compiler import pipeline
 from krypton_compile.contract.annotations import MODEL_KEY, read_model_annotation
 from krypton_compile.errors import KryptonError
@@ -99,7 +100,7 @@ def _model(rng: np.random.Generator) -> Outcome:
         err = io.StringIO()
         try:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
-                code = cli.main([str(path), verify])
+                code = compile_cli.main([str(path), verify])
         except BaseException as error:
             return Outcome(BUG, type(error).__name__, "".join(traceback.format_exception(error)), what, parsed)
         written = [one.name for one in Path(folder).iterdir() if one != path]

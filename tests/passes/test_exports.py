@@ -11,7 +11,8 @@ import onnx.parser
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from krypton_compile import cli, compile
+from krypton_compile import compile
+from krypton_compile.cli import compile as compile_cli
 from krypton_compile.errors import ModelError
 from tests.passes.graphs import became, compile_and_check, floats, ints, parse, reasons
 
@@ -140,10 +141,10 @@ def test_weights_in_another_folder_and_weights_that_are_missing(tmp_path: Path, 
     onnx.save(
         model, tmp_path / "m.onnx", save_as_external_data=True, location="weights/all.bin", size_threshold=0
     )  # fmt: skip
-    assert cli.main([str(tmp_path / "m.onnx")]) == 0
+    assert compile_cli.main([str(tmp_path / "m.onnx")]) == 0
     (tmp_path / "weights" / "all.bin").unlink()
     capsys.readouterr()
-    assert cli.main([str(tmp_path / "m.onnx")]) == 2
+    assert compile_cli.main([str(tmp_path / "m.onnx")]) == 2
     assert "all.bin" in capsys.readouterr().err
 
 

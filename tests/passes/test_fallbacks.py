@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from krypton_compile import cli, compile
+from krypton_compile import compile
+from krypton_compile.cli import compile as compile_cli
 from tests.passes.graphs import ints, parse
 
 HEAD = "g = GlobalAveragePool(h) f = Flatten(g) y = Gemm<transB=1>(f, fw)"
@@ -67,6 +68,6 @@ def test_two_kinds_are_two_entries_and_the_second_counts_without_the_first() -> 
 def test_a_network_without_any_says_so_on_the_command_line(tmp_path, capsys) -> None:
     path, saved = tmp_path / "model.onnx", tmp_path / "report.json"
     path.write_bytes(parse(f"c = Conv(x, w0) h = Relu(c) {HEAD}", w0=(8, 3, 3, 3), fw=(5, 8)).SerializeToString())
-    assert cli.main([str(path), "--explain-fallbacks", "--report", str(saved)]) == 0
+    assert compile_cli.main([str(path), "--explain-fallbacks", "--report", str(saved)]) == 0
     assert "fallbacks: none" in capsys.readouterr().out
     assert json.loads(saved.read_text())["fallbacks"] == []

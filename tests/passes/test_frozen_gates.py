@@ -8,11 +8,12 @@ import onnxruntime as ort
 import pytest
 from PIL import Image
 
-from krypton_compile import cli as compiler
 from krypton_compile import compile
+from krypton_compile.cli import compile as compiler
+from krypton_compile.cli import explain as explain_cli
 from krypton_compile.errors import VerificationError
 from krypton_compile.passes import verify
-from krypton_compile.runtime import OcclusionSession, cli
+from krypton_compile.runtime import OcclusionSession
 from tests.passes.graphs import ints, parse
 
 GATED = """
@@ -101,7 +102,7 @@ def test_the_command_line_says_so(model, tmp_path, capsys, monkeypatch):
     assert compiler.main(["gated.onnx", "--frozen-gates", "--preprocess", "unit"]) == 0
     assert "APPROXIMATE, frozen gates: 1" in capsys.readouterr().out
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (17, 19, 3), np.uint8)).save("scan.png")
-    assert cli.main(["gated.krypton.onnx", "scan.png", "--patch-size", "5", "--stride", "3"]) == 0
+    assert explain_cli.main(["gated.krypton.onnx", "scan.png", "--patch-size", "5", "--stride", "3"]) == 0
     assert "APPROXIMATE      frozen gates: 1 keep the values of the whole image" in capsys.readouterr().out
 
 

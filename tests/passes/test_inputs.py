@@ -7,7 +7,8 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from krypton_compile import cli, compile
+from krypton_compile import compile
+from krypton_compile.cli import compile as compile_cli
 from krypton_compile.errors import ModelError
 from krypton_compile.runtime import OcclusionSession, Preprocessing
 from tests.passes.graphs import parse
@@ -52,8 +53,8 @@ def test_the_command_line_holds_inputs(tmp_path, monkeypatch, value, capsys):
     monkeypatch.chdir(tmp_path)
     onnx.save(two_inputs(), "two.onnx")
     np.save("age.npy", np.array([[1, 2]], np.float32))
-    assert cli.main(["two.onnx", "--hold", f"age={value}"]) == 0
-    assert cli.main(["two.onnx", "--hold", "age=old"]) == 2
+    assert compile_cli.main(["two.onnx", "--hold", f"age={value}"]) == 0
+    assert compile_cli.main(["two.onnx", "--hold", "age=old"]) == 2
     assert "expected NAME=NUMBER" in capsys.readouterr().err
 
 

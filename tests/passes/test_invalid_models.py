@@ -11,7 +11,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from krypton_compile import cli, compile
+from krypton_compile import compile
+from krypton_compile.cli import compile as compile_cli
 from krypton_compile.errors import KryptonError, ModelError, VerificationError
 from krypton_compile.stages import stage
 from tests.passes.graphs import compile_and_check, parse
@@ -117,7 +118,7 @@ def test_what_is_wrong_is_named_in_one_line(spoil, message: str, tmp_path: Path,
     onnx.save(model, tmp_path / "m.onnx")
     # As on a command line, where nobody has set up logging; onnx-ir would show its warnings and tracebacks there.
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    assert cli.main([str(tmp_path / "m.onnx")]) == 2
+    assert compile_cli.main([str(tmp_path / "m.onnx")]) == 2
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 1
     assert said[0].startswith("krypton-compile: error: ")

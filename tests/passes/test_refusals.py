@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from krypton_compile import cli, compile
+from krypton_compile import compile
+from krypton_compile.cli import compile as compile_cli
 from krypton_compile.errors import ModelError
 from tests.passes.graphs import compile_and_check, parse, run_compiled
 
@@ -23,7 +24,7 @@ def good(**options) -> onnx.ModelProto:
 
 def refused(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
     before = sorted(folder.iterdir())
-    assert cli.main(arguments) == 2
+    assert compile_cli.main(arguments) == 2
     assert sorted(folder.iterdir()) == before, "something was written"
     error = capsys.readouterr().err.strip()
     assert error.startswith("krypton-compile: error: ")
@@ -106,7 +107,7 @@ def test_a_library_that_does_not_load(tmp_path: Path, capsys, monkeypatch: pytes
 def test_symbolic_size_with_a_size(tmp_path: Path, capsys) -> None:
     onnx.save(good(image="float[N,3,H,W] x"), tmp_path / "m.onnx")
     report = tmp_path / "report.json"
-    assert cli.main([str(tmp_path / "m.onnx"), "--image-size", "20", "24", "--report", str(report)]) == 0
+    assert compile_cli.main([str(tmp_path / "m.onnx"), "--image-size", "20", "24", "--report", str(report)]) == 0
     assert (tmp_path / "m.krypton.onnx").exists()
     assert "redundancy_overlap" in report.read_text()
     assert "verification: 8 positions" in capsys.readouterr().out

@@ -13,8 +13,8 @@ from PIL import Image
 
 import krypton_compile
 from benchmarks.naive import NaiveModel, occluded
+from krypton_compile.cli import explain as explain_cli
 from krypton_compile.contract.geometry import occlusion_grid
-from krypton_compile.runtime import cli
 from krypton_compile.runtime.heatmap import accumulate
 
 SIZE = (24, 28)
@@ -65,7 +65,7 @@ def naive_drop(files, stride):
 
 def test_the_command_line_writes_the_naive_map(files, monkeypatch, capsys):
     monkeypatch.chdir(files)
-    assert cli.main(["small.krypton.onnx", "scan.png", "--preprocess", "unit", "--stride", "3"]) == 0
+    assert explain_cli.main(["small.krypton.onnx", "scan.png", "--preprocess", "unit", "--stride", "3"]) == 0
     target, _, boxes, drop = naive_drop(files, 3)
     np.testing.assert_allclose(np.load("scan_heatmap.npy"), accumulate(drop, boxes, SIZE), atol=TOLERANCE)
     assert f"predicted class  {target}," in capsys.readouterr().out

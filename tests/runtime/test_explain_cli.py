@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from krypton_compile import compile
-from krypton_compile.runtime import OcclusionSession, Preprocessing, cli, explaining
+from krypton_compile.cli import explain as explain_cli
+from krypton_compile.cli import explain_pictures
+from krypton_compile.runtime import OcclusionSession, Preprocessing
 from krypton_compile.runtime.approximation import UNTUNED, Approximation, DrillDown
 from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.sampling import Sampling
@@ -49,7 +51,7 @@ def folder(tmp_path, models, monkeypatch):
 
 
 def run(*arguments, model="small.krypton.onnx"):
-    return cli.main([model, "scan.png", "--patch-size", "6", "--stride", "3", *arguments])
+    return explain_cli.main([model, "scan.png", "--patch-size", "6", "--stride", "3", *arguments])
 
 
 def session():
@@ -224,7 +226,7 @@ def test_many_pictures_share_a_session_and_bad_ones_are_skipped(folder, capsys, 
         shutil.copy("scan.png", folder / "scans" / name)
     (folder / "scans" / "broken.jpg").write_bytes(b"no picture")
     (folder / "scans" / "notes.txt").write_text("not taken for a picture")
-    assert cli.main(["small.krypton.onnx", "scans", "scan.png", "--stride", "9", "--output-dir", "maps"]) == 1
+    assert explain_cli.main(["small.krypton.onnx", "scans", "scan.png", "--stride", "9", "--output-dir", "maps"]) == 1
     out, err = capsys.readouterr()
     assert len(opened) == 1
     assert [line.partition(":")[0] for line in out.splitlines()] == ["scans/a.png", "scans/b.png", "scan.png"]
@@ -233,7 +235,7 @@ def test_many_pictures_share_a_session_and_bad_ones_are_skipped(folder, capsys, 
     expected = sorted(f"{name}{ending}" for name in ("a", "b", "scan") for ending in ENDINGS)
     assert sorted(path.name for path in Path("maps").iterdir()) == expected
     # The overlays of an earlier run are no pictures.
-    assert cli.main(["small.krypton.onnx", "maps"]) == 2
+    assert explain_cli.main(["small.krypton.onnx", "maps"]) == 2
 
 
 def test_a_bad_picture_is_told_at_once(folder, capsys, monkeypatch):
@@ -243,7 +245,7 @@ def test_a_bad_picture_is_told_at_once(folder, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(OcclusionSession, "explain", interrupt)
-    assert cli.main(["small.krypton.onnx", "bad.png", "scan.png"]) == 130
+    assert explain_cli.main(["small.krypton.onnx", "bad.png", "scan.png"]) == 130
     assert "skipped bad.png" in capsys.readouterr().err
 
 
@@ -263,7 +265,7 @@ def test_other_labels_are_said_to_be(capsys):
 def test_a_name_that_is_no_text_is_drawn(folder):
     odd = folder / "b\udcff.png"
     shutil.copy("scan.png", odd)
-    assert cli.main(["small.krypton.onnx", str(odd), "--stride", "9", "--output", "odd"]) == 0
+    assert explain_cli.main(["small.krypton.onnx", str(odd), "--stride", "9", "--output", "odd"]) == 0
 
 
 def test_the_result_says_how_the_picture_became_the_input():
@@ -289,7 +291,7 @@ def test_a_model_of_four_channels_takes_no_pictures(folder, capsys):
 
 def test_pictures_of_one_stem_keep_their_suffix():
     shutil.copy("scan.png", "scan.bmp")
-    assert cli.main(["small.krypton.onnx", "scan.png", "scan.bmp", "--stride", "9"]) == 0
+    assert explain_cli.main(["small.krypton.onnx", "scan.png", "scan.bmp", "--stride", "9"]) == 0
     assert Path("scan_png_overlay.png").exists()
     assert Path("scan_bmp_overlay.png").exists()
 
@@ -343,7 +345,7 @@ def test_a_share_of_the_windows_by_hand(settings, capsys):
 
 
 def test_progressive_maps_are_written_one_after_the_other(monkeypatch, capsys):
-    monkeypatch.setattr(explaining, "DRAWN_EVERY", 0.0)
+    monkeypatch.setattr(explain_pictures, "DRAWN_EVERY", 0.0)
     assert run("--mode", "progressive") == 0
     out = capsys.readouterr().out
     assert "first map" in out
@@ -479,7 +481,7 @@ def test_labels_of_another_number_are_refused(capsys):
 
 def test_an_unwritable_folder_is_refused_before_any_work(capsys, monkeypatch):
     Path("locked").mkdir()
-    monkeypatch.setattr("krypton_compile.runtime.outputs.os.access", lambda path, mode: False)
+    monkeypatch.setattr("krypton_compile.cli.paths.os.access", lambda path, mode: False)
     assert run("--output-dir", "locked") == 2
     assert "no directory that can be written to" in capsys.readouterr().err
 
@@ -519,7 +521,7 @@ def test_pictures_that_need_a_decision_are_refused_with_it(capsys, mode, message
     else:
         Image.fromarray(np.full((20, 24), 4000, np.uint16)).save("odd.png")
     name = next(str(path) for path in Path().glob("odd.*"))
-    assert cli.main(["small.krypton.onnx", name]) == 1
+    assert explain_cli.main(["small.krypton.onnx", name]) == 1
     assert message in capsys.readouterr().err
 
 
@@ -534,6 +536,6 @@ def test_grey_pictures_are_pictures(folder):
 def test_the_input_is_never_overwritten(folder, capsys):
     (folder / "scan.png").rename(folder / "scan_overlay.png")
     before = (folder / "scan_overlay.png").read_bytes()
-    assert cli.main(["small.krypton.onnx", "scan_overlay.png", "--output", "scan"]) == 2
+    assert explain_cli.main(["small.krypton.onnx", "scan_overlay.png", "--output", "scan"]) == 2
     assert (folder / "scan_overlay.png").read_bytes() == before
     assert "choose another" in capsys.readouterr().err

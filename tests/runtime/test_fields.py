@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 import pytest
 
-from krypton_compile import cli, compile
+from krypton_compile import compile
+from krypton_compile.cli import compile as compile_cli
+from krypton_compile.cli.explain import main as explain_main
 from krypton_compile.errors import ModelError, OcclusionError
 from krypton_compile.runtime import Approximation, FieldExplanation, OcclusionSession
-from krypton_compile.runtime.cli import main as explain_main
 from tests.passes.graphs import parse, run_naive
 
 HEAD = "g = GlobalAveragePool(h) f = Flatten(g) s = Gemm<transB=1>(f, fw, fb) y = Softmax<axis=1>(s)"
@@ -176,12 +177,12 @@ def test_other_ways_of_explaining_are_refused(session: OcclusionSession, kind: s
 def test_the_command_line_compiles_and_explains_pictures_alone(kind: str, tmp_path: Path, capsys) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(make_model(kind, symbolic=True), path)
-    assert cli.main([str(path)]) == 2
+    assert compile_cli.main([str(path)]) == 2
     assert "--image-size" in capsys.readouterr().err
-    assert cli.main([str(path), "--image-size", "20", "24"]) == 2
+    assert compile_cli.main([str(path), "--image-size", "20", "24"]) == 2
     assert f"expected an image size of {len(SIZES[kind])} numbers" in capsys.readouterr().err
     sizes = [str(size) for size in SIZES[kind]]
-    assert cli.main(["--image-size", *sizes, str(path), "--patch-size", "4"]) == 0
+    assert compile_cli.main(["--image-size", *sizes, str(path), "--patch-size", "4"]) == 0
     said = capsys.readouterr().out
     assert f"patch {'x'.join(['4'] * len(sizes))}, stride" in said
     assert "incremental: 100.0%" in said

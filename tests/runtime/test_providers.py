@@ -10,9 +10,9 @@ import onnxruntime as ort
 import pytest
 
 from krypton_compile import OcclusionSession, compile, get_library_path
+from krypton_compile.cli.explain import main
 from krypton_compile.errors import LibraryError, OcclusionError
 from krypton_compile.runtime import engine, providers
-from krypton_compile.runtime.cli import main
 from krypton_compile.runtime.providers import CPU, CUDA
 from krypton_compile.runtime.split import split
 from tests.passes.graphs import parse, random_boxes

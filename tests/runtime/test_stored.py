@@ -13,13 +13,16 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from krypton_compile import cli, compile
+from krypton_compile import compile
+from krypton_compile.cli import compile as compile_cli
+from krypton_compile.cli import tune as tune_cli
+from krypton_compile.cli import tune_model
 from krypton_compile.contract.annotations import LABELS_KEY, MODEL_KEY, PREPROCESSING_KEY, SOURCE_KEY, write_labels
 from krypton_compile.contract.preprocessing import PRESETS, Preprocessing
 from krypton_compile.errors import ModelError
 from krypton_compile.files.metadata import read_metadata, store
 from krypton_compile.ort.library import get_library_path
-from krypton_compile.runtime import OcclusionSession, tune_cli, tuning
+from krypton_compile.runtime import OcclusionSession
 from tests.runtime.small import SHAPE, small_model
 
 LABELS = ("tench", "größer", "tabby, tabby cat", "crane", "crane")
@@ -95,12 +98,12 @@ def test_the_command_line_stores_both(tmp_path, capsys):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
     (tmp_path / "labels.txt").write_text("\n".join(LABELS), "utf-8")
     arguments = [str(tmp_path / "small.onnx"), "--preprocess", str(tmp_path / "preprocessor_config.json")]
-    assert cli.main([*arguments, "--labels", str(tmp_path / "labels.txt"), "--no-verify"]) == 0
+    assert compile_cli.main([*arguments, "--labels", str(tmp_path / "labels.txt"), "--no-verify"]) == 0
     session = OcclusionSession(tmp_path / "small.krypton.onnx", threads=1)
     assert session.preprocessing == Preprocessing(255.0, (0.5,), (0.25,), resize="none")
     assert session.labels == LABELS
     (tmp_path / "labels.txt").write_text("one\ntwo")
-    assert cli.main([*arguments, "--labels", str(tmp_path / "labels.txt")]) == 2
+    assert compile_cli.main([*arguments, "--labels", str(tmp_path / "labels.txt")]) == 2
     assert "labels: 2; the model has 5 classes" in capsys.readouterr().err
 
 
@@ -207,7 +210,9 @@ def test_tuning_asks_how_pictures_become_the_input(own, tmp_path, monkeypatch, c
     """What is given wins, else what is stored, else nothing is guessed."""
     monkeypatch.chdir(tmp_path)
     given = []
-    monkeypatch.setattr(tuning, "prepare", lambda path, how, *_: given.append(how) or (_ for _ in ()).throw(OSError))
+    monkeypatch.setattr(
+        tune_model, "prepare", lambda path, how, *_: given.append(how) or (_ for _ in ()).throw(OSError)
+    )
     (tmp_path / "a.png").write_bytes(b"")
     command = [str(own), "a.png", "--quality", "ssim>=0.9"]
     for arguments in ([], ["--resize", "crop"], ["--color", "bgr"]):

@@ -10,8 +10,10 @@ import onnx
 import pytest
 from PIL import Image
 
+from krypton_compile.cli import explain as explain_cli
+from krypton_compile.cli import tune as tune_cli
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime import OcclusionSession, cli, screening, tune_cli
+from krypton_compile.runtime import OcclusionSession, screening
 from krypton_compile.runtime.approximation import Approximation, DrillDown, read_settings, write_settings
 from krypton_compile.runtime.bounds import Bound, Goal
 from krypton_compile.runtime.play import Explainer, Sample
@@ -182,7 +184,7 @@ def test_the_command_stores_what_explain_then_uses(compiled, pictures, capsys) -
     assert session.tuning.bounds == ("ssim>=0.7",)
     assert len(session.tuning.tuning_images) == 2
     assert len(session.tuning.check_images[0]) == 64
-    assert cli.main([str(tuned), pictures[0], "--quality", "ssim>=0.7", *OPTIONS]) == 0
+    assert explain_cli.main([str(tuned), pictures[0], "--quality", "ssim>=0.7", *OPTIONS]) == 0
     out = capsys.readouterr().out
     assert session.tuned.describe() in out
     assert "tuned for patch" not in out

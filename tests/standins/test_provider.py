@@ -18,10 +18,10 @@ from onnx import helper
 from PIL import Image
 
 from krypton_compile import OcclusionSession, compile, get_library_path
+from krypton_compile.cli.explain import main
 from krypton_compile.contract.schemas import DOMAIN, SCHEMAS
 from krypton_compile.errors import LibraryError
 from krypton_compile.runtime import Preprocessing, engine, providers
-from krypton_compile.runtime.cli import main
 from krypton_compile.runtime.engine import as_ort
 from krypton_compile.runtime.providers import CPU, CUDA
 from tests.ops.cases import Case, cases, make_model

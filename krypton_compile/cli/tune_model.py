@@ -10,6 +10,7 @@ from pathlib import Path
 
 import onnx
 
+from krypton_compile.cli.options import UNKNOWN_PREPROCESSING, read_preprocessing
 from krypton_compile.contract.annotations import TUNING_KEY, TuningAnnotation, write_tuning
 from krypton_compile.contract.preprocessing import prepare
 from krypton_compile.files.loading import load_proto, save_proto
@@ -17,7 +18,6 @@ from krypton_compile.files.write_all import write_all
 from krypton_compile.runtime.approximation import write_settings
 from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.occluders import Canvas, make_occluder
-from krypton_compile.runtime.options import UNKNOWN_PREPROCESSING, read_preprocessing
 from krypton_compile.runtime.play import Sample
 from krypton_compile.runtime.quality import Quality
 from krypton_compile.runtime.screening import Candidate

@@ -11,8 +11,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from krypton_compile.cli.explain_options import explain_parser
 from krypton_compile.errors import KryptonError
-from krypton_compile.runtime.explain_options import explain_parser
 
 SKIPPED, BAD, INTERRUPTED = 1, 2, 130
 
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = explain_parser().parse_args(arguments)
     try:
-        from krypton_compile.runtime.explaining import explain_all  # onnxruntime: not for --help
+        from krypton_compile.cli.explain_pictures import explain_all  # onnxruntime: not for --help
 
         with warnings.catch_warnings():
             warnings.simplefilter("always")

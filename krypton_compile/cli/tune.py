@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from krypton_compile.cli.options import Parser, add_preprocessing_options, add_window_options
 from krypton_compile.errors import KryptonError
-from krypton_compile.runtime.options import Parser, add_preprocessing_options, add_window_options
 
 UNREACHABLE = 3
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 on success, 2 on bad input, 3 where no setting keeps the bound."""
     options = _parser().parse_args(arguments)
     try:
-        from krypton_compile.runtime.tuning import UnreachableError, quality_text, tune_file  # not for --help
+        from krypton_compile.cli.tune_model import UnreachableError, quality_text, tune_file  # not for --help
 
         tune_file(options)
     except UnreachableError as error:

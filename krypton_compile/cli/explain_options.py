@@ -5,16 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from krypton_compile.cli.options import Parser, add_preprocessing_options, drill_down, numbers, size
 from krypton_compile.contract.annotations import TARGETS
 from krypton_compile.contract.geometry import EDGES
 from krypton_compile.contract.schemas import PRECISIONS
-from krypton_compile.runtime.options import (
-    Parser,
-    add_preprocessing_options,
-    drill_down,
-    numbers,
-    size,
-)
 
 DESCRIPTION = "Explain a prediction: how much the class score drops when each part of the image is hidden."
 EPILOG = """\

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from krypton_compile.cli.options import UNKNOWN_PREPROCESSING, read_preprocessing
 from krypton_compile.compiler.cache import compile_cached
 from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, write_labels
 from krypton_compile.contract.labels import read_labels
 from krypton_compile.contract.layouts import KINDS
 from krypton_compile.errors import NotCompiledError
 from krypton_compile.files.metadata import store
-from krypton_compile.runtime.options import UNKNOWN_PREPROCESSING, read_preprocessing
 from krypton_compile.runtime.providers import CPU, CUDA
 from krypton_compile.runtime.session import OcclusionSession
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import krypton_compile
+from krypton_compile.cli.open_model import find_original, open_model
+from krypton_compile.cli.paths import find_pictures, find_prefixes
+from krypton_compile.cli.summary import progress_line, short, summary
 from krypton_compile.contract.preprocessing import Prepared
 from krypton_compile.files.write_all import write_all
 from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation, settings_for
@@ -19,13 +22,10 @@ from krypton_compile.runtime.explanation import Explanation, extent
 from krypton_compile.runtime.heatmap import upsampling
 from krypton_compile.runtime.inputs import read_input
 from krypton_compile.runtime.occluders import SAMPLES
-from krypton_compile.runtime.opening import find_original, open_model
-from krypton_compile.runtime.outputs import find_pictures, find_prefixes
 from krypton_compile.runtime.progress import progress_bar
 from krypton_compile.runtime.sampling import Sampling
 from krypton_compile.runtime.session import Asked, OcclusionSession
 from krypton_compile.runtime.several_sizes import SizesExplanation
-from krypton_compile.runtime.summary import progress_line, short, summary
 from krypton_compile.runtime.verification import Verification
 from krypton_compile.runtime.windows import as_pair
 

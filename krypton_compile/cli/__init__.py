@@ -1,0 +1,1 @@
+"""The commands krypton-compile, krypton-explain and krypton-tune; nothing else knows argparse."""
