@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.interface import has_static_shape, static_shape
+from krypton_compile.passes.interface import has_static_shape, static_shape
 from krypton_compile.passes.nonnegative import is_nonnegative
 from krypton_compile.passes.through_layouts import axis_before, source_of
 from krypton_compile.passes.windows import end_pads, read_axes, slice_window

@@ -23,7 +23,7 @@ import onnx_ir as ir
 
 from krypton_compile.contract import schemas
 from krypton_compile.contract.annotations import CHUNKS_NODE, EPS, SCAN_NODE, TAU
-from krypton_compile.interface import Interface, static_shape
+from krypton_compile.passes.interface import Interface, static_shape
 from krypton_compile.passes.lower import OcclusionInputs, occluded
 from krypton_compile.passes.lowering import LoweringContext
 

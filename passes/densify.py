@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.interface import static_shape
 from krypton_compile.passes.batch_axis import batched_inputs
+from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lowering import Delta, Dense, Flat, LoweringContext
 from krypton_compile.passes.once_a_position import once_a_position, reads, subgraphs
 

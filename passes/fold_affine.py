@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from krypton_compile.interface import has_static_shape, static_shape
 from krypton_compile.passes.initializers import add_initializer
+from krypton_compile.passes.interface import has_static_shape, static_shape
 from krypton_compile.passes.through_layouts import axis_before, is_read_once, source_of
 
 Numbers = npt.NDArray[np.float64]

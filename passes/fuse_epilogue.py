@@ -18,7 +18,7 @@ import math
 import onnx_ir as ir
 
 from krypton_compile.contract.annotations import NODE_GROWTH
-from krypton_compile.interface import static_shape
+from krypton_compile.passes.interface import static_shape
 
 
 def fuse_epilogue(body: list[ir.Node]) -> list[ir.Node]:

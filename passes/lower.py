@@ -14,7 +14,6 @@ import onnx_ir as ir
 
 from krypton_compile.contract.layouts import KINDS, as_volume, axes_of
 from krypton_compile.contract.schemas import DOMAIN, FUNCTIONS
-from krypton_compile.interface import Interface, static_shape
 from krypton_compile.passes import (
     lower_activation,
     lower_binary,
@@ -34,6 +33,7 @@ from krypton_compile.passes import (
     lower_transposed,
 )
 from krypton_compile.passes.densify import densify, lower_dense
+from krypton_compile.passes.interface import Interface, static_shape
 from krypton_compile.passes.lower_rest import lower_rest, needs_the_rest
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext, make_delta
 from krypton_compile.passes.once_a_position import reads

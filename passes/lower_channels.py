@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.interface import static_shape
+from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lowering import Delta, Form, LoweringContext
 from krypton_compile.passes.sliced_axes import Indices, sliced_axes
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from krypton_compile.contract.layouts import KINDS
-from krypton_compile.interface import static_shape
+from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lowering import (
     Delta,
     Form,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from krypton_compile.interface import static_shape
+from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower_binary import emit_binary
 from krypton_compile.passes.lower_function import emit_function
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext, emit_scaled, make_delta, per_channel

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.contract.layouts import spatial_axes
-from krypton_compile.interface import static_shape
+from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext
 
 

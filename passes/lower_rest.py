@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from krypton_compile.interface import has_static_shape
 from krypton_compile.passes.densify import densify
+from krypton_compile.passes.interface import has_static_shape
 from krypton_compile.passes.lowering import LoweringContext
 from krypton_compile.passes.once_a_position import once_a_position, reads
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from krypton_compile.contract.schemas import REDUCTIONS
-from krypton_compile.interface import static_shape
+from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower_reduce import reduced_axes
 from krypton_compile.passes.lowering import Delta, Form, LoweringContext, make_delta
 

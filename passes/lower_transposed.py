@@ -17,8 +17,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.contract.geometry import Pair, Window
-from krypton_compile.interface import static_shape
 from krypton_compile.passes.axis_table import emit_resampled, spread
+from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lowering import (
     Delta,
     Form,

@@ -23,7 +23,7 @@ from krypton_compile.contract import schemas
 from krypton_compile.contract.annotations import NODE_OP, NODE_SOURCE
 from krypton_compile.contract.geometry import DepthWindow, Window
 from krypton_compile.contract.layouts import as_volume, axes_of, channel_axis, spatial_axes
-from krypton_compile.interface import static_shape
+from krypton_compile.passes.interface import static_shape
 
 Inputs = Sequence[ir.Value | None]
 Attributes = Mapping[str, int | float | str | Sequence[int]]

@@ -11,8 +11,8 @@ import onnx
 import onnx_ir as ir
 
 from krypton_compile.errors import ModelError
-from krypton_compile.interface import has_static_shape, static_shape
 from krypton_compile.ort.plain_session import open_session
+from krypton_compile.passes.interface import has_static_shape, static_shape
 
 
 def measure_shapes(model: ir.Model, image: ir.Value) -> int:

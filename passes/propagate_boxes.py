@@ -18,7 +18,7 @@ from krypton_compile.contract import geometry
 from krypton_compile.contract.annotations import NODE_GROWTH, NODE_SOURCE
 from krypton_compile.contract.geometry import Boxes, DepthWindow, Window
 from krypton_compile.contract.schemas import DOMAIN, SCHEMAS
-from krypton_compile.interface import static_shape
+from krypton_compile.passes.interface import static_shape
 
 _OUTPUT_BOXES = {
     schema.name: max(index for index, kind in enumerate(schema.inputs) if kind in ("boxes:int32", "y_boxes:int32"))

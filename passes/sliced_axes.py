@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from krypton_compile.interface import static_shape
+from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lowering import LoweringContext
 
 Indices = npt.NDArray[np.int64]

@@ -20,10 +20,10 @@ import onnxruntime as ort
 from krypton_compile.contract import geometry
 from krypton_compile.contract.layouts import channel_axis
 from krypton_compile.errors import LibraryError, VerificationError
-from krypton_compile.interface import Interface, static_shape
 from krypton_compile.ort.errors import explain
 from krypton_compile.ort.library import get_library_path
 from krypton_compile.ort.plain_session import open_session
+from krypton_compile.passes.interface import Interface, static_shape
 
 LOGIT_BOUND = 1e-5
 """Of max |logit|; onnxruntime against itself at other optimisation levels differs by 3e-7 to 5e-7."""

@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from krypton_compile import compile
-from krypton_compile.passes.cap_opset import CAP, cap_opset
+from krypton_compile.passes.frontend.cap_opset import CAP, cap_opset
 from tests.passes.graphs import compile_and_check, floats, parse
 
 HEAD = "g = GlobalAveragePool(h) f = Flatten(g) y = Gemm<transB=1>(f, fw)"

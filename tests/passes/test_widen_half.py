@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from krypton_compile import compile
-from krypton_compile.passes.widen_half import widen_half
+from krypton_compile.passes.frontend.widen_half import widen_half
 from krypton_compile.runtime import OcclusionSession
 from tests.runtime.small import SHAPE, TOLERANCE, small_model
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 import onnx
 from onnx import defs, helper, shape_inference
 
-from krypton_compile.passes.check_model import light_model
-from krypton_compile.passes.subgraphs import subgraphs
+from krypton_compile.passes.frontend.check_model import light_model
+from krypton_compile.passes.frontend.subgraphs import subgraphs
 
 CAP = 20
 _ONNX = ("", "ai.onnx")

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from krypton_compile.passes.subgraphs import subgraphs
+from krypton_compile.passes.frontend.subgraphs import subgraphs
 
 Kinds = Collection[int]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import onnx
 
-from krypton_compile.passes.widen_half import recast
+from krypton_compile.passes.frontend.widen_half import recast
 
 _DOUBLE = onnx.TensorProto.DOUBLE
 

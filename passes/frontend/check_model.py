@@ -13,7 +13,7 @@ import onnx
 from onnx import helper
 
 from krypton_compile.errors import ModelError
-from krypton_compile.passes.subgraphs import subgraphs
+from krypton_compile.passes.frontend.subgraphs import subgraphs
 from krypton_compile.stages import INVALID, stage
 
 _LARGE = 1 << 10
