@@ -26,7 +26,7 @@ from krypton_compile.passes.lowering import (
     make_delta,
     window_attributes,
 )
-from krypton_compile.passes.windows import depth_window, read_axes, slice_window
+from krypton_compile.passes.window_of import depth_window, read_axes, slice_window
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:

@@ -23,7 +23,7 @@ from krypton_compile.passes.lowering import (
     make_delta,
     window_attributes,
 )
-from krypton_compile.passes.windows import Axis, depth_window, end_pads, read_axes, slice_window
+from krypton_compile.passes.window_of import Axis, depth_window, end_pads, read_axes, slice_window
 
 _LARGEST_POWER = 4
 """Of an LpPool: with p = 4 maps of 1e-8 are exact still. With p = 8 those of 1e-4 were off by 2e-5 of the largest

@@ -29,13 +29,8 @@ from krypton_compile.contract.annotations import (
 from krypton_compile.contract.layouts import KINDS, channels_first, channels_last, spatial_axes
 from krypton_compile.errors import ModelError
 from krypton_compile.files.loading import Source, describe, load_proto, save_proto
-from krypton_compile.passes.absorb_pads import absorb_pads
 from krypton_compile.passes.add_thresholds import add_thresholds
 from krypton_compile.passes.batch_positions import Contract, batch_positions, make_contract, make_occlusion_inputs
-from krypton_compile.passes.canonicalize import canonicalize, fix_shapes, upgrade_opset
-from krypton_compile.passes.commute_mean import commute_mean
-from krypton_compile.passes.decompose import decompose
-from krypton_compile.passes.fold_affine import fold_affine
 from krypton_compile.passes.frontend.cap_opset import CAP, cap_opset
 from krypton_compile.passes.frontend.check_model import check_model
 from krypton_compile.passes.frontend.drop_outputs import drop_outputs
@@ -46,7 +41,6 @@ from krypton_compile.passes.frontend.unpack_sparse import unpack_sparse
 from krypton_compile.passes.frontend.widen_half import widen_half
 from krypton_compile.passes.frontend.widen_image import widen_image
 from krypton_compile.passes.fuse_epilogue import fuse_epilogue
-from krypton_compile.passes.gather_shuffles import gather_shuffles
 from krypton_compile.passes.interface import (
     Interface,
     find_image,
@@ -58,10 +52,16 @@ from krypton_compile.passes.interface import (
 )
 from krypton_compile.passes.lower import INCREMENTAL, OcclusionInputs, Outcome, lower, occluded
 from krypton_compile.passes.lowering import Delta, LoweringContext
-from krypton_compile.passes.measure_shapes import measure_shapes
-from krypton_compile.passes.name_blocks import name_blocks
 from krypton_compile.passes.propagate_boxes import propagate_boxes
-from krypton_compile.passes.refuse_nodes import refuse_nodes
+from krypton_compile.passes.simplify.absorb_pads import absorb_pads
+from krypton_compile.passes.simplify.canonicalize import canonicalize, fix_shapes, upgrade_opset
+from krypton_compile.passes.simplify.commute_mean import commute_mean
+from krypton_compile.passes.simplify.decompose import decompose
+from krypton_compile.passes.simplify.fold_affine import fold_affine
+from krypton_compile.passes.simplify.gather_shuffles import gather_shuffles
+from krypton_compile.passes.simplify.measure_shapes import measure_shapes
+from krypton_compile.passes.simplify.name_blocks import name_blocks
+from krypton_compile.passes.simplify.refuse_nodes import refuse_nodes
 from krypton_compile.passes.verify import compare_models
 from krypton_compile.stages import INVALID, REPORT, stage
 

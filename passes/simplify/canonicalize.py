@@ -20,9 +20,9 @@ from onnxscript.rewriter import RewritePass
 from onnxscript.rewriter.rules import common as rules
 
 from krypton_compile.errors import ModelError
-from krypton_compile.passes.dequantize_weights import dequantize_weights
-from krypton_compile.passes.fold_constants import fold_constants
-from krypton_compile.passes.respell import respell
+from krypton_compile.passes.simplify.dequantize_weights import dequantize_weights
+from krypton_compile.passes.simplify.fold_constants import fold_constants
+from krypton_compile.passes.simplify.respell import respell
 from krypton_compile.stages import INVALID, one_line
 
 OLDEST_OPSET = 13

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.initializers import add_initializer
 from krypton_compile.passes.interface import has_static_shape, permutation, static_shape
+from krypton_compile.passes.simplify.initializers import add_initializer
 
 _SWAPPED = (0, 2, 1, 3, 4)
 

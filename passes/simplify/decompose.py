@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from krypton_compile.passes.initializers import add_initializer
 from krypton_compile.passes.interface import has_static_shape, static_shape
+from krypton_compile.passes.simplify.initializers import add_initializer
 
 _GEMM_FACTORS = ("alpha", "beta")
 _BROADCASTING = ("Add", "Div", "Mul", "Pow", "Sub")

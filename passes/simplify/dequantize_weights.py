@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.initializers import add_initializer
 from krypton_compile.passes.lower_rest import is_quantizing
+from krypton_compile.passes.simplify.initializers import add_initializer
 
 
 def dequantize_weights(graph: ir.Graph) -> int:

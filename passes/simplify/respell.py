@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.initializers import add_initializer
 from krypton_compile.passes.interface import has_static_shape, static_shape
+from krypton_compile.passes.simplify.initializers import add_initializer
 
 
 def respell(graph: ir.Graph) -> int:

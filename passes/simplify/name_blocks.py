@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.gather_shuffles import between_reshapes
-from krypton_compile.passes.initializers import add_initializer
 from krypton_compile.passes.interface import permutation, static_shape
+from krypton_compile.passes.simplify.gather_shuffles import between_reshapes
+from krypton_compile.passes.simplify.initializers import add_initializer
 
 
 def name_blocks(graph: ir.Graph) -> int:

@@ -1,0 +1,1 @@
+"""Simplify: from what exporters write to ops that have rules."""
