@@ -24,8 +24,8 @@ import onnx_ir as ir
 from krypton_compile.contract import schemas
 from krypton_compile.contract.annotations import CHUNKS_NODE, EPS, SCAN_NODE, TAU
 from krypton_compile.passes.interface import Interface, static_shape
-from krypton_compile.passes.lower import OcclusionInputs, occluded
-from krypton_compile.passes.lowering import LoweringContext
+from krypton_compile.passes.lower.context import LoweringContext
+from krypton_compile.passes.lower.walk import OcclusionInputs, occluded
 
 _CONTRACT = ("boxes", "baseline", "patches", "mask", "scores", "base_scores", "logits", "base_logits")
 

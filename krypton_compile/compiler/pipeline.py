@@ -50,8 +50,8 @@ from krypton_compile.passes.interface import (
     has_static_shape,
     static_shape,
 )
-from krypton_compile.passes.lower import INCREMENTAL, OcclusionInputs, Outcome, lower, occluded
-from krypton_compile.passes.lowering import Delta, LoweringContext
+from krypton_compile.passes.lower.context import Delta, LoweringContext
+from krypton_compile.passes.lower.walk import INCREMENTAL, OcclusionInputs, Outcome, lower, occluded
 from krypton_compile.passes.propagate_boxes import propagate_boxes
 from krypton_compile.passes.simplify.absorb_pads import absorb_pads
 from krypton_compile.passes.simplify.canonicalize import canonicalize, fix_shapes, upgrade_opset

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.lower_rest import is_quantizing
+from krypton_compile.passes.lower.dense_rest import is_quantizing
 from krypton_compile.passes.simplify.initializers import add_initializer
 
 

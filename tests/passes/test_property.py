@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
-from krypton_compile.passes.lower import RULES
+from krypton_compile.passes.lower.walk import RULES
 from tests.passes.graphs import compile_and_measure, parse
 from tests.passes.mutants import MUTANTS
 from tests.passes.random_networks import networks

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lowering import LoweringContext
+from krypton_compile.passes.lower.context import LoweringContext
 
 _POINTWISE = frozenset(
     "Abs Add And Cast Ceil Celu Clip Cos Div Dropout Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid "

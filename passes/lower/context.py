@@ -7,7 +7,7 @@ Every image-dependent tensor T of the base graph, T' = T0 + D for an occluded im
 * :class:`Dense`: T' itself, for the B positions of a chunk.
 
 A rule file offers ``check(node, context) -> str | None``, the reason why the node cannot be lowered, and
-``lower(node, context) -> Form``; the table of rules is in :mod:`krypton_compile.passes.lower`.
+``lower(node, context) -> Form``; the table of rules is in :mod:`krypton_compile.passes.lower.walk`.
 """
 
 from __future__ import annotations

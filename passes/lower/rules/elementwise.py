@@ -16,9 +16,17 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lower_binary import emit_binary
-from krypton_compile.passes.lower_function import emit_function
-from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext, emit_scaled, make_delta, per_channel
+from krypton_compile.passes.lower.context import (
+    Delta,
+    Dense,
+    Form,
+    LoweringContext,
+    emit_scaled,
+    make_delta,
+    per_channel,
+)
+from krypton_compile.passes.lower.rules.activation import emit_function
+from krypton_compile.passes.lower.rules.binary import emit_binary
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:

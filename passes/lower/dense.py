@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.batch_axis import batched_inputs
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lowering import Delta, Dense, Flat, LoweringContext
-from krypton_compile.passes.once_a_position import once_a_position, reads, subgraphs
+from krypton_compile.passes.lower.context import Delta, Dense, Flat, LoweringContext
+from krypton_compile.passes.lower.dense_batch_axis import batched_inputs
+from krypton_compile.passes.lower.dense_per_position import once_a_position, reads, subgraphs
 
 
 def lower_dense(node: ir.Node, context: LoweringContext) -> None:

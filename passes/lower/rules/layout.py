@@ -14,7 +14,7 @@ import onnx_ir as ir
 from krypton_compile.contract.geometry import DepthWindow
 from krypton_compile.contract.layouts import spatial_axes, swapped
 from krypton_compile.passes.interface import permutation, static_shape
-from krypton_compile.passes.lowering import Delta, Flat, Form, LoweringContext, emit_depth_gather, make_delta
+from krypton_compile.passes.lower.context import Delta, Flat, Form, LoweringContext, emit_depth_gather, make_delta
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.lowering import Delta, Form, LoweringContext, emit_scaled, make_delta, per_channel
+from krypton_compile.passes.lower.context import Delta, Form, LoweringContext, emit_scaled, make_delta, per_channel
 
 Parameters = dict[str, str | float]
 

@@ -14,29 +14,29 @@ import onnx_ir as ir
 
 from krypton_compile.contract.layouts import KINDS, as_volume, axes_of
 from krypton_compile.contract.schemas import DOMAIN, FUNCTIONS
-from krypton_compile.passes import (
-    lower_activation,
-    lower_binary,
-    lower_channels,
-    lower_concat,
-    lower_conv,
-    lower_elementwise,
-    lower_function,
-    lower_gemm,
-    lower_layer_norm,
-    lower_layout,
-    lower_lrn,
-    lower_pool,
-    lower_reduce,
-    lower_rows,
-    lower_space,
-    lower_transposed,
-)
-from krypton_compile.passes.densify import densify, lower_dense
 from krypton_compile.passes.interface import Interface, static_shape
-from krypton_compile.passes.lower_rest import lower_rest, needs_the_rest
-from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext, make_delta
-from krypton_compile.passes.once_a_position import reads
+from krypton_compile.passes.lower.context import Delta, Dense, Form, LoweringContext, make_delta
+from krypton_compile.passes.lower.dense import densify, lower_dense
+from krypton_compile.passes.lower.dense_per_position import reads
+from krypton_compile.passes.lower.dense_rest import lower_rest, needs_the_rest
+from krypton_compile.passes.lower.rules import (
+    activation,
+    binary,
+    channels,
+    clip,
+    concat,
+    conv,
+    conv_transpose,
+    elementwise,
+    gemm,
+    global_pool,
+    layer_norm,
+    layout,
+    lrn,
+    pool,
+    resample,
+    softmax,
+)
 
 _SLICED = ("chunk.slices", "chunk.slice_offsets")
 INCREMENTAL, DENSE, BASE_ONLY = "incremental", "dense", "base only"
@@ -62,26 +62,26 @@ class Rule:
 _ANY = tuple(KINDS)
 
 
-_CHANNELS = Rule(lower_channels.check, lower_channels.lower, _ANY)
-_ELEMENTWISE = Rule(lower_elementwise.check, lower_elementwise.lower, _ANY)
-_LAYOUT = Rule(lower_layout.check, lower_layout.lower, _ANY)
-_POOL = Rule(lower_pool.check, lower_pool.lower, _ANY)
-_PRODUCT = Rule(lower_gemm.check, lower_gemm.lower, _ANY)
-_REDUCE = Rule(lower_reduce.check, lower_reduce.lower, _ANY)
-_ACTIVATION = Rule(lower_activation.check, lower_activation.lower, _ANY)
-_FUNCTION = Rule(lower_function.check, lower_function.lower, _ANY)
-_BINARY = Rule(lower_binary.check, lower_binary.lower, _ANY)
-_ROWS = Rule(lower_rows.check, lower_rows.lower, _ANY)
-_SPACE = Rule(lower_space.check, lower_space.lower)
-_TRANSPOSED = Rule(lower_transposed.check, lower_transposed.lower)
+_CHANNELS = Rule(channels.check, channels.lower, _ANY)
+_ELEMENTWISE = Rule(elementwise.check, elementwise.lower, _ANY)
+_LAYOUT = Rule(layout.check, layout.lower, _ANY)
+_POOL = Rule(pool.check, pool.lower, _ANY)
+_PRODUCT = Rule(gemm.check, gemm.lower, _ANY)
+_REDUCE = Rule(global_pool.check, global_pool.lower, _ANY)
+_ACTIVATION = Rule(clip.check, clip.lower, _ANY)
+_FUNCTION = Rule(activation.check, activation.lower, _ANY)
+_BINARY = Rule(binary.check, binary.lower, _ANY)
+_ROWS = Rule(softmax.check, softmax.lower, _ANY)
+_SPACE = Rule(resample.check, resample.lower)
+_TRANSPOSED = Rule(conv_transpose.check, conv_transpose.lower)
 
 RULES: dict[str, Rule | tuple[Rule, Rule]] = {
     "Add": (_ELEMENTWISE, _BINARY),
     "AveragePool": _POOL,
     "BatchNormalization": _ELEMENTWISE,
     "Clip": _ACTIVATION,
-    "Concat": Rule(lower_concat.check, lower_concat.lower, _ANY),
-    "Conv": Rule(lower_conv.check, lower_conv.lower, _ANY),
+    "Concat": Rule(concat.check, concat.lower, _ANY),
+    "Conv": Rule(conv.check, conv.lower, _ANY),
     "ConvTranspose": _TRANSPOSED,
     "DepthToSpace": _TRANSPOSED,
     "Div": (_ELEMENTWISE, _BINARY),
@@ -93,8 +93,8 @@ RULES: dict[str, Rule | tuple[Rule, Rule]] = {
     "GlobalAveragePool": _REDUCE,
     "GlobalMaxPool": _REDUCE,
     "Identity": _LAYOUT,
-    "LRN": Rule(lower_lrn.check, lower_lrn.lower),
-    "LayerNormalization": Rule(lower_layer_norm.check, lower_layer_norm.lower, _ANY),
+    "LRN": Rule(lrn.check, lrn.lower),
+    "LayerNormalization": Rule(layer_norm.check, layer_norm.lower, _ANY),
     "LogSoftmax": _ROWS,
     "MatMul": _PRODUCT,
     "Max": (_ACTIVATION, _BINARY),

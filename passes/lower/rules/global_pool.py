@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from krypton_compile.contract.layouts import spatial_axes
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lowering import Delta, Dense, Form, LoweringContext
+from krypton_compile.passes.lower.context import Delta, Dense, Form, LoweringContext
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:

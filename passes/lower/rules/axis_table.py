@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.ort.plain_session import open_session
-from krypton_compile.passes.lowering import Delta, LoweringContext, make_delta
+from krypton_compile.passes.lower.context import Delta, LoweringContext, make_delta
 
 Indices = npt.NDArray[np.int64]
 

@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from krypton_compile.contract.layouts import KINDS
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lowering import (
+from krypton_compile.passes.lower.context import (
     Delta,
     Form,
     LoweringContext,

@@ -17,9 +17,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.contract.geometry import Pair, Window
-from krypton_compile.passes.axis_table import emit_resampled, spread
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lowering import (
+from krypton_compile.passes.lower.context import (
     Delta,
     Form,
     LoweringContext,
@@ -27,6 +26,7 @@ from krypton_compile.passes.lowering import (
     make_delta,
     window_attributes,
 )
+from krypton_compile.passes.lower.rules.axis_table import emit_resampled, spread
 
 Floats = npt.NDArray[np.float32]
 

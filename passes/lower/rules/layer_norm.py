@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from krypton_compile.passes.lowering import Delta, Form, LoweringContext, make_delta
+from krypton_compile.passes.lower.context import Delta, Form, LoweringContext, make_delta
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:

@@ -14,8 +14,8 @@ import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lowering import Delta, Form, LoweringContext
-from krypton_compile.passes.sliced_axes import Indices, sliced_axes
+from krypton_compile.passes.lower.context import Delta, Form, LoweringContext
+from krypton_compile.passes.lower.rules.sliced_axes import Indices, sliced_axes
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:

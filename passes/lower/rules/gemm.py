@@ -16,8 +16,8 @@ import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.contract.geometry import Window
-from krypton_compile.passes.lower_reduce import add_base
-from krypton_compile.passes.lowering import Delta, Flat, Form, LoweringContext, make_delta, window_attributes
+from krypton_compile.passes.lower.context import Delta, Flat, Form, LoweringContext, make_delta, window_attributes
+from krypton_compile.passes.lower.rules.global_pool import add_base
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:

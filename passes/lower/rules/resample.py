@@ -12,10 +12,10 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.contract.layouts import spatial_axes
-from krypton_compile.passes.axis_table import AxisTable, ask, emit_resampled, keep, select
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lowering import Delta, Form, LoweringContext
-from krypton_compile.passes.sliced_axes import sliced_axes
+from krypton_compile.passes.lower.context import Delta, Form, LoweringContext
+from krypton_compile.passes.lower.rules.axis_table import AxisTable, ask, emit_resampled, keep, select
+from krypton_compile.passes.lower.rules.sliced_axes import sliced_axes
 
 _MIRRORS = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
 Tables = tuple[AxisTable, AxisTable]

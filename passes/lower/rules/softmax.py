@@ -6,8 +6,8 @@ import onnx_ir as ir
 
 from krypton_compile.contract.schemas import REDUCTIONS
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lower_reduce import reduced_axes
-from krypton_compile.passes.lowering import Delta, Form, LoweringContext, make_delta
+from krypton_compile.passes.lower.context import Delta, Form, LoweringContext, make_delta
+from krypton_compile.passes.lower.rules.global_pool import reduced_axes
 
 _SOFTMAX = ("Softmax", "LogSoftmax")
 

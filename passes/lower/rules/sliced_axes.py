@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lowering import LoweringContext
+from krypton_compile.passes.lower.context import LoweringContext
 
 Indices = npt.NDArray[np.int64]
 

@@ -19,8 +19,8 @@ import onnx_ir as ir
 from krypton_compile.contract.layouts import as_volume, channel_axis, spatial_axes
 from krypton_compile.contract.schemas import BINARY
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lower_function import emit_function
-from krypton_compile.passes.lowering import Delta, Form, LoweringContext, make_delta
+from krypton_compile.passes.lower.context import Delta, Form, LoweringContext, make_delta
+from krypton_compile.passes.lower.rules.activation import emit_function
 
 
 def check(node: ir.Node, context: LoweringContext) -> str | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lowering import (
+from krypton_compile.passes.lower.context import (
     Delta,
     Form,
     LoweringContext,

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lowering import Dense, LoweringContext
+from krypton_compile.passes.lower.context import Dense, LoweringContext
 
 
 def once_a_position(

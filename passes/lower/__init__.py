@@ -1,0 +1,1 @@
+"""Lower: from a canonical graph to its incremental body, node by node."""

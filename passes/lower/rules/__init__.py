@@ -1,0 +1,1 @@
+"""The delta rules, a family of ops a file."""
