@@ -29,8 +29,10 @@ from krypton_compile.contract.annotations import (
 from krypton_compile.contract.layouts import KINDS, channels_first, channels_last, spatial_axes
 from krypton_compile.errors import ModelError
 from krypton_compile.files.loading import Source, describe, load_proto, save_proto
-from krypton_compile.passes.add_thresholds import add_thresholds
-from krypton_compile.passes.batch_positions import Contract, batch_positions, make_contract, make_occlusion_inputs
+from krypton_compile.passes.body.add_thresholds import add_thresholds
+from krypton_compile.passes.body.batch_positions import Contract, batch_positions, make_contract, make_occlusion_inputs
+from krypton_compile.passes.body.fuse_epilogue import fuse_epilogue
+from krypton_compile.passes.body.propagate_boxes import propagate_boxes
 from krypton_compile.passes.frontend.cap_opset import CAP, cap_opset
 from krypton_compile.passes.frontend.check_model import check_model
 from krypton_compile.passes.frontend.drop_outputs import drop_outputs
@@ -40,7 +42,6 @@ from krypton_compile.passes.frontend.unbatch import unbatch
 from krypton_compile.passes.frontend.unpack_sparse import unpack_sparse
 from krypton_compile.passes.frontend.widen_half import widen_half
 from krypton_compile.passes.frontend.widen_image import widen_image
-from krypton_compile.passes.fuse_epilogue import fuse_epilogue
 from krypton_compile.passes.interface import (
     Interface,
     find_image,
@@ -52,7 +53,6 @@ from krypton_compile.passes.interface import (
 )
 from krypton_compile.passes.lower.context import Delta, LoweringContext
 from krypton_compile.passes.lower.walk import INCREMENTAL, OcclusionInputs, Outcome, lower, occluded
-from krypton_compile.passes.propagate_boxes import propagate_boxes
 from krypton_compile.passes.simplify.absorb_pads import absorb_pads
 from krypton_compile.passes.simplify.canonicalize import canonicalize, fix_shapes, upgrade_opset
 from krypton_compile.passes.simplify.commute_mean import commute_mean

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from krypton_compile.passes.add_thresholds import LIMITED
+from krypton_compile.passes.body.add_thresholds import LIMITED
 from tests.ops.cases import Case
 from tests.ops.running import run_reference
 

@@ -13,7 +13,7 @@ import pytest
 
 from krypton_compile.contract.schemas import PRECISIONS, SCHEMAS
 from krypton_compile.ort.library import multiplies_bfloat16, multiplies_bfloat16x3
-from krypton_compile.passes.add_thresholds import LIMITED
+from krypton_compile.passes.body.add_thresholds import LIMITED
 from tests.ops.cases import Case, cases
 from tests.ops.limited import limited_cases
 from tests.ops.running import EMULATED, run_cpu, run_reference

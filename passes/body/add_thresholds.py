@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from krypton_compile.contract.annotations import NODE_LAYER_GROUP
 from krypton_compile.contract.schemas import SCHEMAS
-from krypton_compile.passes.batch_positions import Contract
+from krypton_compile.passes.body.batch_positions import Contract
 from krypton_compile.passes.lower.context import Delta, LoweringContext
 
 LIMITED = {schema.name: len(schema.inputs) - 1 for schema in SCHEMAS if schema.inputs[-1] == "limit:float?"}
