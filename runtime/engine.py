@@ -27,8 +27,9 @@ from krypton_compile.contract.schemas import DOMAIN, PRECISIONS
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
 from krypton_compile.ort.errors import explain, start_session
 from krypton_compile.ort.library import get_library_path, multiplies_bfloat16, multiplies_bfloat16x3
-from krypton_compile.runtime import checks, self_check
+from krypton_compile.runtime import self_check
 from krypton_compile.runtime.approximation import REDUCED, read_settings
+from krypton_compile.runtime.inputs import arrays
 from krypton_compile.runtime.providers import (
     Provider,
     check_started,
@@ -102,7 +103,7 @@ class Engine:
         self.preprocessing = parts.preprocessing
         if preprocessing is not None:
             self.preprocessing = read_recipe(preprocessing) if isinstance(preprocessing, str) else preprocessing
-            size = checks.check_picture(parts.annotation.image_shape)
+            size = arrays.check_picture(parts.annotation.image_shape)
             self.preprocessing.check_fits(size, parts.annotation.channels)
         self.labels = parts.labels if labels is None else tuple(labels)
         self.source_sha256 = parts.source_sha256
@@ -154,7 +155,7 @@ class Engine:
         Raises:
             OcclusionError: it takes no pictures.
         """
-        return checks.check_picture(self.spatial)
+        return arrays.check_picture(self.spatial)
 
     def prepare(self, image: npt.ArrayLike, baseline: npt.ArrayLike = 0.0) -> PreparedImage:
         """Runs the model once on the image itself.
@@ -166,8 +167,8 @@ class Engine:
         Raises:
             OcclusionError: an argument of another dtype, shape or range.
         """
-        pixels = checks.check_image(image, "image", self.image_shape)
-        blank = checks.make_baseline(baseline, self.image_shape)
+        pixels = arrays.check_image(image, "image", self.image_shape)
+        blank = arrays.make_baseline(baseline, self.image_shape)
         outputs = self._base_outputs(pixels, blank)
         scores, logits = self._base_rows(outputs)
         captured = dict(zip(self._captured, outputs, strict=False))

@@ -14,8 +14,8 @@ from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation import Approximation, write_settings
 from krypton_compile.runtime.heatmap import count_windows, make_map
+from krypton_compile.runtime.inputs.windows import Windows
 from krypton_compile.runtime.pictured import Pictured
-from krypton_compile.runtime.windows import Windows
 
 Array = npt.NDArray[np.float32]
 

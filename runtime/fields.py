@@ -18,11 +18,11 @@ from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.layouts import KINDS, channel_axis
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime import checks
 from krypton_compile.runtime.activation import OF_ALL_CLASSES, activate, check_activation
 from krypton_compile.runtime.heatmap import accumulate
+from krypton_compile.runtime.inputs import arrays
+from krypton_compile.runtime.inputs.targets import ALL, resolve_target
 from krypton_compile.runtime.question import check_batch_size, check_value, choose_classes
-from krypton_compile.runtime.targets import ALL, resolve_target
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.scoring import Scorer
@@ -184,7 +184,7 @@ def explain_field(
         raise OcclusionError(str(error)) from error
     count = check_batch_size(batch_size)
     prepared = session.prepare(
-        checks.check_image(image, "image", session.image_shape), read_baseline(baseline, session)
+        arrays.check_image(image, "image", session.image_shape), read_baseline(baseline, session)
     )
     base = activate(activation, prepared.base_scores, prepared.base_logits)
     resolved = resolve_target(target, base, session.labels)
@@ -240,11 +240,11 @@ def read_baseline(baseline: object, session: Scorer) -> Array:
     if array.dtype.kind not in "iuf":
         raise OcclusionError(f"baseline {baseline!r}; expected a number, one a channel, or an array like the input")
     if array.ndim > 1:
-        return checks.check_image(array, "baseline", session.image_shape)
+        return arrays.check_image(array, "baseline", session.image_shape)
     channels = session.annotation.channels
     if array.ndim == 1 and len(array) != channels:
         raise OcclusionError(f"baseline: {len(array)} numbers for a model of {channels} channels")
     shape = [1] * len(session.image_shape)
     shape[channel_axis(session.layout)] = -1
     full = np.broadcast_to(array.astype(np.float32).reshape(shape), session.image_shape)
-    return checks.check_image(np.ascontiguousarray(full), "baseline", session.image_shape)
+    return arrays.check_image(np.ascontiguousarray(full), "baseline", session.image_shape)

@@ -18,7 +18,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.runtime.windows import Windows
+from krypton_compile.runtime.inputs.windows import Windows
 
 REDUCTIONS = ("mean", "sum", "none")
 UPSAMPLINGS = ("nearest", "bilinear", "bicubic")

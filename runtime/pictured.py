@@ -16,7 +16,7 @@ from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
 from krypton_compile.files.write_all import write_all
 from krypton_compile.runtime.heatmap import upsampling
-from krypton_compile.runtime.targets import ALL, resolve_target
+from krypton_compile.runtime.inputs.targets import ALL, resolve_target
 
 SHOWN = 5
 """Classes drawn where all were asked for: those with the largest scores."""

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime import checks
 from krypton_compile.runtime.activation import activate, check_activation
-from krypton_compile.runtime.inputs import is_picture, read_input
-from krypton_compile.runtime.occluders import SAMPLES, Canvas, Occluder, make_occluder
-from krypton_compile.runtime.pictures import ArrayLayout
-from krypton_compile.runtime.targets import Target, resolve_target
+from krypton_compile.runtime.inputs import arrays
+from krypton_compile.runtime.inputs.image import is_picture, read_input
+from krypton_compile.runtime.inputs.occluders import SAMPLES, Canvas, Occluder, make_occluder
+from krypton_compile.runtime.inputs.pictures import ArrayLayout
+from krypton_compile.runtime.inputs.targets import Target, resolve_target
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.engine import PreparedImage
@@ -65,7 +65,7 @@ def ask(
 ) -> Question:
     """The question that these arguments put; see :meth:`OcclusionSession.explain` for them and the errors."""
     started = time.perf_counter()
-    checks.check_picture(session.spatial)
+    arrays.check_picture(session.spatial)
     check_value(value)
     check_activation(activation, session.annotation.logits is not None, session.classes)
     shown = read_input(image, session.image_shape, session.layout, session.preprocessing, layout)
@@ -112,7 +112,7 @@ def choose_classes(
         OcclusionError: another text, or one that is no class.
     """
     if not isinstance(classes, str):
-        return checks.check_classes(classes, count)
+        return arrays.check_classes(classes, count)
     if classes != TARGET:
         raise OcclusionError(f"classes {classes!r}; expected a list of class indices, or {TARGET!r}")
     return np.arange(count) if target.every else np.array([target.index])

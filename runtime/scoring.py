@@ -16,9 +16,10 @@ import numpy.typing as npt
 from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.layouts import channel_axis
-from krypton_compile.runtime import checks, self_check
+from krypton_compile.runtime import self_check
 from krypton_compile.runtime.chunks import run_chunks
 from krypton_compile.runtime.engine import Engine, PreparedImage, Work
+from krypton_compile.runtime.inputs import arrays
 
 Array = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -78,7 +79,7 @@ class Scorer(Engine):
     def changes(self, prepared: PreparedImage, boxes: Boxes) -> npt.NDArray[np.bool_]:
         """[P]: whether image and baseline differ in any pixel of a box; where not, the scores are the base's."""
         different = (prepared.image != prepared.baseline).any(axis=channel_axis(self.layout))[0]
-        return checks.changed_boxes(different, boxes)
+        return arrays.changed_boxes(different, boxes)
 
     def score(
         self,
@@ -116,8 +117,8 @@ class Scorer(Engine):
         Raises:
             OcclusionError: an argument of another dtype, shape or range.
         """
-        checked = checks.check_boxes(boxes, self.spatial)
-        kept = checks.check_classes(classes, self.classes)
+        checked = arrays.check_boxes(boxes, self.spatial)
+        kept = arrays.check_classes(classes, self.classes)
         base_logits, shape = prepared.base_logits, (len(checked), len(kept))
         scores = np.empty(shape, np.float32)  # every row comes once
         logits = None if base_logits is None else np.empty(shape, np.float32)
@@ -160,15 +161,15 @@ class Scorer(Engine):
 
         Rows that change no pixel come first, with the base scores. Arguments and errors as for :meth:`score`.
         """
-        checked = checks.check_boxes(boxes, self.spatial)
+        checked = arrays.check_boxes(boxes, self.spatial)
         rows = int(geometry.areas(checked).sum())
-        own = checks.check_rows(patches, "patches", np.float32, (rows, self.annotation.channels))
-        chosen = checks.check_rows(mask, "mask", np.bool_, (rows,))
-        kept = checks.check_classes(classes, self.classes)
+        own = arrays.check_rows(patches, "patches", np.float32, (rows, self.annotation.channels))
+        chosen = arrays.check_rows(mask, "mask", np.bool_, (rows,))
+        kept = arrays.check_classes(classes, self.classes)
         changed = self.changes(prepared, checked) if own is None else ~geometry.is_empty(checked)
         base_logits = prepared.base_logits
         groups = self.annotation.layer_groups
-        thresholds = self._thresholds(prepared, checks.make_tau(tau, groups), checks.make_eps(eps, groups))
+        thresholds = self._thresholds(prepared, arrays.make_tau(tau, groups), arrays.make_eps(eps, groups))
         feeds = {**prepared.feeds, **thresholds}
         feeds[self.annotation.patches] = self._for_all_chunks(np.zeros((0, 0), np.float32) if own is None else own)
         feeds[self.annotation.mask] = self._for_all_chunks(np.zeros(0, np.bool_) if chosen is None else chosen)

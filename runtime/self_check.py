@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.layouts import channel_axis
-from krypton_compile.runtime.checks import box_sums
+from krypton_compile.runtime.inputs.arrays import box_sums
 
 Array = npt.NDArray[np.float32]
 

@@ -22,17 +22,17 @@ from krypton_compile.runtime.bounds import parse_bound
 from krypton_compile.runtime.estimate import Estimate, estimate
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.fields import explain_field, refuse
-from krypton_compile.runtime.occluders import SAMPLES
+from krypton_compile.runtime.inputs.occluders import SAMPLES
+from krypton_compile.runtime.inputs.pictures import ArrayLayout
+from krypton_compile.runtime.inputs.segments import read_segments
+from krypton_compile.runtime.inputs.windows import Size, Windows, find_windows, segment_windows
 from krypton_compile.runtime.occlusion import sweep_once, sweep_progressively
-from krypton_compile.runtime.pictures import ArrayLayout
 from krypton_compile.runtime.progress import progress_within, reporter
 from krypton_compile.runtime.question import Question, ask
 from krypton_compile.runtime.scoring import Scorer
-from krypton_compile.runtime.segments import read_segments
 from krypton_compile.runtime.several_sizes import SizesExplanation
 from krypton_compile.runtime.sweep import plan, score_windows
 from krypton_compile.runtime.verification import Verification, verify
-from krypton_compile.runtime.windows import Size, Windows, find_windows, segment_windows
 
 Progress = Callable[[int, int], None]
 

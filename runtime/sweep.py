@@ -15,8 +15,8 @@ from krypton_compile.contract.geometry import Pair
 from krypton_compile.runtime.activation import OF_ALL_CLASSES, activate
 from krypton_compile.runtime.approximation import EXACT, Approximation
 from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.inputs.windows import Windows
 from krypton_compile.runtime.question import Question
-from krypton_compile.runtime.windows import Windows
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.scoring import Scorer

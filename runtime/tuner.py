@@ -24,11 +24,11 @@ from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation import EXACT, Approximation
 from krypton_compile.runtime.bounds import Bound, Goal
 from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.inputs.windows import as_pair
 from krypton_compile.runtime.play import Explainer, Sample
 from krypton_compile.runtime.quality import Quality, compare, worst
 from krypton_compile.runtime.screening import Candidate, Screening, thresholds_of
 from krypton_compile.runtime.session import OcclusionSession
-from krypton_compile.runtime.windows import as_pair
 
 Say = Callable[[str], None]
 

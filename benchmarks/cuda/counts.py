@@ -33,7 +33,7 @@ from krypton_compile.reference import ragged
 from krypton_compile.reference.windows import WindowAttributes, read_window
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.engine import as_ort
-from krypton_compile.runtime.inputs import read_input
+from krypton_compile.runtime.inputs.image import read_input
 from krypton_compile.runtime.split import split
 from models.fetch import fetch
 from models.preprocess import RECIPES

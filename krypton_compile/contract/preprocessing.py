@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from krypton_compile.runtime.pictures import ArrayLayout, PictureSource, load_picture
+from krypton_compile.runtime.inputs.pictures import ArrayLayout, PictureSource, load_picture
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 

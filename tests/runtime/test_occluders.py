@@ -9,8 +9,8 @@ from PIL import Image
 from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.contract.preprocessing import Preprocessing, preset
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.occluders import Canvas, make_occluder
-from krypton_compile.runtime.pda import ConditionalSampler
+from krypton_compile.runtime.inputs.occluders import Canvas, make_occluder
+from krypton_compile.runtime.inputs.pda import ConditionalSampler
 
 H, W = 12, 15
 IMAGENET = preset("imagenet")

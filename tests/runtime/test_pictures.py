@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from krypton_compile.runtime.pictures import load_picture
+from krypton_compile.runtime.inputs.pictures import load_picture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
 

@@ -7,7 +7,7 @@ import pytest
 
 from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.windows import find_windows, grid_windows, segment_windows
+from krypton_compile.runtime.inputs.windows import find_windows, grid_windows, segment_windows
 
 
 def rows_of(boxes):

@@ -16,8 +16,8 @@ from PIL import Image
 from krypton_compile.cli.options import UNKNOWN_PREPROCESSING
 from krypton_compile.contract.preprocessing import Prepared, Preprocessing, prepare
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime import checks
-from krypton_compile.runtime.pictures import ArrayLayout
+from krypton_compile.runtime.inputs import arrays
+from krypton_compile.runtime.inputs.pictures import ArrayLayout
 from krypton_compile.runtime.self_check import last_channels
 
 
@@ -54,7 +54,7 @@ def read_input(
         if preprocessing is None:
             raise OcclusionError(f"{UNKNOWN_PREPROCESSING}; in Python, preprocessing='imagenet' and the like")
         return prepare(image, preprocessing, size, channels, layout, picture_layout)  # type: ignore[arg-type]
-    tensor = checks.check_image(image, "image", shape)
+    tensor = arrays.check_image(image, "image", shape)
     return Prepared(tensor, show_input(tensor, layout, preprocessing))
 
 

@@ -23,9 +23,9 @@ from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.preprocessing import COLOURS, Preprocessing, to_input
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime import checks
-from krypton_compile.runtime.inputs import is_picture, read_input
-from krypton_compile.runtime.pictures import ArrayLayout
+from krypton_compile.runtime.inputs import arrays
+from krypton_compile.runtime.inputs.image import is_picture, read_input
+from krypton_compile.runtime.inputs.pictures import ArrayLayout
 from krypton_compile.runtime.self_check import last_channels
 
 NAMED = (*COLOURS, "mean", "patch-mean", "blur", "noise", "pda")
@@ -95,7 +95,7 @@ def make_occluder(baseline: object, canvas: Canvas, space: str = "picture", samp
         raise OcclusionError(f"baseline {baseline!r}; expected {', '.join(NAMED)}, a colour, a picture or an array")
     if array.ndim < 2:
         return Occluder(_said(_numbers(array), space), _colour(np.atleast_1d(array).astype(np.float32), canvas, space))
-    return Occluder("array", checks.check_image(array, "baseline", canvas.image.shape))
+    return Occluder("array", arrays.check_image(array, "baseline", canvas.image.shape))
 
 
 def _named(name: str, canvas: Canvas, space: str, samples: int) -> Occluder:
@@ -179,7 +179,7 @@ def _noise(pixels: Array, seed: int) -> npt.NDArray[np.float64]:
 
 
 def _pda(canvas: Canvas, samples: int) -> Occluder:
-    from krypton_compile.runtime.pda import ConditionalSampler  # scipy.signal takes 0.2 s to import
+    from krypton_compile.runtime.inputs.pda import ConditionalSampler  # scipy.signal takes 0.2 s to import
 
     pixels = canvas.pixels.astype(np.float64)
     if canvas.preprocessing is None:

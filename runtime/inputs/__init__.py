@@ -1,0 +1,1 @@
+"""Inputs: what a user gives, as a model's arrays: images, occluders, windows, segments, targets."""
