@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from krypton_compile.contract.preprocessing import Preprocessing
     from krypton_compile.runtime.approximation import Approximation, DrillDown
+    from krypton_compile.runtime.engine.scorer import OcclusionScores
     from krypton_compile.runtime.explanation import Explanation
     from krypton_compile.runtime.fields import FieldExplanation
-    from krypton_compile.runtime.scoring import OcclusionScores
     from krypton_compile.runtime.session import OcclusionSession
     from krypton_compile.runtime.several_sizes import SizesExplanation
 
@@ -22,7 +22,7 @@ _HOMES = {
     "DrillDown": "krypton_compile.runtime.approximation",
     "Explanation": "krypton_compile.runtime.explanation",
     "FieldExplanation": "krypton_compile.runtime.fields",
-    "OcclusionScores": "krypton_compile.runtime.scoring",
+    "OcclusionScores": "krypton_compile.runtime.engine.scorer",
     "OcclusionSession": "krypton_compile.runtime.session",
     "Preprocessing": "krypton_compile.contract.preprocessing",
     "SizesExplanation": "krypton_compile.runtime.several_sizes",

@@ -25,7 +25,7 @@ from krypton_compile.runtime.inputs.targets import ALL, resolve_target
 from krypton_compile.runtime.question import check_batch_size, check_value, choose_classes
 
 if TYPE_CHECKING:
-    from krypton_compile.runtime.scoring import Scorer
+    from krypton_compile.runtime.engine.scorer import Scorer
 
 Array = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]

@@ -29,7 +29,7 @@ from krypton_compile.runtime.sampling import Sampling
 from krypton_compile.runtime.sweep import Array, Progress, Sweep, explanation, score, score_windows
 
 if TYPE_CHECKING:
-    from krypton_compile.runtime.scoring import Scorer
+    from krypton_compile.runtime.engine.scorer import Scorer
 
 CHECKED = 8
 """Windows scored again, exactly, to measure an approximate map's error."""

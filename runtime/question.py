@@ -22,8 +22,8 @@ from krypton_compile.runtime.inputs.pictures import ArrayLayout
 from krypton_compile.runtime.inputs.targets import Target, resolve_target
 
 if TYPE_CHECKING:
-    from krypton_compile.runtime.engine import PreparedImage
-    from krypton_compile.runtime.scoring import Scorer
+    from krypton_compile.runtime.engine.scorer import Scorer
+    from krypton_compile.runtime.engine.sessions import PreparedImage
 
 VALUES = ("difference", "score")
 TARGET = "target"

@@ -19,6 +19,7 @@ from krypton_compile.contract.geometry import Boxes
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation import EXACT, Approximation, settings_for
 from krypton_compile.runtime.bounds import parse_bound
+from krypton_compile.runtime.engine.scorer import Scorer
 from krypton_compile.runtime.estimate import Estimate, estimate
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.fields import explain_field, refuse
@@ -29,7 +30,6 @@ from krypton_compile.runtime.inputs.windows import Size, Windows, find_windows, 
 from krypton_compile.runtime.occlusion import sweep_once, sweep_progressively
 from krypton_compile.runtime.progress import progress_within, reporter
 from krypton_compile.runtime.question import Question, ask
-from krypton_compile.runtime.scoring import Scorer
 from krypton_compile.runtime.several_sizes import SizesExplanation
 from krypton_compile.runtime.sweep import plan, score_windows
 from krypton_compile.runtime.verification import Verification, verify

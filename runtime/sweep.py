@@ -19,7 +19,7 @@ from krypton_compile.runtime.inputs.windows import Windows
 from krypton_compile.runtime.question import Question
 
 if TYPE_CHECKING:
-    from krypton_compile.runtime.scoring import Scorer
+    from krypton_compile.runtime.engine.scorer import Scorer
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

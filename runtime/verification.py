@@ -20,12 +20,12 @@ import onnxruntime as ort
 
 from krypton_compile.errors import ModelError, OcclusionError
 from krypton_compile.runtime.activation import activate
+from krypton_compile.runtime.engine.self_check import occlude
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.question import Question
-from krypton_compile.runtime.self_check import occlude
 
 if TYPE_CHECKING:
-    from krypton_compile.runtime.scoring import Scorer
+    from krypton_compile.runtime.engine.scorer import Scorer
 
 Array = npt.NDArray[np.float32]
 

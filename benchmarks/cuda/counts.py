@@ -32,9 +32,9 @@ from krypton_compile.contract.geometry import Boxes, Window
 from krypton_compile.reference import ragged
 from krypton_compile.reference.windows import WindowAttributes, read_window
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.runtime.engine import as_ort
+from krypton_compile.runtime.engine.sessions import as_ort
+from krypton_compile.runtime.engine.split_file import split
 from krypton_compile.runtime.inputs.image import read_input
-from krypton_compile.runtime.split import split
 from models.fetch import fetch
 from models.preprocess import RECIPES
 

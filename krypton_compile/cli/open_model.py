@@ -21,7 +21,7 @@ from krypton_compile.contract.labels import read_labels
 from krypton_compile.contract.layouts import KINDS
 from krypton_compile.errors import NotCompiledError
 from krypton_compile.files.metadata import store
-from krypton_compile.runtime.providers import CPU, CUDA
+from krypton_compile.runtime.engine.providers import CPU, CUDA
 from krypton_compile.runtime.session import OcclusionSession
 
 Say = Callable[[str], None]

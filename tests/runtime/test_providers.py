@@ -12,9 +12,9 @@ import pytest
 from krypton_compile import OcclusionSession, compile, get_library_path
 from krypton_compile.cli.explain import main
 from krypton_compile.errors import LibraryError, OcclusionError
-from krypton_compile.runtime import engine, providers
-from krypton_compile.runtime.providers import CPU, CUDA
-from krypton_compile.runtime.split import split
+from krypton_compile.runtime.engine import providers, sessions
+from krypton_compile.runtime.engine.providers import CPU, CUDA
+from krypton_compile.runtime.engine.split_file import split
 from tests.passes.graphs import parse, random_boxes
 
 WITHOUT_CUDA = CUDA not in ort.get_available_providers()
@@ -76,7 +76,7 @@ def test_a_provider_that_does_not_work_is_named(
             OcclusionSession(path)
         return
     session = OcclusionSession(path)
-    monkeypatch.setattr(engine, "run_on_device", fail)
+    monkeypatch.setattr(sessions, "run_on_device", fail)
     image = np.zeros((1, 3, 17, 19), np.float32)
     with pytest.raises(OcclusionError, match="does not run on this image"):  # a convolution does run
         session.prepare(image)
@@ -129,16 +129,16 @@ def test_the_base_is_computed_in_float32(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 def _as_if_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine's way with a GPU, the CPU in its place."""
-    monkeypatch.setattr(engine, "place", lambda chosen: providers.Placement((CPU,), 0))
-    monkeypatch.setattr(engine, "check_started", lambda session: None)
-    monkeypatch.setattr(engine, "get_library_path", lambda cuda: get_library_path())
+    monkeypatch.setattr(sessions, "place", lambda chosen: providers.Placement((CPU,), 0))
+    monkeypatch.setattr(sessions, "check_started", lambda session: None)
+    monkeypatch.setattr(sessions, "get_library_path", lambda cuda: get_library_path())
 
     def run(session, outputs, feeds, device, number):
         assert device == "cuda"
         return providers.run_on_device(session, outputs, feeds, "cpu", number)
 
-    monkeypatch.setattr(engine, "run_on_device", run)
-    monkeypatch.setattr(engine, "send", lambda array, device, number: providers.send(array, "cpu", number))
+    monkeypatch.setattr(sessions, "run_on_device", run)
+    monkeypatch.setattr(sessions, "send", lambda array, device, number: providers.send(array, "cpu", number))
 
 
 LARGE = parse(  # weights that the file's two halves share, and such as only one of them has
@@ -189,9 +189,9 @@ def test_what_all_chunks_read_is_sent_once_and_by_one_thread(tmp_path: Path, mon
         threads.append(threading.get_ident())
         return plain(self, work, at)
 
-    plain = engine.Engine._run_chunk
-    monkeypatch.setattr(engine, "send", send)
-    monkeypatch.setattr(engine.Engine, "_run_chunk", run_chunk)
+    plain = sessions.Engine._run_chunk
+    monkeypatch.setattr(sessions, "send", send)
+    monkeypatch.setattr(sessions.Engine, "_run_chunk", run_chunk)
     session = OcclusionSession(compiled(tmp_path, "cuda"))
     prepared = session.prepare(np.zeros((1, 3, 17, 19), np.float32))
     boxes = np.full((40, 4), 3)

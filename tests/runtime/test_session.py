@@ -15,7 +15,8 @@ import pytest
 from krypton_compile import get_library_path
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
 from krypton_compile.ort.library import multiplies_bfloat16x3
-from krypton_compile.runtime import OcclusionSession, engine, self_check
+from krypton_compile.runtime import OcclusionSession
+from krypton_compile.runtime.engine import self_check, sessions
 from tests.runtime.small import TOLERANCE, small_model
 
 
@@ -261,7 +262,7 @@ def test_results_that_are_not_exact_make_float32_take_over(
 ) -> None:
     """With a bound that nothing meets: the session falls back and says so, once; what was asked for is kept."""
     monkeypatch.setattr(self_check, "BOUND", -1.0)
-    monkeypatch.setattr(engine, "multiplies_bfloat16x3", lambda: True)
+    monkeypatch.setattr(sessions, "multiplies_bfloat16x3", lambda: True)
     session = OcclusionSession(compiled, threads=1)
     assert session.precision == "bfloat16x3"
     with pytest.warns(UserWarning, match="differ from the model on really occluded images"):

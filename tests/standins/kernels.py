@@ -14,7 +14,7 @@ import onnx
 import onnx.parser
 import onnxruntime as ort
 
-from krypton_compile.runtime.providers import CPU, CUDA, place
+from krypton_compile.runtime.engine.providers import CPU, CUDA, place
 from krypton_compile.stages import one_line
 
 OPSETS = range(13, 25)

@@ -21,9 +21,10 @@ from krypton_compile import OcclusionSession, compile, get_library_path
 from krypton_compile.cli.explain import main
 from krypton_compile.contract.schemas import DOMAIN, SCHEMAS
 from krypton_compile.errors import LibraryError
-from krypton_compile.runtime import Preprocessing, engine, providers
-from krypton_compile.runtime.engine import as_ort
-from krypton_compile.runtime.providers import CPU, CUDA
+from krypton_compile.runtime import Preprocessing
+from krypton_compile.runtime.engine import providers, sessions
+from krypton_compile.runtime.engine.providers import CPU, CUDA
+from krypton_compile.runtime.engine.sessions import as_ort
 from tests.ops.cases import Case, cases, make_model
 from tests.ops.limited import limited_cases
 from tests.ops.running import feeds, run_reference
@@ -65,7 +66,7 @@ def placed(session: ort.InferenceSession) -> Counter[tuple[str, str]]:
 @pytest.fixture
 def profiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Sessions that write where their nodes ran."""
-    plain, made = engine._default_options, []
+    plain, made = sessions._default_options, []
 
     def options(threads: int) -> ort.SessionOptions:
         made.append(plain(threads))
@@ -73,7 +74,7 @@ def profiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         made[-1].profile_file_prefix = str(tmp_path / f"profile{len(made)}")
         return made[-1]
 
-    monkeypatch.setattr(engine, "_default_options", options)
+    monkeypatch.setattr(sessions, "_default_options", options)
 
 
 def opened(name: str, folder: Path, *wanted: str) -> OcclusionSession:

@@ -27,10 +27,9 @@ from krypton_compile.contract.schemas import DOMAIN, PRECISIONS
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
 from krypton_compile.ort.errors import explain, start_session
 from krypton_compile.ort.library import get_library_path, multiplies_bfloat16, multiplies_bfloat16x3
-from krypton_compile.runtime import self_check
 from krypton_compile.runtime.approximation import REDUCED, read_settings
-from krypton_compile.runtime.inputs import arrays
-from krypton_compile.runtime.providers import (
+from krypton_compile.runtime.engine import self_check
+from krypton_compile.runtime.engine.providers import (
     Provider,
     check_started,
     check_works,
@@ -39,7 +38,8 @@ from krypton_compile.runtime.providers import (
     run_on_device,
     send,
 )
-from krypton_compile.runtime.split import AGAIN, split, with_precision, with_weights
+from krypton_compile.runtime.engine.split_file import AGAIN, split, with_precision, with_weights
+from krypton_compile.runtime.inputs import arrays
 
 Array = npt.NDArray[np.float32]
 

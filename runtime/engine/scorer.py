@@ -16,9 +16,9 @@ import numpy.typing as npt
 from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.layouts import channel_axis
-from krypton_compile.runtime import self_check
-from krypton_compile.runtime.chunks import run_chunks
-from krypton_compile.runtime.engine import Engine, PreparedImage, Work
+from krypton_compile.runtime.engine import self_check
+from krypton_compile.runtime.engine.chunks import run_chunks
+from krypton_compile.runtime.engine.sessions import Engine, PreparedImage, Work
 from krypton_compile.runtime.inputs import arrays
 
 Array = npt.NDArray[np.float32]
