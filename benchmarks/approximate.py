@@ -31,13 +31,13 @@ from krypton_compile.cli.tune_model import lines
 from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.contract.preprocessing import baseline_input, prepare, preset
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation, DrillDown, write_settings
-from krypton_compile.runtime.bounds import Bound, parse_bound
+from krypton_compile.runtime.approximation.bounds import Bound, parse_bound
+from krypton_compile.runtime.approximation.sampling import Sampling
+from krypton_compile.runtime.approximation.settings import EXACT, UNTUNED, Approximation, DrillDown, write_settings
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.figure import colourise
 from krypton_compile.runtime.play import Sample
 from krypton_compile.runtime.quality import Quality, compare
-from krypton_compile.runtime.sampling import Sampling
 from krypton_compile.runtime.tuner import UnreachableError, part, tune
 from krypton_compile.runtime.tuning_plot import plot_png
 from models.fetch import fetch

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from krypton_compile.contract.preprocessing import Preprocessing
-    from krypton_compile.runtime.approximation import Approximation, DrillDown
+    from krypton_compile.runtime.approximation.settings import Approximation, DrillDown
     from krypton_compile.runtime.engine.scorer import OcclusionScores
     from krypton_compile.runtime.explanation import Explanation
     from krypton_compile.runtime.fields import FieldExplanation
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from krypton_compile.runtime.several_sizes import SizesExplanation
 
 _HOMES = {
-    "Approximation": "krypton_compile.runtime.approximation",
-    "DrillDown": "krypton_compile.runtime.approximation",
+    "Approximation": "krypton_compile.runtime.approximation.settings",
+    "DrillDown": "krypton_compile.runtime.approximation.settings",
     "Explanation": "krypton_compile.runtime.explanation",
     "FieldExplanation": "krypton_compile.runtime.fields",
     "OcclusionScores": "krypton_compile.runtime.engine.scorer",

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime import drilldown, interpolation, lattice, sampling
-from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDown
-from krypton_compile.runtime.bounds import Bound
+from krypton_compile.runtime.approximation import drilldown, interpolation, lattice, sampling
+from krypton_compile.runtime.approximation.bounds import Bound
+from krypton_compile.runtime.approximation.sampling import Sampling
+from krypton_compile.runtime.approximation.settings import EXACT, Approximation, DrillDown
 from krypton_compile.runtime.explanation import Check, Explanation
 from krypton_compile.runtime.heatmap import make_map
 from krypton_compile.runtime.progress import progress_within
-from krypton_compile.runtime.sampling import Sampling
 from krypton_compile.runtime.sweep import Array, Progress, Sweep, explanation, score, score_windows
 
 if TYPE_CHECKING:

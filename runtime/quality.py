@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
-from krypton_compile.runtime.bounds import LOWER_IS_BETTER, MEASURES
+from krypton_compile.runtime.approximation.bounds import LOWER_IS_BETTER, MEASURES
 from krypton_compile.runtime.figure import colourise
 
 Map = npt.NDArray[np.float32]

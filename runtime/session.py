@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.approximation import EXACT, Approximation, settings_for
-from krypton_compile.runtime.bounds import parse_bound
+from krypton_compile.runtime.approximation.bounds import parse_bound
+from krypton_compile.runtime.approximation.settings import EXACT, Approximation, settings_for
 from krypton_compile.runtime.engine.scorer import Scorer
 from krypton_compile.runtime.estimate import Estimate, estimate
 from krypton_compile.runtime.explanation import Explanation

@@ -21,8 +21,8 @@ import numpy as np
 from scipy.special import betaincinv
 
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.approximation import EXACT, Approximation
-from krypton_compile.runtime.bounds import Bound, Goal
+from krypton_compile.runtime.approximation.bounds import Bound, Goal
+from krypton_compile.runtime.approximation.settings import EXACT, Approximation
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.inputs.windows import as_pair
 from krypton_compile.runtime.play import Explainer, Sample

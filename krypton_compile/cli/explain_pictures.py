@@ -16,15 +16,15 @@ from krypton_compile.cli.paths import find_pictures, find_prefixes
 from krypton_compile.cli.summary import progress_line, short, summary
 from krypton_compile.contract.preprocessing import Prepared
 from krypton_compile.files.write_all import write_all
-from krypton_compile.runtime.approximation import EXACT, UNTUNED, Approximation, settings_for
-from krypton_compile.runtime.bounds import parse_bound
+from krypton_compile.runtime.approximation.bounds import parse_bound
+from krypton_compile.runtime.approximation.sampling import Sampling
+from krypton_compile.runtime.approximation.settings import EXACT, UNTUNED, Approximation, settings_for
 from krypton_compile.runtime.explanation import Explanation, extent
 from krypton_compile.runtime.heatmap import upsampling
 from krypton_compile.runtime.inputs.image import read_input
 from krypton_compile.runtime.inputs.occluders import SAMPLES
 from krypton_compile.runtime.inputs.windows import as_pair
 from krypton_compile.runtime.progress import progress_bar
-from krypton_compile.runtime.sampling import Sampling
 from krypton_compile.runtime.session import Asked, OcclusionSession
 from krypton_compile.runtime.several_sizes import SizesExplanation
 from krypton_compile.runtime.verification import Verification

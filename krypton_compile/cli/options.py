@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from krypton_compile.contract.preprocessing import FILTERS, RESIZE_MODES, Preprocessing
 from krypton_compile.contract.presets import read_recipe
-from krypton_compile.runtime.approximation import DrillDown
+from krypton_compile.runtime.approximation.settings import DrillDown
 
 UNKNOWN_PREPROCESSING = (
     "the model does not say how pictures become its input; give --preprocess imagenet|unit|tf|caffe|none "

@@ -15,8 +15,8 @@ from krypton_compile.contract.annotations import TUNING_KEY, TuningAnnotation, w
 from krypton_compile.contract.preprocessing import prepare
 from krypton_compile.files.loading import load_proto, save_proto
 from krypton_compile.files.write_all import write_all
-from krypton_compile.runtime.approximation import write_settings
-from krypton_compile.runtime.bounds import parse_bound
+from krypton_compile.runtime.approximation.bounds import parse_bound
+from krypton_compile.runtime.approximation.settings import write_settings
 from krypton_compile.runtime.inputs.occluders import Canvas, make_occluder
 from krypton_compile.runtime.play import Sample
 from krypton_compile.runtime.quality import Quality

@@ -27,7 +27,7 @@ from krypton_compile.contract.schemas import DOMAIN, PRECISIONS
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
 from krypton_compile.ort.errors import explain, start_session
 from krypton_compile.ort.library import get_library_path, multiplies_bfloat16, multiplies_bfloat16x3
-from krypton_compile.runtime.approximation import REDUCED, read_settings
+from krypton_compile.runtime.approximation.settings import REDUCED, read_settings
 from krypton_compile.runtime.engine import self_check
 from krypton_compile.runtime.engine.providers import (
     Provider,

@@ -12,11 +12,12 @@ from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.errors import OcclusionError
 from krypton_compile.ort.library import multiplies_bfloat16
 from krypton_compile.reference import REFERENCE_OPS
-from krypton_compile.runtime import OcclusionSession, lattice
-from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDown
-from krypton_compile.runtime.bounds import Bound
+from krypton_compile.runtime import OcclusionSession
+from krypton_compile.runtime.approximation import lattice
+from krypton_compile.runtime.approximation.bounds import Bound
+from krypton_compile.runtime.approximation.sampling import Sampling
+from krypton_compile.runtime.approximation.settings import EXACT, Approximation, DrillDown
 from krypton_compile.runtime.quality import compare
-from krypton_compile.runtime.sampling import Sampling
 from tests.runtime.small import SHAPE, TOLERANCE
 
 PATCH, STRIDE = (6, 5), (2, 3)

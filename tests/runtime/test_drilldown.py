@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime import drilldown
-from krypton_compile.runtime.approximation import EXACT, Approximation, DrillDown, choose_coarse_stride
+from krypton_compile.runtime.approximation import drilldown
+from krypton_compile.runtime.approximation.settings import EXACT, Approximation, DrillDown, choose_coarse_stride
 
 
 @pytest.mark.parametrize(

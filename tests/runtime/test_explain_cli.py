@@ -17,9 +17,9 @@ from krypton_compile import compile
 from krypton_compile.cli import explain as explain_cli
 from krypton_compile.cli import explain_pictures
 from krypton_compile.runtime import OcclusionSession, Preprocessing
-from krypton_compile.runtime.approximation import UNTUNED, Approximation, DrillDown
-from krypton_compile.runtime.bounds import parse_bound
-from krypton_compile.runtime.sampling import Sampling
+from krypton_compile.runtime.approximation.bounds import parse_bound
+from krypton_compile.runtime.approximation.sampling import Sampling
+from krypton_compile.runtime.approximation.settings import UNTUNED, Approximation, DrillDown
 from tests.runtime.small import SHAPE, small_model
 
 UNIT = Preprocessing(scale=255.0)

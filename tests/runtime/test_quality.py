@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from krypton_compile.runtime.bounds import Bound, parse_bound
+from krypton_compile.runtime.approximation.bounds import Bound, parse_bound
 from krypton_compile.runtime.quality import Quality, compare, worst
 
 RNG = np.random.default_rng(0)

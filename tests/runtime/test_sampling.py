@@ -9,9 +9,9 @@ import pytest
 from scipy.interpolate import RBFInterpolator
 
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime import interpolation, lattice
-from krypton_compile.runtime.bounds import Bound
-from krypton_compile.runtime.sampling import RATIOS, STAGES, Sampling, usual_loss
+from krypton_compile.runtime.approximation import interpolation, lattice
+from krypton_compile.runtime.approximation.bounds import Bound
+from krypton_compile.runtime.approximation.sampling import RATIOS, STAGES, Sampling, usual_loss
 
 SHAPES = [(53, 53), (20, 20), (37, 61), (1, 1), (1, 9), (2, 3), (8, 8)]
 

@@ -18,7 +18,7 @@ from PIL import Image
 from krypton_compile import compile
 from krypton_compile.errors import ModelError, OcclusionError
 from krypton_compile.runtime import OcclusionSession, Preprocessing
-from krypton_compile.runtime.approximation import EXACT, Approximation
+from krypton_compile.runtime.approximation.settings import EXACT, Approximation
 from tests.runtime.small import SHAPE, small_model
 
 H, W = 5, 7

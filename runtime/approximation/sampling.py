@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.bounds import Bound
-from krypton_compile.runtime.lattice import GROUPS
+from krypton_compile.runtime.approximation.bounds import Bound
+from krypton_compile.runtime.approximation.lattice import GROUPS
 
 STAGES = (2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, GROUPS)
 RATIOS = (

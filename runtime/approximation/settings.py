@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.bounds import Bound, parse_bound
-from krypton_compile.runtime.sampling import Sampling
+from krypton_compile.runtime.approximation.bounds import Bound, parse_bound
+from krypton_compile.runtime.approximation.sampling import Sampling
 
 Pair = tuple[int, int]
 

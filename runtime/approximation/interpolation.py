@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
-from krypton_compile.runtime import lattice
+from krypton_compile.runtime.approximation import lattice
 
 Array = npt.NDArray[np.float32]
 
