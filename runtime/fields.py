@@ -22,7 +22,7 @@ from krypton_compile.runtime.activation import OF_ALL_CLASSES, activate, check_a
 from krypton_compile.runtime.heatmap import accumulate
 from krypton_compile.runtime.inputs import arrays
 from krypton_compile.runtime.inputs.targets import ALL, resolve_target
-from krypton_compile.runtime.question import check_batch_size, check_value, choose_classes
+from krypton_compile.runtime.sweep.request import check_batch_size, check_value, choose_classes
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.engine.scorer import Scorer

@@ -20,19 +20,19 @@ from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation.bounds import parse_bound
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation, settings_for
 from krypton_compile.runtime.engine.scorer import Scorer
-from krypton_compile.runtime.estimate import Estimate, estimate
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.fields import explain_field, refuse
 from krypton_compile.runtime.inputs.occluders import SAMPLES
 from krypton_compile.runtime.inputs.pictures import ArrayLayout
 from krypton_compile.runtime.inputs.segments import read_segments
 from krypton_compile.runtime.inputs.windows import Size, Windows, find_windows, segment_windows
-from krypton_compile.runtime.occlusion import sweep_once, sweep_progressively
-from krypton_compile.runtime.progress import progress_within, reporter
-from krypton_compile.runtime.question import Question, ask
 from krypton_compile.runtime.several_sizes import SizesExplanation
-from krypton_compile.runtime.sweep import plan, score_windows
-from krypton_compile.runtime.verification import Verification, verify
+from krypton_compile.runtime.sweep.estimate import Estimate, estimate
+from krypton_compile.runtime.sweep.progress import progress_within, reporter
+from krypton_compile.runtime.sweep.request import Question, ask
+from krypton_compile.runtime.sweep.strategies import sweep_once, sweep_progressively
+from krypton_compile.runtime.sweep.verify import Verification, verify
+from krypton_compile.runtime.sweep.windows_scored import plan, score_windows
 
 Progress = Callable[[int, int], None]
 

@@ -24,10 +24,10 @@ from krypton_compile.runtime.heatmap import upsampling
 from krypton_compile.runtime.inputs.image import read_input
 from krypton_compile.runtime.inputs.occluders import SAMPLES
 from krypton_compile.runtime.inputs.windows import as_pair
-from krypton_compile.runtime.progress import progress_bar
 from krypton_compile.runtime.session import Asked, OcclusionSession
 from krypton_compile.runtime.several_sizes import SizesExplanation
-from krypton_compile.runtime.verification import Verification
+from krypton_compile.runtime.sweep.progress import progress_bar
+from krypton_compile.runtime.sweep.verify import Verification
 
 DRAWN_EVERY = 1.0
 """Seconds from one progressive map's picture to the next; the first and the last are drawn in any case."""

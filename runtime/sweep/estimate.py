@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.contract import geometry
-from krypton_compile.runtime.sweep import plan, score_windows
+from krypton_compile.runtime.sweep.windows_scored import plan, score_windows
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.engine.scorer import Scorer
     from krypton_compile.runtime.inputs.windows import Windows
-    from krypton_compile.runtime.question import Question
+    from krypton_compile.runtime.sweep.request import Question
 
 TRIED = 64
 """Windows scored to find out, in runs of neighbours spread over all of them."""

@@ -16,7 +16,7 @@ from krypton_compile.runtime.activation import OF_ALL_CLASSES, activate
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation
 from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.inputs.windows import Windows
-from krypton_compile.runtime.question import Question
+from krypton_compile.runtime.sweep.request import Question
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.engine.scorer import Scorer

@@ -22,7 +22,7 @@ from krypton_compile.errors import ModelError, OcclusionError
 from krypton_compile.runtime.activation import activate
 from krypton_compile.runtime.engine.self_check import occlude
 from krypton_compile.runtime.explanation import Explanation
-from krypton_compile.runtime.question import Question
+from krypton_compile.runtime.sweep.request import Question
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.engine.scorer import Scorer

@@ -25,8 +25,8 @@ from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation, DrillDown
 from krypton_compile.runtime.explanation import Check, Explanation
 from krypton_compile.runtime.heatmap import make_map
-from krypton_compile.runtime.progress import progress_within
-from krypton_compile.runtime.sweep import Array, Progress, Sweep, explanation, score, score_windows
+from krypton_compile.runtime.sweep.progress import progress_within
+from krypton_compile.runtime.sweep.windows_scored import Array, Progress, Sweep, explanation, score, score_windows
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.engine.scorer import Scorer

@@ -1,0 +1,1 @@
+"""Sweep: one request over the windows of one image, by one strategy or another."""
