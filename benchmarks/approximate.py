@@ -34,10 +34,10 @@ from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.approximation.bounds import Bound, parse_bound
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import EXACT, UNTUNED, Approximation, DrillDown, write_settings
-from krypton_compile.runtime.explanation import Explanation
-from krypton_compile.runtime.figure import colourise
+from krypton_compile.runtime.maps.explanation import Explanation
+from krypton_compile.runtime.maps.figure import colourise
+from krypton_compile.runtime.maps.quality import Quality, compare
 from krypton_compile.runtime.play import Sample
-from krypton_compile.runtime.quality import Quality, compare
 from krypton_compile.runtime.tuner import UnreachableError, part, tune
 from krypton_compile.runtime.tuning_plot import plot_png
 from models.fetch import fetch

@@ -19,7 +19,7 @@ from benchmarks.paired import paired
 from krypton_compile.cli.summary import summary
 from krypton_compile.contract.preprocessing import baseline_input, prepare
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.runtime.quality import compare
+from krypton_compile.runtime.maps.quality import compare
 from models.fetch import MANIFEST, FetchError, fetch
 from models.preprocess import RECIPES
 

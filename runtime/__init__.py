@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from krypton_compile.contract.preprocessing import Preprocessing
     from krypton_compile.runtime.approximation.settings import Approximation, DrillDown
     from krypton_compile.runtime.engine.scorer import OcclusionScores
-    from krypton_compile.runtime.explanation import Explanation
-    from krypton_compile.runtime.fields import FieldExplanation
+    from krypton_compile.runtime.maps.explanation import Explanation
+    from krypton_compile.runtime.maps.fields import FieldExplanation
+    from krypton_compile.runtime.maps.several_sizes import SizesExplanation
     from krypton_compile.runtime.session import OcclusionSession
-    from krypton_compile.runtime.several_sizes import SizesExplanation
 
 _HOMES = {
     "Approximation": "krypton_compile.runtime.approximation.settings",
     "DrillDown": "krypton_compile.runtime.approximation.settings",
-    "Explanation": "krypton_compile.runtime.explanation",
-    "FieldExplanation": "krypton_compile.runtime.fields",
+    "Explanation": "krypton_compile.runtime.maps.explanation",
+    "FieldExplanation": "krypton_compile.runtime.maps.fields",
     "OcclusionScores": "krypton_compile.runtime.engine.scorer",
     "OcclusionSession": "krypton_compile.runtime.session",
     "Preprocessing": "krypton_compile.contract.preprocessing",
-    "SizesExplanation": "krypton_compile.runtime.several_sizes",
+    "SizesExplanation": "krypton_compile.runtime.maps.several_sizes",
 }
 
 __all__ = [

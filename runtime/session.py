@@ -20,13 +20,13 @@ from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation.bounds import parse_bound
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation, settings_for
 from krypton_compile.runtime.engine.scorer import Scorer
-from krypton_compile.runtime.explanation import Explanation
-from krypton_compile.runtime.fields import explain_field, refuse
 from krypton_compile.runtime.inputs.occluders import SAMPLES
 from krypton_compile.runtime.inputs.pictures import ArrayLayout
 from krypton_compile.runtime.inputs.segments import read_segments
 from krypton_compile.runtime.inputs.windows import Size, Windows, find_windows, segment_windows
-from krypton_compile.runtime.several_sizes import SizesExplanation
+from krypton_compile.runtime.maps.explanation import Explanation
+from krypton_compile.runtime.maps.fields import explain_field, refuse
+from krypton_compile.runtime.maps.several_sizes import SizesExplanation
 from krypton_compile.runtime.sweep.estimate import Estimate, estimate
 from krypton_compile.runtime.sweep.progress import progress_within, reporter
 from krypton_compile.runtime.sweep.request import Question, ask

@@ -23,10 +23,10 @@ from scipy.special import betaincinv
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation.bounds import Bound, Goal
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation
-from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.inputs.windows import as_pair
+from krypton_compile.runtime.maps.explanation import Explanation
+from krypton_compile.runtime.maps.quality import Quality, compare, worst
 from krypton_compile.runtime.play import Explainer, Sample
-from krypton_compile.runtime.quality import Quality, compare, worst
 from krypton_compile.runtime.screening import Candidate, Screening, thresholds_of
 from krypton_compile.runtime.session import OcclusionSession
 

@@ -35,7 +35,7 @@ from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.runtime.heatmap import accumulate
+from krypton_compile.runtime.maps.heatmap import accumulate
 from krypton_compile.runtime.sweep.progress import progress_within, reporter
 
 Array = npt.NDArray[np.float32]

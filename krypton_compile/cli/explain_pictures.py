@@ -19,13 +19,13 @@ from krypton_compile.files.write_all import write_all
 from krypton_compile.runtime.approximation.bounds import parse_bound
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import EXACT, UNTUNED, Approximation, settings_for
-from krypton_compile.runtime.explanation import Explanation, extent
-from krypton_compile.runtime.heatmap import upsampling
 from krypton_compile.runtime.inputs.image import read_input
 from krypton_compile.runtime.inputs.occluders import SAMPLES
 from krypton_compile.runtime.inputs.windows import as_pair
+from krypton_compile.runtime.maps.explanation import Explanation, extent
+from krypton_compile.runtime.maps.heatmap import upsampling
+from krypton_compile.runtime.maps.several_sizes import SizesExplanation
 from krypton_compile.runtime.session import Asked, OcclusionSession
-from krypton_compile.runtime.several_sizes import SizesExplanation
 from krypton_compile.runtime.sweep.progress import progress_bar
 from krypton_compile.runtime.sweep.verify import Verification
 

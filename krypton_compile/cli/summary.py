@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.runtime.explanation import Explanation
-from krypton_compile.runtime.several_sizes import SizesExplanation
+from krypton_compile.runtime.maps.explanation import Explanation
+from krypton_compile.runtime.maps.several_sizes import SizesExplanation
 
 READABLE = 100
 """A map is readable when its largest change is this many times the numerical resolution."""

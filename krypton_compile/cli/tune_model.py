@@ -18,8 +18,8 @@ from krypton_compile.files.write_all import write_all
 from krypton_compile.runtime.approximation.bounds import parse_bound
 from krypton_compile.runtime.approximation.settings import write_settings
 from krypton_compile.runtime.inputs.occluders import Canvas, make_occluder
+from krypton_compile.runtime.maps.quality import Quality
 from krypton_compile.runtime.play import Sample
-from krypton_compile.runtime.quality import Quality
 from krypton_compile.runtime.screening import Candidate
 from krypton_compile.runtime.session import OcclusionSession
 from krypton_compile.runtime.tuner import Tuning, UnreachableError, tune

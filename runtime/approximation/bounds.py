@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from krypton_compile.runtime.quality import Quality
+    from krypton_compile.runtime.maps.quality import Quality
 
 MEASURES = ("ssim", "color_ssim", "rank", "top10", "error")
 LOWER_IS_BETTER = ("error",)

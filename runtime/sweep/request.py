@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.activation import activate, check_activation
 from krypton_compile.runtime.inputs import arrays
 from krypton_compile.runtime.inputs.image import is_picture, read_input
 from krypton_compile.runtime.inputs.occluders import SAMPLES, Canvas, Occluder, make_occluder
 from krypton_compile.runtime.inputs.pictures import ArrayLayout
 from krypton_compile.runtime.inputs.targets import Target, resolve_target
+from krypton_compile.runtime.maps.score_space import activate, check_activation
 
 if TYPE_CHECKING:
     from krypton_compile.runtime.engine.scorer import Scorer

@@ -23,8 +23,8 @@ from krypton_compile.runtime.approximation import drilldown, interpolation, latt
 from krypton_compile.runtime.approximation.bounds import Bound
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation, DrillDown
-from krypton_compile.runtime.explanation import Check, Explanation
-from krypton_compile.runtime.heatmap import make_map
+from krypton_compile.runtime.maps.explanation import Check, Explanation
+from krypton_compile.runtime.maps.heatmap import make_map
 from krypton_compile.runtime.sweep.progress import progress_within
 from krypton_compile.runtime.sweep.windows_scored import Array, Progress, Sweep, explanation, score, score_windows
 
@@ -121,7 +121,7 @@ def _sample(
 
 def _change(sweep: Sweep, count: int, bounds: Sequence[Bound]) -> list[float]:
     """Loss, in each bound's measure, of the map of half the groups against that of all ``count``; the worst class's."""
-    from krypton_compile.runtime.quality import compare  # scikit-image: not for exact maps
+    from krypton_compile.runtime.maps.quality import compare  # scikit-image: not for exact maps
 
     measures = {bound.measure for bound in bounds}
     now, before = (_maps(sweep, groups) for groups in (count, count // 2))

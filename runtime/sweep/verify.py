@@ -19,9 +19,9 @@ import onnx
 import onnxruntime as ort
 
 from krypton_compile.errors import ModelError, OcclusionError
-from krypton_compile.runtime.activation import activate
 from krypton_compile.runtime.engine.self_check import occlude
-from krypton_compile.runtime.explanation import Explanation
+from krypton_compile.runtime.maps.explanation import Explanation
+from krypton_compile.runtime.maps.score_space import activate
 from krypton_compile.runtime.sweep.request import Question
 
 if TYPE_CHECKING:

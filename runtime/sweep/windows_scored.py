@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Pair
-from krypton_compile.runtime.activation import OF_ALL_CLASSES, activate
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation
-from krypton_compile.runtime.explanation import Explanation
 from krypton_compile.runtime.inputs.windows import Windows
+from krypton_compile.runtime.maps.explanation import Explanation
+from krypton_compile.runtime.maps.score_space import OF_ALL_CLASSES, activate
 from krypton_compile.runtime.sweep.request import Question
 
 if TYPE_CHECKING:

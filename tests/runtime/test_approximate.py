@@ -17,7 +17,7 @@ from krypton_compile.runtime.approximation import lattice
 from krypton_compile.runtime.approximation.bounds import Bound
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation, DrillDown
-from krypton_compile.runtime.quality import compare
+from krypton_compile.runtime.maps.quality import compare
 from tests.runtime.small import SHAPE, TOLERANCE
 
 PATCH, STRIDE = (6, 5), (2, 3)

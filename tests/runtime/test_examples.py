@@ -15,7 +15,7 @@ import krypton_compile
 from benchmarks.naive import NaiveModel, occluded
 from krypton_compile.cli import explain as explain_cli
 from krypton_compile.contract.geometry import occlusion_grid
-from krypton_compile.runtime.heatmap import accumulate
+from krypton_compile.runtime.maps.heatmap import accumulate
 
 SIZE = (24, 28)
 # fp32 sums in another order, on probabilities (DESIGN section 10).

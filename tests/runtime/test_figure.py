@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from krypton_compile.files.write_all import write_all
-from krypton_compile.runtime.figure import colourise, figure_png, overlay
+from krypton_compile.runtime.maps.figure import colourise, figure_png, overlay
 
 
 def grey_picture(value=100, shape=(6, 8)):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from krypton_compile.contract.geometry import occlusion_grid
-from krypton_compile.runtime.heatmap import accumulate
+from krypton_compile.runtime.maps.heatmap import accumulate
 
 # The difference array sums in float64; what remains is the rounding of the result to float32.
 TOLERANCE = 1e-6

@@ -17,8 +17,8 @@ from krypton_compile.runtime import OcclusionSession, screening
 from krypton_compile.runtime.approximation.bounds import Bound, Goal
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import Approximation, DrillDown, read_settings, write_settings
+from krypton_compile.runtime.maps.quality import Quality, compare
 from krypton_compile.runtime.play import Explainer, Sample
-from krypton_compile.runtime.quality import Quality, compare
 from krypton_compile.runtime.tuner import UnreachableError, clopper_pearson, tune
 from tests.runtime.small import SHAPE
 

@@ -13,9 +13,9 @@ from krypton_compile.contract.geometry import Boxes, Pair
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation.settings import Approximation, write_settings
-from krypton_compile.runtime.heatmap import count_windows, make_map
 from krypton_compile.runtime.inputs.windows import Windows
-from krypton_compile.runtime.pictured import Pictured
+from krypton_compile.runtime.maps.draw import Pictured
+from krypton_compile.runtime.maps.heatmap import count_windows, make_map
 
 Array = npt.NDArray[np.float32]
 

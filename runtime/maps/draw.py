@@ -15,8 +15,8 @@ import numpy.typing as npt
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
 from krypton_compile.files.write_all import write_all
-from krypton_compile.runtime.heatmap import upsampling
 from krypton_compile.runtime.inputs.targets import ALL, resolve_target
+from krypton_compile.runtime.maps.heatmap import upsampling
 
 SHOWN = 5
 """Classes drawn where all were asked for: those with the largest scores."""
@@ -79,14 +79,14 @@ class Pictured:
         self, target: int | str | None = None, *, alpha: float | None = None, cmap: str | None = None
     ) -> npt.NDArray[np.uint8]:
         """uint8 RGB [H, W, 3]: the image in grey with the map's colours over it (figure.py); ``alpha`` the opacity."""
-        from krypton_compile.runtime.figure import ALPHA, overlay
+        from krypton_compile.runtime.maps.figure import ALPHA, overlay
 
         opacity = ALPHA if alpha is None else alpha
         return overlay(self.picture, self.heatmap(target), opacity, cmap, signed=self.value == "difference")
 
     def figure(self, title: str = "", *, reduce: str = "mean", upsample: str | None = None) -> bytes:
         """A PNG file: the image beside its maps, with colour bars, the class, its score and the settings."""
-        from krypton_compile.runtime.figure import figure_png
+        from krypton_compile.runtime.maps.figure import figure_png
 
         score = f"{SPACES[self.activation]} {self.base_scores[self.target]:.4g}"
         lines = [

@@ -18,10 +18,10 @@ from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.layouts import KINDS, channel_axis
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.activation import OF_ALL_CLASSES, activate, check_activation
-from krypton_compile.runtime.heatmap import accumulate
 from krypton_compile.runtime.inputs import arrays
 from krypton_compile.runtime.inputs.targets import ALL, resolve_target
+from krypton_compile.runtime.maps.heatmap import accumulate
+from krypton_compile.runtime.maps.score_space import OF_ALL_CLASSES, activate, check_activation
 from krypton_compile.runtime.sweep.request import check_batch_size, check_value, choose_classes
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
 from krypton_compile.runtime.approximation.bounds import LOWER_IS_BETTER, MEASURES
-from krypton_compile.runtime.figure import colourise
+from krypton_compile.runtime.maps.figure import colourise
 
 Map = npt.NDArray[np.float32]
 

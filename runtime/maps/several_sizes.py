@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.runtime.explanation import Explanation
-from krypton_compile.runtime.pictured import Pictured
+from krypton_compile.runtime.maps.draw import Pictured
+from krypton_compile.runtime.maps.explanation import Explanation
 
 Array = npt.NDArray[np.float32]
 
