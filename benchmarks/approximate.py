@@ -37,9 +37,9 @@ from krypton_compile.runtime.approximation.settings import EXACT, UNTUNED, Appro
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.figure import colourise
 from krypton_compile.runtime.maps.quality import Quality, compare
-from krypton_compile.runtime.play import Sample
-from krypton_compile.runtime.tuner import UnreachableError, part, tune
-from krypton_compile.runtime.tuning_plot import plot_png
+from krypton_compile.runtime.tuning.plot import plot_png
+from krypton_compile.runtime.tuning.replay import Sample
+from krypton_compile.runtime.tuning.tuner import UnreachableError, part, tune
 from models.fetch import fetch
 from models.preprocess import RECIPES
 

@@ -19,11 +19,11 @@ from krypton_compile.runtime.approximation.bounds import parse_bound
 from krypton_compile.runtime.approximation.settings import write_settings
 from krypton_compile.runtime.inputs.occluders import Canvas, make_occluder
 from krypton_compile.runtime.maps.quality import Quality
-from krypton_compile.runtime.play import Sample
-from krypton_compile.runtime.screening import Candidate
 from krypton_compile.runtime.session import OcclusionSession
-from krypton_compile.runtime.tuner import Tuning, UnreachableError, tune
-from krypton_compile.runtime.tuning_plot import plot_png
+from krypton_compile.runtime.tuning.plot import plot_png
+from krypton_compile.runtime.tuning.replay import Sample
+from krypton_compile.runtime.tuning.screening import Candidate
+from krypton_compile.runtime.tuning.tuner import Tuning, UnreachableError, tune
 
 __all__ = ["UnreachableError", "lines", "quality_text", "tune_file"]
 

@@ -20,7 +20,7 @@ from krypton_compile.runtime.approximation.sampling import STAGES, Sampling
 from krypton_compile.runtime.approximation.settings import EXACT, REDUCED, Approximation, DrillDown
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.quality import Quality, worst
-from krypton_compile.runtime.play import Explainer, Play, Sample
+from krypton_compile.runtime.tuning.replay import Explainer, Play, Sample
 
 TAUS = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)
 EPSES = (0.0, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2, 4e-2, 8e-2)

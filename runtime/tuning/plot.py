@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from krypton_compile.runtime.screening import Candidate
-from krypton_compile.runtime.tuner import Tuning
+from krypton_compile.runtime.tuning.screening import Candidate
+from krypton_compile.runtime.tuning.tuner import Tuning
 
 
 def plot_png(tuning: Tuning) -> bytes:

@@ -26,9 +26,9 @@ from krypton_compile.runtime.approximation.settings import EXACT, Approximation
 from krypton_compile.runtime.inputs.windows import as_pair
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.quality import Quality, compare, worst
-from krypton_compile.runtime.play import Explainer, Sample
-from krypton_compile.runtime.screening import Candidate, Screening, thresholds_of
 from krypton_compile.runtime.session import OcclusionSession
+from krypton_compile.runtime.tuning.replay import Explainer, Sample
+from krypton_compile.runtime.tuning.screening import Candidate, Screening, thresholds_of
 
 Say = Callable[[str], None]
 

@@ -1,0 +1,1 @@
+"""Tuning: the fastest approximation that keeps a bound on sample images."""
