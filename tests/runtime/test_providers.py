@@ -164,7 +164,7 @@ def test_weights_and_maps_reach_the_device(options: ort.SessionOptions | None, t
     found = session.score_boxes(image, boxes, 0.5)
     again = session.score(session.prepare(image, 0.5), boxes, precision="bfloat16").scores  # another session
     with pytest.MonkeyPatch.context() as plain:
-        plain.setattr(engine, "place", providers.place)
+        plain.setattr(sessions, "place", providers.place)
         expected = OcclusionSession(path).score_boxes(image, boxes, 0.5)
     assert np.ptp(expected, axis=0).max() > 0.1 * np.abs(expected).max()
     np.testing.assert_array_equal(found, expected)
