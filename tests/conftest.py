@@ -1,8 +1,15 @@
-"""Options of the test run."""
+"""Options of the test run; the small network compiled, opened, and an image for it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+
+from krypton_compile import compile
+from krypton_compile.runtime import OcclusionSession
+from tests.support.small import SHAPE, small_model
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,3 +23,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "full" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("session") / "small.krypton.onnx"
+    compile(small_model(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def session(compiled: Path) -> OcclusionSession:
+    return OcclusionSession(compiled, threads=2)
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.cuda.harness import Harness, Node
 from benchmarks.cuda.layers import NETWORKS, Layer
 from krypton_compile.contract import geometry
+from tests.support.harness import Harness, Node
 
 BATCHES = (16, 64, 256)
 ROUNDS = 5

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 import onnx
 
-from tests.passes.graphs import floats, ints, parse
-from tests.runtime.small import small_model
+from tests.support.graphs import floats, ints, parse
+from tests.support.small import small_model
 
 _IMAGE = "float[N,3,12,13] x"
 

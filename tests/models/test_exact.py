@@ -13,7 +13,7 @@ from krypton_compile import compile, get_library_path
 from krypton_compile.runtime import OcclusionSession
 from models.fetch import fetch
 from models.preprocess import load
-from tests.models.exactness import BOUNDS, assert_spread, naive_model, sample_boxes, worst_error
+from tests.support.exactness import BOUNDS, SIZES, assert_spread, naive_model, sample_boxes, texture, worst_error
 
 pytestmark = [pytest.mark.slow]
 
@@ -21,14 +21,6 @@ TORCH = [
     (name, exporter) for name in ("resnet18", "mobilenet_v2", "inception_v3") for exporter in ("torchscript", "dynamo")
 ]
 TORCH.append(("vgg16", "torchscript"))
-SIZES = {"inception_v3": 299}
-
-
-def texture(size: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    coarse = np.kron(rng.standard_normal((1, 3, size // 13 + 1, size // 13 + 1)), np.ones((1, 1, 13, 13)))
-    fine = 0.3 * rng.standard_normal((1, 3, size, size))
-    return (coarse[:, :, :size, :size] + fine).astype(np.float32)
 
 
 def check(path: Path, image: np.ndarray, layout: str, logits: str | None, tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ from krypton_compile.contract import geometry
 from krypton_compile.runtime import OcclusionSession
 from models.fetch import fetch
 from models.preprocess import load
-from tests.models.exactness import BOUNDS, assert_spread, naive_model, worst_error
-from tests.models.test_exact import SIZES, texture
+from tests.support.exactness import BOUNDS, SIZES, assert_spread, naive_model, texture, worst_error
 
 pytestmark = [pytest.mark.full, pytest.mark.network]
 

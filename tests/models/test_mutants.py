@@ -11,9 +11,8 @@ import pytest
 from onnx import numpy_helper
 
 from krypton_compile import compile, get_library_path
-from tests.models.exactness import naive_model, sample_boxes, worst_error
-from tests.models.test_exact import texture
-from tests.passes.mutants import attribute_of, nodes_of
+from tests.support.exactness import naive_model, sample_boxes, texture, worst_error
+from tests.support.mutants import attribute_of, nodes_of
 
 pytestmark = [pytest.mark.slow]
 

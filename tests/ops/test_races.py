@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.cuda.harness import Harness
 from tests.ops.cases import cases
 from tests.ops.running import run_reference
 from tests.ops.test_cpu_ops import RELATIVE, agree, precision
+from tests.support.harness import Harness
 
 BUILD = Path(os.environ.get("KRYPTON_RACES_BUILD", ""))
 SOURCES = Path(__file__).parents[2] / "custom_ops"

@@ -7,7 +7,7 @@ import pytest
 from krypton_compile import compile
 from krypton_compile.errors import VerificationError
 from krypton_compile.passes import verify
-from tests.passes.graphs import parse
+from tests.support.graphs import parse
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from krypton_compile.errors import LibraryError, ModelError, OcclusionError
 from krypton_compile.ort.library import multiplies_bfloat16x3
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.engine import self_check, sessions
-from tests.runtime.small import TOLERANCE, small_model
+from tests.support.small import TOLERANCE, small_model
 
 
 def naive(images: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from krypton_compile import compile
 from krypton_compile.errors import ModelError, OcclusionError
 from krypton_compile.runtime import OcclusionSession, Preprocessing
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation
-from tests.runtime.small import SHAPE, small_model
+from tests.support.small import SHAPE, small_model
 
 H, W = 5, 7
 RNG = np.random.default_rng(0)

@@ -29,11 +29,11 @@ from tests.ops.cases import Case, cases, make_model
 from tests.ops.limited import limited_cases
 from tests.ops.running import feeds, run_reference
 from tests.ops.test_cpu_ops import RELATIVE, agree
-from tests.passes import field_networks
-from tests.passes.graphs import BOUND, random_boxes, random_regions
-from tests.passes.test_target_cuda import NETWORKS
-from tests.runtime.small import small_model
+from tests.passes.body.test_target_cuda import NETWORKS
 from tests.standins.log import FOLDER, GUARDED, recorded
+from tests.support import field_networks
+from tests.support.graphs import BOUND, random_boxes, random_regions
+from tests.support.small import small_model
 
 if FOLDER is None:
     pytest.skip("KRYPTON_STANDINS names no stand-ins for CUDA's libraries", allow_module_level=True)

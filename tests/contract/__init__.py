@@ -1,0 +1,1 @@
+"""Tests of what compiler and runtime agree on."""

@@ -1,0 +1,124 @@
+"""Files for CUDA: no Scan, no ShrinkBoxes, all boxes at once; exact in one run and through the runtime.
+
+Here they run on the CPU: with its ops, or with the device's kernels where KRYPTON_OPS_LIBRARY names a library of them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from krypton_compile import OcclusionSession, compile
+from krypton_compile.contract.annotations import MODEL_KEY, read_model_annotation
+from krypton_compile.contract.schemas import SCHEMAS
+from krypton_compile.errors import ModelError
+from tests.support import field_networks
+from tests.support.graphs import BOUND, compile_and_check, floats, ints, parse, random_boxes, run_compiled
+
+NETWORKS = {
+    "residual": parse(
+        "a = Conv<pads=[3,3,3,3], strides=[2,2]>(x, w1, b) b1 = Relu(a) "
+        "p = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(b1) "
+        "c = Conv<pads=[1,1,1,1]>(p, w2) d = Relu(c) e = Conv<pads=[1,1,1,1]>(d, w2) f = Add(e, p) g = Relu(f) "
+        "h = GlobalAveragePool(g) i = Flatten(h) y = Gemm<transB=1>(i, fw)",
+        image="float[N,3,45,52] x",
+        w1=(16, 3, 7, 7),
+        b=floats(*[0.1] * 16),
+        w2=(16, 16, 3, 3),
+        fw=(5, 16),
+    ),
+    "inception": parse(
+        "a = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(a) c = Conv(r, w2) d = Conv<pads=[0,3,0,3]>(r, w3) "
+        "p = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(r) q = MaxPool<kernel_shape=[3,3], pads=[1,1,1,1]>(r) "
+        "e = Concat<axis=1>(c, d, p, q) f = Clip(e, lo, hi) g = Flatten(f) y = Gemm<transB=1>(g, fw)",
+        w1=(8, 3, 3, 3),
+        w2=(12, 8, 1, 1),
+        w3=(6, 8, 1, 7),
+        lo=np.array(0, np.float32),
+        hi=np.array(6, np.float32),
+        fw=(5, 34 * 17 * 19),
+    ),
+    "mobile": parse(
+        "a = Conv(x, w1) b = HardSwish(a) c = Conv<group=24, pads=[1,1,1,1], strides=[2,2]>(b, w2) d = Sigmoid(c) "
+        "e = Conv<group=4>(d, w3) f = LRN<size=3>(e) g = Softmax<axis=1>(f) h = ReduceMean<keepdims=0>(g, axes) "
+        "y = Gemm<transB=1>(h, fw)",
+        opset=18,
+        w1=(24, 3, 1, 1),
+        w2=(24, 1, 3, 3),
+        w3=(16, 6, 1, 1),
+        axes=ints(2, 3),
+        fw=(5, 16),
+    ),
+    "gate": parse(  # dense from the product on
+        "a = Conv<pads=[1,1,1,1]>(x, w1) b = Relu(a) m = GlobalAveragePool(b) s = Conv(m, w2) g = Sigmoid(s) "
+        "c = Mul(b, g) d = Conv<pads=[1,1,1,1]>(c, w3) e = Relu(d) f = GlobalMaxPool(e) h = Flatten(f) "
+        "y = Gemm<transB=1>(h, fw)",
+        w1=(8, 3, 3, 3),
+        w2=(8, 8, 1, 1),
+        w3=(8, 8, 3, 3),
+        fw=(5, 8),
+    ),
+}
+
+
+def ops_of(model: onnx.ModelProto) -> set[str]:
+    return {node.op_type for node in model.graph.node}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_run_is_exact(name: str) -> None:
+    compile_and_check(NETWORKS[name], target="cuda")
+
+
+def test_signals_and_volumes() -> None:
+    compile_and_check(field_networks.ecg_resnet(), layout="NCL", target="cuda")
+    compile_and_check(field_networks.resnet18_3d((6, 20, 22)), layout="NCDHW", target="cuda")
+
+
+def test_what_makes_a_device_wait_is_left_out() -> None:
+    for_cuda, for_cpu = (compile(NETWORKS["residual"], target=target)[0] for target in ("cuda", "cpu"))
+    assert not ops_of(for_cuda) & {"Scan", "ShrinkBoxes"}
+    assert "Scan" in ops_of(for_cpu)
+    annotations = {entry.key: entry.value for entry in for_cuda.metadata_props}
+    assert read_model_annotation(annotations[MODEL_KEY]).target == "cuda"
+
+
+def test_every_op_that_makes_values_has_a_kernel_for_the_device() -> None:
+    header = (Path(__file__).parents[3] / "custom_ops" / "cuda" / "ops.h").read_text()
+    kernels = set(re.findall(r"OrtCustomOp\* (\w+)Op\(\);", header))
+    assert kernels == {schema.name for schema in SCHEMAS if schema.outputs[0].endswith(":float")}
+
+
+def test_no_boxes_give_no_scores() -> None:
+    compiled, _ = compile(NETWORKS["residual"], target="cuda")
+    image = np.random.default_rng(0).standard_normal((1, 3, 45, 52)).astype(np.float32)
+    feeds = {"x": image, "boxes": np.zeros((0, 4), np.int32), "baseline": np.zeros_like(image)}
+    scores, base = run_compiled(compiled, feeds)[:2]
+    assert scores.shape == (0, 5)
+    assert base.shape == (1, 5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_runtime_gives_the_same(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    paths = {target: tmp_path / f"{target}.krypton.onnx" for target in ("cpu", "cuda")}
+    sessions = {}
+    for target, path in paths.items():
+        compile(NETWORKS[name], path, target=target)
+        sessions[target] = OcclusionSession(path)
+    shape = sessions["cpu"].image_shape
+    image = rng.standard_normal(shape).astype(np.float32)
+    boxes = random_boxes((shape[2], shape[3]), rng, count=40)
+    found = {target: session.score_boxes(image, boxes, 0.5) for target, session in sessions.items()}
+    scale = np.abs(found["cpu"]).max()
+    assert np.ptp(found["cpu"], axis=0).max() > 100 * BOUND * scale
+    assert np.abs(found["cuda"] - found["cpu"]).max() <= 2 * BOUND * scale
+
+
+def test_other_targets_are_refused() -> None:
+    with pytest.raises(ModelError, match="expected one of cpu, cuda, found 'tpu'"):
+        compile(NETWORKS["gate"], target="tpu")

@@ -1,0 +1,167 @@
+"""Ops that move pixels or mix neighbours by fixed weights: Resize, Pad, Slice, Gather, ConvTranspose and their kin."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.graphs import became, compile_and_check, floats, ints, parse, reasons
+
+HEAD = "g = GlobalAveragePool(h) f = Flatten(g) y = Gemm<transB=1>(f, fw)"
+STEM = "c = Conv<pads=[1,1,1,1], strides=[2,2]>(x, w0) r = Relu(c)"  # r is [1, 8, 9, 10]
+# A mean forgets where pixels are; a last convolution of stride 2 does not.
+AFTER = "z9 = Conv<strides=[2,2]>(h0, w9) h = Relu(z9)"
+
+
+def check(op: str, middle: str, channels: int = 8, opset: int = 17, **weights):
+    """``middle`` goes from r to h0."""
+    body = f"{STEM} {middle} {AFTER} {HEAD}"
+    weights = {"w0": (8, 3, 3, 3), "w9": (6, channels, 2, 2), "fw": (5, 6), **weights}
+    report = compile_and_check(parse(body, opset=opset, **weights))
+    assert became(report, op) <= {"incremental"}, reasons(report, op)  # a Pad may have become part of a convolution
+    assert report.incremental_share == 1
+    return report
+
+
+TWICE = {"k": floats(1, 1, 2, 2)}
+ODD = {"k": floats(1, 1, 1.7, 0.6)}
+RESIZES = {
+    "nearest": ('mode="nearest"', TWICE),
+    "nearest down": ('mode="nearest"', ODD),
+    "nearest floor": ('mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"', ODD),
+    "nearest ceil": ('mode="nearest", nearest_mode="ceil"', ODD),
+    "nearest round up": ('mode="nearest", nearest_mode="round_prefer_ceil"', ODD),
+    "nearest corners": ('mode="nearest", coordinate_transformation_mode="align_corners"', ODD),
+    "linear": ('mode="linear"', TWICE),
+    "linear pytorch": ('mode="linear", coordinate_transformation_mode="pytorch_half_pixel"', ODD),
+    "linear corners": ('mode="linear", coordinate_transformation_mode="align_corners"', ODD),
+    "linear asymmetric": ('mode="linear", coordinate_transformation_mode="asymmetric"', ODD),
+    "cubic": ('mode="cubic"', TWICE),
+    "cubic outside": ('mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1', ODD),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RESIZES)
+def test_resize_by_scales(kind: str) -> None:
+    attributes, scales = RESIZES[kind]
+    check("Resize", f"h0 = Resize<{attributes}>(r, , k)", **scales)
+
+
+def test_resize_to_a_size() -> None:
+    check("Resize", 'h0 = Resize<mode="linear">(r, , , s)', s=ints(1, 8, 13, 7))
+
+
+def test_resize_of_one_axis() -> None:
+    check("Resize", 'h0 = Resize<mode="linear", axes=[3]>(r, , k)', opset=18, k=floats(1.5))
+
+
+def test_resize_that_smooths() -> None:
+    check("Resize", 'h0 = Resize<mode="linear", antialias=1>(r, , k)', opset=18, k=floats(1, 1, 0.5, 0.45))
+
+
+def test_resize_of_a_region_with_a_constant_outside() -> None:
+    attributes = 'mode="linear", coordinate_transformation_mode="tf_crop_and_resize", extrapolation_value=0.7'
+    roi = floats(0, 0, 0.2, -0.3, 1, 1, 0.9, 1.1)
+    check("Resize", f"h0 = Resize<{attributes}>(r, roi, , s)", roi=roi, s=ints(1, 8, 8, 9))
+
+
+PADS = {
+    "reflect": ('mode="reflect"', ints(0, 0, 2, 1, 0, 0, 0, 3)),
+    "edge": ('mode="edge"', ints(0, 0, 0, 2, 0, 0, 1, 0)),
+    "constant": ('mode="constant"', ints(0, 0, 1, 2, 0, 0, 2, 0)),
+    "negative": ('mode="constant"', ints(0, 0, -1, 2, 0, 0, -2, 0)),
+}
+
+
+@pytest.mark.parametrize("kind", PADS)
+def test_pad(kind: str) -> None:
+    mode, pads = PADS[kind]
+    check("Pad", f"h0 = Pad<{mode}>(r, p)", p=pads)
+
+
+def test_pad_that_goes_round() -> None:
+    check("Pad", 'h0 = Pad<mode="wrap">(r, p, , a)', opset=19, p=ints(2, 1, 0, 3), a=ints(2, 3))
+
+
+def test_slices_of_pixels() -> None:
+    check("Slice", "h0 = Slice(r, s, e, a, t)", s=ints(7, 1), e=ints(-100, 9), a=ints(-2, 3), t=ints(-2, 3))
+
+
+def test_space_to_depth_by_slices() -> None:
+    """As detectors write it."""
+    middle = " ".join(
+        f"p{i} = Slice(r, s{i}, e, a, t)" for i in range(4)
+    ) + " h0 = Concat<axis=1>(p0, p1, p2, p3)"  # fmt: skip
+    starts = {f"s{i}": ints(i // 2, i % 2) for i in range(4)}
+    check("Slice", middle, channels=32, **starts, e=ints(8, 100), a=ints(2, 3), t=ints(2, 2))
+
+
+def test_a_choice_of_rows() -> None:
+    check("Gather", "h0 = Gather<axis=2>(r, i)", i=ints(3, 1, -1, 0, 7, 6, 3))
+
+
+TRANSPOSED = {
+    "plain": ("strides=[1,1]", (8, 7, 3, 3), 7),
+    "stride 2": ("strides=[2,2], pads=[1,1,1,1], output_padding=[1,1]", (8, 7, 3, 3), 7),
+    "stride over kernel": ("strides=[3,2]", (8, 7, 2, 1), 7),
+    "dilated": ("strides=[2,1], dilations=[2,3], pads=[0,1,2,1]", (8, 7, 3, 2), 7),
+    "pads beyond the kernel": ("strides=[2,2], pads=[2,3,1,2]", (8, 7, 2, 2), 7),
+    "grouped": ("strides=[2,2], group=4", (8, 3, 2, 2), 12),
+    "depthwise": ("strides=[2,2], group=8, pads=[1,1,1,1]", (8, 1, 4, 4), 8),
+    "same upper": ('strides=[2,2], auto_pad="SAME_UPPER"', (8, 7, 3, 3), 7),
+    "same lower": ('strides=[2,3], auto_pad="SAME_LOWER"', (8, 7, 4, 4), 7),
+}
+
+
+@pytest.mark.parametrize("kind", TRANSPOSED)
+def test_transposed_convolution(kind: str) -> None:
+    attributes, shape, channels = TRANSPOSED[kind]
+    middle = f"h0 = ConvTranspose<{attributes}>(r, w1, b1)"
+    check("ConvTranspose", middle, channels, w1=shape, b1=(channels,))
+
+
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+def test_depth_to_space(mode: str) -> None:
+    check("DepthToSpace", f'h0 = DepthToSpace<blocksize=2, mode="{mode}">(r)', 2)
+
+
+def test_space_to_depth() -> None:
+    check(
+        "SpaceToDepth", "q = Slice(r, s, e, a) h0 = SpaceToDepth<blocksize=2>(q)", 32, s=ints(0), e=ints(8), a=ints(2)
+    )
+
+
+BLOCKS = {
+    "to depth, place first": ("SpaceToDepth", "[0,3,5,1,2,4]", (1, 8, 4, 2, 5, 2), (1, 32, 4, 5)),
+    "to depth, channel first": ("SpaceToDepth", "[0,1,3,5,2,4]", (1, 8, 4, 2, 5, 2), (1, 32, 4, 5)),
+    "to space, place first": ("DepthToSpace", "[0,3,4,1,5,2]", (1, 2, 2, 2, 8, 10), (1, 2, 16, 20)),
+    "to space, channel first": ("DepthToSpace", "[0,1,4,2,5,3]", (1, 2, 2, 2, 8, 10), (1, 2, 16, 20)),
+}
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_blocks_written_as_reshapes(kind: str) -> None:
+    op, perm, inside, after = BLOCKS[kind]
+    triple = f"a = Reshape(q, to) b = Transpose<perm={perm}>(a) h0 = Reshape(b, back)"
+    cut = {"s": ints(0), "e": ints(8), "k": ints(2)}
+    report = check(op, f"q = Slice(r, s, e, k) {triple}", after[1], **cut, to=ints(*inside), back=ints(*after))
+    assert became(report, op) == {"incremental"}
+
+
+REFUSED = {
+    "Resize": (
+        'h0 = Resize<mode="linear", axes=[2,3], keep_aspect_ratio_policy="not_larger">(r, , , s)',
+        {"s": ints(13, 12)},
+        18,
+    ),
+    "ConvTranspose": ("h0 = ConvTranspose<strides=[2,2], output_shape=[18,20]>(r, w1)", {"w1": (8, 8, 3, 3)}, 17),
+    "Pad": ('h0 = Pad<mode="reflect">(r, p)', {"p": ints(0, 2, 0, 0, 0, 0, 0, 0)}, 17),
+}
+
+
+@pytest.mark.parametrize("op", REFUSED)
+def test_others_are_dense(op: str) -> None:
+    middle, weights, opset = REFUSED[op]
+    channels = 10 if op == "Pad" else 8
+    body = f"{STEM} {middle} {AFTER} {HEAD}"
+    model = parse(body, opset=opset, w0=(8, 3, 3, 3), w9=(6, channels, 2, 2), fw=(5, 6), **weights)
+    assert became(compile_and_check(model), op) == {"dense"}

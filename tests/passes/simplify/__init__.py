@@ -1,0 +1,1 @@
+"""Tests of the passes that simplify a graph."""

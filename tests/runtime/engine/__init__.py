@@ -1,0 +1,1 @@
+"""Tests of the sessions behind a compiled file."""

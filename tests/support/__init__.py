@@ -1,0 +1,1 @@
+"""What tests share: graphs, networks, bounds and the harness of single ops. Holds no tests."""
