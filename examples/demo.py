@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import krypton_compile
-from benchmarks.naive import threads_available
-from benchmarks.paired import paired
+from benchmarks.lib.naive import threads_available
+from benchmarks.lib.paired import paired
 from krypton_compile.cli.summary import summary
 from krypton_compile.contract.preprocessing import baseline_input, prepare
 from krypton_compile.runtime import OcclusionSession

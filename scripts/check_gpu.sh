@@ -45,7 +45,7 @@ if command -v compute-sanitizer >/dev/null; then
   step initcheck sanitize initcheck "crowded or 24->24"
 fi
 if python -c 'import onnxruntime, sys; sys.exit("CUDAExecutionProvider" not in onnxruntime.get_available_providers())'; then
-  step maps python -m benchmarks.core --device cuda --pictures 2 --json "$out/maps.json"
+  step maps python -m benchmarks.maps.core --device cuda --pictures 2 --json "$out/maps.json"
 fi
 if command -v ncu >/dev/null; then
   # Of each layer two calls: with lists, without, and what makes the lists.

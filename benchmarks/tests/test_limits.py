@@ -1,4 +1,4 @@
-"""The count behind benchmarks/limits.py against one by brute force."""
+"""The count behind benchmarks/lib/limits.py against one by brute force."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from benchmarks.limits import measure_limit, model_multiply_adds
-from benchmarks.naive import occluded
+from benchmarks.lib.limits import measure_limit, model_multiply_adds
+from benchmarks.lib.naive import occluded
 from krypton_compile import compile
 from krypton_compile.contract.geometry import occlusion_grid
 

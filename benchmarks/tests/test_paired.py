@@ -9,8 +9,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from benchmarks.naive import NaiveModel, cpu_description, occluded
-from benchmarks.paired import paired
+from benchmarks.lib.naive import NaiveModel, cpu_description, occluded
+from benchmarks.lib.paired import paired
 from krypton_compile.contract.geometry import occlusion_grid
 
 SIZE = (20, 24)

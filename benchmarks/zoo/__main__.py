@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.naive import threads_available
+from benchmarks.lib.naive import threads_available
 from benchmarks.zoo.entries import ENTRIES, Entry, find
 from benchmarks.zoo.records import Record, file_of, read_all, read_record
 from benchmarks.zoo.table import write_table

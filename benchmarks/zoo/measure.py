@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.naive import NaiveModel, cpu_description
+from benchmarks.lib.naive import NaiveModel, cpu_description
 from benchmarks.zoo.entries import Entry
 from benchmarks.zoo.pictures import hidden
 from krypton_compile.contract.geometry import Boxes, neighbour_order, occlusion_grid

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import krypton_compile
-from benchmarks.naive import NaiveModel, occluded
+from benchmarks.lib.naive import NaiveModel, occluded
 from krypton_compile.cli import explain as explain_cli
 from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.runtime.maps.heatmap import accumulate

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.approximate``: what approximate maps are worth, on images that were not tuned on.
+"""``python -m benchmarks.maps.approximate``: what approximate maps are worth, on images that were not tuned on.
 
 For each model: krypton-tune's search on a part of its pictures (SSIM >= 0.9, on all of them and on half of them), the
 chosen settings on the others, and there also the untuned default, and tau, eps, sampling and drill-down alone.
@@ -23,9 +23,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmarks.core import pictures_of
-from benchmarks.naive import NaiveModel, Probe, cpu_description, occluded, threads_available
-from benchmarks.paired import SAMPLE
+from benchmarks.lib.naive import NaiveModel, Probe, cpu_description, occluded, threads_available
+from benchmarks.lib.paired import SAMPLE
+from benchmarks.maps.core import pictures_of
 from krypton_compile import compile
 from krypton_compile.cli.tune_model import lines
 from krypton_compile.contract.geometry import occlusion_grid

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.naive import NaiveModel, Probe, cpu_description, occluded
+from benchmarks.lib.naive import NaiveModel, Probe, cpu_description, occluded
 from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.runtime import Explanation, OcclusionSession
 

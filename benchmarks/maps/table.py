@@ -1,6 +1,6 @@
-"""``python -m benchmarks.table``: our speed-up over naive onnxruntime for other patches, strides and image sizes.
+"""``python -m benchmarks.maps.table``: our speed-up over naive onnxruntime for other patches, strides and image sizes.
 
-One paired run a row (benchmarks/paired.py): ours is a whole map, the second call on that image; naive is extrapolated
+A paired run a row (benchmarks/lib/paired.py): ours is a whole map, the second call on that image; naive is extrapolated
 from a sample of windows. The rows of image sizes are ResNet18 with random weights, exported for each size.
 """
 
@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from benchmarks.naive import cpu_description, threads_available
-from benchmarks.paired import paired
-from benchmarks.peers import TORCH_MODELS, subject
+from benchmarks.lib.naive import cpu_description, threads_available
+from benchmarks.lib.paired import paired
+from benchmarks.maps.peers import TORCH_MODELS, subject
 from krypton_compile import compile
 from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.contract.preprocessing import PRESETS, baseline_input, prepare

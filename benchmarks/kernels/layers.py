@@ -1,12 +1,12 @@
-"""``python -m benchmarks.layers MODEL``: where the time of one thread goes, layer by layer, against the roofline.
+"""``python -m benchmarks.kernels.layers MODEL``: where the time of one thread goes, by layer, against the roofline.
 
 onnxruntime's profiler times the second run over a square of neighbouring windows (patch 16, stride 4, black); the work
-in it is counted by benchmarks/limits.py. A layer's roofline is the longer of two times,
+in it is counted by benchmarks/lib/limits.py. A layer's roofline is the longer of two times,
 
     2 * (multiply-adds on non-zero entries) / (peak of float32)
     (deltas read and written, weights once a chunk) / (rate of reading from L3)
 
-both as benchmarks/kernels.py measures them. Layers on matrix tiles may pass it.
+both as benchmarks/kernels/microkernels.py measures them. Layers on matrix tiles may pass it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from benchmarks import kernels
-from benchmarks.limits import CountingSession, LayerWork
-from benchmarks.naive import cpu_description
-from benchmarks.peers import TORCH_MODELS, Subject, subject
+from benchmarks.kernels import microkernels
+from benchmarks.lib.limits import CountingSession, LayerWork
+from benchmarks.lib.naive import cpu_description
+from benchmarks.maps.peers import TORCH_MODELS, Subject, subject
 from krypton_compile import compile
 from krypton_compile.contract.geometry import Boxes, occlusion_grid
 from krypton_compile.contract.schemas import PRECISIONS
@@ -134,11 +134,13 @@ def _roofline(layer: LayerWork, machine: Machine, chunks: int) -> float:
 
 
 def _machine() -> Machine:
-    lines = kernels.measure()
+    lines = microkernels.measure()
     isa = os.environ.get("KRYPTON_CPU_ISA")
     peaks = [line["float32_peak"] for line in lines if line.get("float32_peak") and isa in (None, line["isa"])]
     if not peaks:
-        raise SystemExit("benchmarks.layers: expected a processor with AVX2, and KRYPTON_CPU_ISA unset, avx2 or wider")
+        raise SystemExit(
+            "benchmarks.kernels.layers: expected a processor with AVX2, and KRYPTON_CPU_ISA unset, avx2 or wider"
+        )
     rates = {line["from"]: line["read"] for line in lines if "from" in line}
     return Machine(1e9 * peaks[-1], 1e9 * rates["L3"])
 

@@ -1,6 +1,6 @@
-"""``python -m benchmarks.kernels``: rates of the convolution kernels on one thread, against its measured peak.
+"""``python -m benchmarks.kernels.microkernels``: rates of the convolution kernels on one thread, against its peak.
 
-Builds benchmarks/kernels.cc and runs it: float32 kernels of every instruction set that this machine has, dense and with
+Builds and runs microkernels.cc: float32 kernels of every instruction set that this machine has, dense and with
 packed lists of non-zeros, and the split-precision ones where it multiplies bfloat16. Operations on exact zeros do not
 count. The peak is a loop of independent multiply-adds that touches no memory; of bfloat16x3 a third of the tiles' own,
 of dot products twice that of float32.
@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.naive import cpu_description
+from benchmarks.lib.naive import cpu_description
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "benchmarks"
 CHANNELS = (64, 128, 256, 512)
 
@@ -56,16 +56,16 @@ def measure() -> list[dict[str, Any]]:
     """
     cmake = shutil.which("cmake")
     if cmake is None:
-        raise SystemExit("benchmarks.kernels: expected cmake on the path; pip install cmake")
+        raise SystemExit("benchmarks.kernels.microkernels: expected cmake on the path; pip install cmake")
     configure = [cmake, "-S", ROOT / "custom_ops", "-B", BUILD, "-DKRYPTON_BENCHMARKS=ON"]
     build = [cmake, "--build", BUILD, "--target", "krypton_kernel_benchmark", "--parallel"]
     for command in (configure, build):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise SystemExit(f"benchmarks.kernels: the build failed\n{done.stdout}{done.stderr}")
+            raise SystemExit(f"benchmarks.kernels.microkernels: the build failed\n{done.stdout}{done.stderr}")
     done = subprocess.run([BUILD / "krypton_kernel_benchmark"], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"benchmarks.kernels: {done.stderr}")
+        raise SystemExit(f"benchmarks.kernels.microkernels: {done.stderr}")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -1,8 +1,8 @@
-"""``python -m benchmarks.core``: whole maps, patch 16, stride 4, against naive onnxruntime, paired.
+"""``python -m benchmarks.maps.core``: whole maps, patch 16, stride 4, against naive onnxruntime, paired.
 
 The tumour VGG16 on every MRI of the data folder and the ImageNet models on every photograph (without the folder, on one
 picture), black and gray patch; networks with random weights on a textured picture. Prints a line each, the limit of
-benchmarks/limits.py and the share of it that was reached included, and writes JSON.
+benchmarks/lib/limits.py and the share of it that was reached included, and writes JSON.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from benchmarks.limits import measure_limit
-from benchmarks.naive import PROVIDERS, Probe, cpu_description, gpu_description, threads_available
-from benchmarks.paired import paired
+from benchmarks.lib.limits import measure_limit
+from benchmarks.lib.naive import PROVIDERS, Probe, cpu_description, gpu_description, threads_available
+from benchmarks.lib.paired import paired
 from krypton_compile import compile
 from krypton_compile.contract.preprocessing import baseline_input
 from krypton_compile.contract.schemas import PRECISIONS

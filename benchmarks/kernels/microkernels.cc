@@ -1,6 +1,6 @@
 // Rates of the convolution kernels on one thread, against what this core was measured to do, as lines of JSON.
 //
-//   krypton_kernel_benchmark > rates.jsonl        (benchmarks/kernels.py builds and runs it)
+//   krypton_kernel_benchmark > rates.jsonl        (benchmarks/kernels/microkernels.py builds and runs it)
 //
 // A case is the layer that a chunk of 32 positions leaves: 1x1 on boxes of 7x7 pixels, or 3x3 on the inner 6x6 outputs
 // of boxes of 8x8, in tasks as the op makes them, clip rule and base map included; lists of non-zeros are made

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.memory``: peak memory above the loaded model, over many positions and of naive onnxruntime.
+"""``python -m benchmarks.maps.memory``: peak memory above the loaded model, ours and naive onnxruntime's.
 
 Each measurement has a process of its own: it loads the model, runs once on little, notes its resident set, then works
 and notes its highest resident set. Ours: ``--positions`` boxes of 16x16, the whole grid of stride 1 as often as that
@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.naive import NaiveModel, cpu_description, memory_held, memory_peak, occluded, threads_available
-from benchmarks.peers import TORCH_MODELS, subject
+from benchmarks.lib.naive import NaiveModel, cpu_description, memory_held, memory_peak, occluded, threads_available
+from benchmarks.maps.peers import TORCH_MODELS, subject
 from krypton_compile import compile
 from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.runtime import OcclusionSession
@@ -65,10 +65,10 @@ def main() -> int:
 
 
 def _apart(name: str, compiled: Path, positions: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.memory", "--measure", name, str(compiled), str(positions)]
+    command = [sys.executable, "-m", "benchmarks.maps.memory", "--measure", name, str(compiled), str(positions)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"benchmarks.memory: {name}, {positions} positions: {done.stderr}")
+        raise SystemExit(f"benchmarks.maps.memory: {name}, {positions} positions: {done.stderr}")
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return row
 

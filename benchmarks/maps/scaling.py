@@ -1,4 +1,4 @@
-"""``python -m benchmarks.scaling``: how a map would divide among more threads than this machine has, by simulation.
+"""``python -m benchmarks.maps.scaling``: how a map would divide among more threads than there are, by simulation.
 
 A map is cut into chunks for W workers as the runtime would (geometry.count_chunks); each chunk is timed alone on one
 thread, then handed to the worker that is free first. What is not in chunks (base pass, planning, map) counts as serial:
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.naive import cpu_description
-from benchmarks.peers import TORCH_MODELS, Subject, subject
+from benchmarks.lib.naive import cpu_description
+from benchmarks.maps.peers import TORCH_MODELS, Subject, subject
 from krypton_compile import compile
 from krypton_compile.contract import geometry
 from krypton_compile.runtime import OcclusionSession

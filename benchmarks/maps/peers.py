@@ -1,4 +1,4 @@
-"""``python -m benchmarks.peers``: a whole map against other CPU runtimes, patch 16, stride 4, black patch, one picture.
+"""``python -m benchmarks.maps.peers``: a whole map against other CPU runtimes, patch 16, stride 4, black, one picture.
 
 The peers: onnxruntime, OpenVINO in float32 and bfloat16, torch in channels_last, and Captum's Occlusion on that torch
 model, each at its own best batch size; ours is exact, but in bfloat16 too against a peer's bfloat16. A peer's block is
@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.naive import PROBE_IMAGES, NaiveModel, cpu_description, occluded, threads_available
-from benchmarks.paired import SAMPLE
+from benchmarks.lib.naive import PROBE_IMAGES, NaiveModel, cpu_description, occluded, threads_available
+from benchmarks.lib.paired import SAMPLE
 from krypton_compile import compile
 from krypton_compile.contract.geometry import Boxes, occlusion_grid
 from krypton_compile.contract.preprocessing import PRESETS, baseline_input, prepare

@@ -1,0 +1,1 @@
+"""Benchmarks of layers and of the microkernels behind them."""

@@ -1,0 +1,1 @@
+"""What benchmarks share: the naive way, paired runs, the machine, and the work that zeros leave."""

@@ -1,0 +1,1 @@
+"""Benchmarks of whole maps: against naive onnxruntime, other tools, and approximate maps."""
