@@ -17,8 +17,8 @@ import krypton_compile
 from benchmarks.lib.naive import threads_available
 from benchmarks.lib.paired import paired
 from krypton_compile.cli.summary import summary
-from krypton_compile.contract.preprocessing import baseline_input, prepare
 from krypton_compile.runtime import OcclusionSession
+from krypton_compile.runtime.inputs.prepare import baseline_input, prepare
 from krypton_compile.runtime.maps.quality import compare
 from models.fetch import MANIFEST, FetchError, fetch
 from models.preprocess import RECIPES

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from krypton_compile._version import __version__
 from krypton_compile.errors import KryptonError
 from krypton_compile.ort.library import get_library_path
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 # The compiler imports onnx and onnxscript, a second: when it is first used.
 _HOMES = {"compile": "compiler.pipeline", "Report": "compiler.report", "OcclusionSession": "runtime"}
 
-__all__ = ["KryptonError", "OcclusionSession", "Report", "compile", "get_library_path"]
-__version__ = "0.1.0"
+__all__ = ["KryptonError", "OcclusionSession", "Report", "__version__", "compile", "get_library_path"]
 
 
 def __getattr__(name: str) -> object:

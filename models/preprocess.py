@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.contract.preprocessing import Preprocessing, prepare
+from krypton_compile.contract.preprocessing import Preprocessing
+from krypton_compile.runtime.inputs.prepare import prepare
 from models.fetch import MANIFEST
 
 

@@ -18,21 +18,13 @@ import onnx
 import onnxruntime as ort
 
 from krypton_compile.contract import geometry
-from krypton_compile.contract.layouts import channel_axis
+from krypton_compile.contract.exactness import LARGEST_NOISE, LOGIT_BOUND, NOISE_FACTOR, PROBABILITY_BOUND
+from krypton_compile.contract.occlude import occlude
 from krypton_compile.errors import LibraryError, VerificationError
 from krypton_compile.ort.errors import explain
 from krypton_compile.ort.library import get_library_path
 from krypton_compile.ort.plain_session import open_session
 from krypton_compile.passes.interface import Interface, static_shape
-
-LOGIT_BOUND = 1e-5
-"""Of max |logit|; onnxruntime against itself at other optimisation levels differs by 3e-7 to 5e-7."""
-PROBABILITY_BOUND = 1e-5
-
-OWN_NOISE = 8
-"""How far beyond onnxruntime's difference from itself a result may lie: a base map and a delta were rounded for it,
-each in another order. A fault in a rule moves results by a thousand times as much."""
-_MOST_NOISE = 1e-3
 
 _INTERIOR = 3
 
@@ -113,7 +105,7 @@ def compare_models(
     differences, noise = np.abs(found - expected).max(axis=1), 0.0
     if (differences > bounds).any():
         noise = _own_noise(original, str(target.name), image, boxes, interface, expected)
-        bounds = np.maximum(bounds, min(OWN_NOISE * noise, _MOST_NOISE * float(scale.max())))
+        bounds = np.maximum(bounds, min(NOISE_FACTOR * noise, LARGEST_NOISE * float(scale.max())))
         noise = noise if (differences <= bounds).all() else 0.0
     row = int((differences / bounds).argmax())
     difference, bound = float(differences[row]), float(bounds[row])
@@ -163,10 +155,7 @@ def _occluded_row(
     box: npt.NDArray[np.int32],
     interface: Interface,
 ) -> npt.NDArray[np.float32]:
-    starts, sizes = np.split(box, 2)
-    occluded = image.copy()
-    pixels = np.moveaxis(occluded[0], channel_axis(interface.layout) - 1, -1)
-    pixels[tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))] = 0
+    occluded = occlude(image, box[None], 0.0, interface.layout)
     row = session.run([output], {str(interface.image.name): occluded})[0]
     return np.asarray(row, np.float32).reshape(-1)
 

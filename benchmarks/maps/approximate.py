@@ -29,14 +29,15 @@ from benchmarks.maps.core import pictures_of
 from krypton_compile import compile
 from krypton_compile.cli.tune_model import lines
 from krypton_compile.contract.geometry import occlusion_grid
-from krypton_compile.contract.preprocessing import baseline_input, prepare, preset
+from krypton_compile.contract.preprocessing import preset
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.runtime.approximation.bounds import Bound, parse_bound
+from krypton_compile.runtime.approximation.bounds import Bound, Quality, parse_bound
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import EXACT, UNTUNED, Approximation, DrillDown, write_settings
+from krypton_compile.runtime.inputs.prepare import baseline_input, prepare
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.figure import colourise
-from krypton_compile.runtime.maps.quality import Quality, compare
+from krypton_compile.runtime.maps.quality import compare
 from krypton_compile.runtime.tuning.plot import plot_png
 from krypton_compile.runtime.tuning.replay import Sample
 from krypton_compile.runtime.tuning.tuner import UnreachableError, part, tune

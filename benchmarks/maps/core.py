@@ -27,9 +27,9 @@ from benchmarks.lib.limits import measure_limit
 from benchmarks.lib.naive import PROVIDERS, Probe, cpu_description, gpu_description, threads_available
 from benchmarks.lib.paired import paired
 from krypton_compile import compile
-from krypton_compile.contract.preprocessing import baseline_input
 from krypton_compile.contract.schemas import PRECISIONS
 from krypton_compile.runtime import OcclusionSession
+from krypton_compile.runtime.inputs.prepare import baseline_input
 from models.fetch import fetch
 from models.preprocess import LAYOUTS, RECIPES, SIZES, load
 

@@ -32,8 +32,9 @@ from benchmarks.lib.naive import PROBE_IMAGES, NaiveModel, cpu_description, occl
 from benchmarks.lib.paired import SAMPLE
 from krypton_compile import compile
 from krypton_compile.contract.geometry import Boxes, occlusion_grid
-from krypton_compile.contract.preprocessing import PRESETS, baseline_input, prepare
+from krypton_compile.contract.preprocessing import PRESETS
 from krypton_compile.runtime import OcclusionSession
+from krypton_compile.runtime.inputs.prepare import baseline_input, prepare
 from models.fetch import MANIFEST, fetch
 from models.preprocess import LAYOUTS, RECIPES, SIZES
 

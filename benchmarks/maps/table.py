@@ -26,8 +26,9 @@ from benchmarks.lib.paired import paired
 from benchmarks.maps.peers import TORCH_MODELS, subject
 from krypton_compile import compile
 from krypton_compile.contract.geometry import occlusion_grid
-from krypton_compile.contract.preprocessing import PRESETS, baseline_input, prepare
+from krypton_compile.contract.preprocessing import PRESETS
 from krypton_compile.runtime import OcclusionSession
+from krypton_compile.runtime.inputs.prepare import baseline_input, prepare
 from models.fetch import fetch
 from models.preprocess import RECIPES
 

@@ -14,11 +14,9 @@ import numpy as np
 import torch
 
 from krypton_compile.compiler.cache import compile_cached
+from krypton_compile.contract.exactness import EXPORT_BOUND
 from krypton_compile.errors import ModelError
 from krypton_compile.runtime import OcclusionSession
-
-EXPORT_BOUND = 1e-3
-"""Of the largest score: torch and onnxruntime differ by some 1e-6 in rounding, a wrong export by far more."""
 
 _REMEDY = (
     "Export it by other means, compile the file with krypton-compile, and give Occlusion the compiled file's path."

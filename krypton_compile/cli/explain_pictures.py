@@ -10,17 +10,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import krypton_compile
+from krypton_compile._version import __version__
 from krypton_compile.cli.open_model import find_original, open_model
 from krypton_compile.cli.paths import find_pictures, find_prefixes
 from krypton_compile.cli.summary import progress_line, short, summary
-from krypton_compile.contract.preprocessing import Prepared
 from krypton_compile.files.write_all import write_all
 from krypton_compile.runtime.approximation.bounds import parse_bound
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import EXACT, UNTUNED, Approximation, settings_for
 from krypton_compile.runtime.inputs.image import read_input
 from krypton_compile.runtime.inputs.occluders import SAMPLES
+from krypton_compile.runtime.inputs.prepare import Prepared
 from krypton_compile.runtime.inputs.windows import as_pair
 from krypton_compile.runtime.maps.explanation import Explanation, extent
 from krypton_compile.runtime.maps.heatmap import upsampling
@@ -130,7 +130,7 @@ class _Run:
     def write(self, found: Found, path: Path, prefix: Path, more: Mapping[str, Any] | None = None) -> list[Path]:
         """The picture's files."""
         options = self.options
-        facts = {"image": str(path), "model": str(options.model), "krypton_compile": krypton_compile.__version__}
+        facts = {"image": str(path), "model": str(options.model), "krypton_compile": __version__}
         files = found.files(
             prefix, path.name, reduce=options.reduce, upsample=options.upsample, facts={**facts, **(more or {})}
         )

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from krypton_compile.cli.options import UNKNOWN_PREPROCESSING, read_preprocessing
+from krypton_compile.cli.options import read_preprocessing
 from krypton_compile.compiler.cache import compile_cached
 from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, write_labels
 from krypton_compile.contract.labels import read_labels
 from krypton_compile.contract.layouts import KINDS
+from krypton_compile.contract.preprocessing import UNKNOWN_PREPROCESSING
 from krypton_compile.errors import NotCompiledError
 from krypton_compile.files.metadata import store
 from krypton_compile.runtime.engine.providers import CPU, CUDA

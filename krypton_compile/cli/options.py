@@ -6,14 +6,9 @@ import argparse
 import dataclasses
 from typing import Any, NoReturn
 
-from krypton_compile.contract.preprocessing import FILTERS, RESIZE_MODES, Preprocessing
+from krypton_compile.contract.preprocessing import FILTERS, RESIZE_MODES, UNKNOWN_PREPROCESSING, Preprocessing
 from krypton_compile.contract.presets import read_recipe
 from krypton_compile.runtime.approximation.settings import DrillDown
-
-UNKNOWN_PREPROCESSING = (
-    "the model does not say how pictures become its input; give --preprocess imagenet|unit|tf|caffe|none "
-    "or a preprocessor_config.json (or --mean, --std, --scale)"
-)
 
 
 class Parser(argparse.ArgumentParser):

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import onnx
 
-from krypton_compile.cli.options import UNKNOWN_PREPROCESSING, read_preprocessing
+from krypton_compile.cli.options import read_preprocessing
 from krypton_compile.contract.annotations import TUNING_KEY, TuningAnnotation, write_tuning
-from krypton_compile.contract.preprocessing import prepare
+from krypton_compile.contract.preprocessing import UNKNOWN_PREPROCESSING
 from krypton_compile.files.loading import load_proto, save_proto
 from krypton_compile.files.write_all import write_all
-from krypton_compile.runtime.approximation.bounds import parse_bound
+from krypton_compile.runtime.approximation.bounds import Quality, parse_bound
 from krypton_compile.runtime.approximation.settings import write_settings
 from krypton_compile.runtime.inputs.occluders import Canvas, make_occluder
-from krypton_compile.runtime.maps.quality import Quality
+from krypton_compile.runtime.inputs.prepare import prepare
 from krypton_compile.runtime.session import OcclusionSession
 from krypton_compile.runtime.tuning.plot import plot_png
 from krypton_compile.runtime.tuning.replay import Sample

@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from krypton_compile._version import __version__
 from krypton_compile.contract.annotations import FORMAT_VERSION
 from krypton_compile.errors import ModelError
 
@@ -61,12 +62,10 @@ def compile_cached(model: str | os.PathLike[str] | bytes, **options: Any) -> tup
 
 
 def _key(model: str | os.PathLike[str] | bytes, options: dict[str, Any]) -> str:
-    import krypton_compile
-
     digest = hashlib.sha256()
     given = {name: option for name, option in options.items() if option is not None}
     said = json.dumps(given, sort_keys=True, default=_to_json)
-    digest.update(f"{krypton_compile.__version__} {FORMAT_VERSION} {said}".encode())
+    digest.update(f"{__version__} {FORMAT_VERSION} {said}".encode())
     if isinstance(model, bytes):
         digest.update(hashlib.sha256(model).digest())
         return digest.hexdigest()

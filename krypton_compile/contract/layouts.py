@@ -6,11 +6,16 @@ signals NCL, NLC    pictures NCHW, NHWC    volumes NCDHW, NDHWC
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 LAYOUTS = ("NCL", "NLC", "NCHW", "NHWC", "NCDHW", "NDHWC")
 KINDS = {1: "signal", 2: "picture", 3: "volume"}
 """What has so many spatial axes."""
 
+_Entry = TypeVar("_Entry", bound=np.generic)
 _SPATIAL = {1: "L", 2: "HW", 3: "DHW"}
 
 
@@ -43,6 +48,11 @@ def swapped(layout: str) -> str:
     """The other order of the same axes."""
     axes = axes_of(layout)
     return channels_last(axes) if channel_axis(layout) == 1 else channels_first(axes)
+
+
+def last_channels(image: npt.NDArray[_Entry], layout: str) -> npt.NDArray[_Entry]:
+    """View the one image of a batch [1, C, H, W] or [1, H, W, C] as [H, W, C]; signals and volumes likewise."""
+    return np.moveaxis(image[0], channel_axis(layout) - 1, -1)
 
 
 def as_volume(sizes: Sequence[int]) -> tuple[int, int, int]:

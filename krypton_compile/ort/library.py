@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from krypton_compile.errors import LibraryError
@@ -40,9 +41,9 @@ def get_library_path(cuda: bool = False) -> str:
 
 def _installed(name: str) -> Path:
     # An editable install keeps sources and built files apart: every folder of the package is searched.
-    import krypton_compile
-
-    folders = [Path(folder) / "lib" / name for folder in krypton_compile.__path__]
+    package = find_spec("krypton_compile")
+    places = [] if package is None else package.submodule_search_locations or []
+    folders = [Path(folder) / "lib" / name for folder in places]
     return next((path for path in folders if path.is_file()), folders[0])
 
 

@@ -14,13 +14,12 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from krypton_compile.contract.exactness import BATCH_BOUND
 from krypton_compile.errors import ModelError
 from krypton_compile.ort.plain_session import open_session
 
 _MOST_NUMBERS = 1 << 28
 """Of the images that a batch is tried with: a gigabyte."""
-_BOUND = 1e-5
-"""Of the largest score: onnxruntime against itself in another order of sums."""
 _SIZES = {"Reshape": 1, "Expand": 1, "ConstantOfShape": 0, "Tile": 1}
 
 
@@ -88,6 +87,6 @@ def _agree(before: onnx.ModelProto, after: onnx.ModelProto, image: onnx.ValueInf
         found = [np.asarray(outputs[index]) for outputs in alone]
         if any(one.shape[:1] != (1,) for one in found) or len(expected) != batch:
             return False
-        if not np.abs(np.concatenate(found) - expected).max() <= _BOUND * np.abs(expected).max():
+        if not np.abs(np.concatenate(found) - expected).max() <= BATCH_BOUND * np.abs(expected).max():
             return False
     return True

@@ -6,15 +6,22 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from krypton_compile.runtime.maps.quality import Quality
-
 MEASURES = ("ssim", "color_ssim", "rank", "top10", "error")
 LOWER_IS_BETTER = ("error",)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """All measures of one approximate map against the exact one; ``runtime/maps/quality.py`` takes them."""
+
+    ssim: float
+    color_ssim: float
+    rank: float
+    top10: float
+    error: float
 
 
 @dataclass(frozen=True)

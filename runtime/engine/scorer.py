@@ -16,6 +16,7 @@ import numpy.typing as npt
 from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.layouts import channel_axis
+from krypton_compile.contract.occlude import changed_boxes
 from krypton_compile.runtime.engine import self_check
 from krypton_compile.runtime.engine.chunks import run_chunks
 from krypton_compile.runtime.engine.sessions import Engine, PreparedImage, Work
@@ -79,7 +80,7 @@ class Scorer(Engine):
     def changes(self, prepared: PreparedImage, boxes: Boxes) -> npt.NDArray[np.bool_]:
         """[P]: whether image and baseline differ in any pixel of a box; where not, the scores are the base's."""
         different = (prepared.image != prepared.baseline).any(axis=channel_axis(self.layout))[0]
-        return arrays.changed_boxes(different, boxes)
+        return changed_boxes(different, boxes)
 
     def score(
         self,

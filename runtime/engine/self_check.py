@@ -8,20 +8,15 @@ The windows that change the image most, where rounding shows most, and as many s
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.contract.geometry import Boxes
-from krypton_compile.contract.layouts import channel_axis
-from krypton_compile.runtime.inputs.arrays import box_sums
+from krypton_compile.contract.layouts import last_channels
+from krypton_compile.contract.occlude import box_sums
 
 Array = npt.NDArray[np.float32]
 
-BOUND = 2e-5
-"""Of exact results; onnxruntime at its own optimisation levels differs by up to 5e-6 of the largest logit."""
-_Entry = TypeVar("_Entry", bound=np.generic)
 _WINDOWS = 4
 _SHARE = 8
 
@@ -34,29 +29,6 @@ def choose_windows(image: Array, baseline: Array, boxes: Boxes, layout: str) -> 
     largest = np.argsort(-change, kind="stable")
     spread = np.linspace(0, len(boxes) - 1, count - count // 2).astype(np.int64)
     return np.unique(np.concatenate([largest[: count // 2], spread]))
-
-
-def occlude(
-    image: Array, box: Boxes, new: npt.NDArray[np.generic], mask: npt.NDArray[np.generic] | None, layout: str
-) -> Array:
-    """A copy of ``image`` [1, C, H, W] or [1, H, W, C] whose box (y0, x0, h, w) shows the pixels ``new``.
-
-    ``new`` is an image too, or the box's own pixels [h*w, C]; ``mask`` [h*w] chooses the pixels that are replaced.
-    Signals and volumes likewise.
-    """
-    starts, sizes = np.split(box.astype(np.int64), 2)
-    area = tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
-    copy = image.copy()
-    pixels = last_channels(copy, layout)[area]
-    own = new.ndim == 2
-    shown = new.reshape(pixels.shape) if own else last_channels(new, layout)[area]
-    pixels[...] = shown if mask is None else np.where(mask.reshape(*sizes, 1), shown, pixels)
-    return copy
-
-
-def last_channels(image: npt.NDArray[_Entry], layout: str) -> npt.NDArray[_Entry]:
-    """[H, W, C] of an image [1, C, H, W] or [1, H, W, C], and signals and volumes likewise; a view."""
-    return np.moveaxis(image[0], channel_axis(layout) - 1, -1)
 
 
 def measure_error(found: Array, expected: Array, base: Array) -> float:

@@ -20,7 +20,9 @@ import onnx
 import onnxruntime as ort
 
 from krypton_compile.contract.annotations import EPS, TAU
+from krypton_compile.contract.exactness import SELF_CHECK_BOUND
 from krypton_compile.contract.geometry import Boxes, Pair
+from krypton_compile.contract.occlude import occlude
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.contract.presets import read_recipe
 from krypton_compile.contract.schemas import DOMAIN, PRECISIONS
@@ -77,7 +79,7 @@ class Work:
         rows = slice(self.offsets[row], self.offsets[row + 1])
         new = self.baseline if self.patches is None else self.patches[rows]
         mask = None if self.mask is None else self.mask[rows]
-        return self_check.occlude(self.image, self.boxes[row], new, mask, layout)
+        return occlude(self.image, self.boxes[row : row + 1], new, layout, mask)
 
 
 class Engine:
@@ -260,15 +262,15 @@ class Engine:
         self.error = self_check.measure_error(self._run_chunk(work, at)[self._kinds - 1], expected, base)
         if self.frozen_gates:
             return  # approximate by wish
-        if self.error > self_check.BOUND and self._may_fall_back:
+        if self.error > SELF_CHECK_BOUND and self._may_fall_back:
             self.precision = "float32"
             self._incremental = self._make_incremental(self.precision)
             work = replace(work, incremental=self._incremental)
             self.error = self_check.measure_error(self._run_chunk(work, at)[self._kinds - 1], expected, base)
-        if self.error > self_check.BOUND and self.precision != "bfloat16":
+        if self.error > SELF_CHECK_BOUND and self.precision != "bfloat16":
             warnings.warn(
                 f"{len(at)} windows differ from the model on really occluded images by up to {self.error:.1e} of its "
-                f"largest output; expected at most {self_check.BOUND:.0e}. Smaller differences between windows mean "
+                f"largest output; expected at most {SELF_CHECK_BOUND:.0e}. Smaller differences between windows mean "
                 "nothing. Networks that amplify rounding do this; if yours should not, please report it.",
                 stacklevel=4,
             )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +13,6 @@ from krypton_compile.errors import OcclusionError
 
 _ROWS = {1: "(x0, w)", 2: "(y0, x0, h, w)", 3: "(z0, y0, x0, d, h, w)"}
 _SIZES = {1: "(L)", 2: "(H, W)", 3: "(D, H, W)"}
-_Number = TypeVar("_Number", np.int64, np.float64)
 
 
 def check_image(image: object, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
@@ -156,22 +153,3 @@ def check_classes(classes: Sequence[int] | None, count: int) -> npt.NDArray[np.i
     if bad.any():
         raise OcclusionError(f"class {array[bad.argmax()]}: expected one from 0 to {count - 1}")
     return array.astype(np.int64)
-
-
-def changed_boxes(different: npt.NDArray[np.bool_], boxes: Boxes) -> npt.NDArray[np.bool_]:
-    """Which boxes hold any pixel that differs; ``different`` bool [H, W] and the like."""
-    changed: npt.NDArray[np.bool_] = box_sums(different.astype(np.int64), boxes) > 0
-    return changed
-
-
-def box_sums(numbers: npt.NDArray[_Number], boxes: Boxes) -> npt.NDArray[_Number]:
-    """[P]: the sum of ``numbers`` [H, W], or of as many axes as the boxes have, over each; by a summed-area table."""
-    table = np.pad(numbers, [(1, 0)] * numbers.ndim)
-    for axis in range(numbers.ndim):
-        table = table.cumsum(axis=axis)
-    starts, sizes = np.split(boxes.astype(np.int64), 2, axis=1)
-    total = np.zeros(len(boxes), table.dtype)
-    for ends in product((1, 0), repeat=numbers.ndim):
-        corners = table[tuple((starts + sizes * ends).T)]
-        total = total - corners if ends.count(0) % 2 else total + corners
-    return total

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from krypton_compile.cli.options import UNKNOWN_PREPROCESSING
-from krypton_compile.contract.preprocessing import Prepared, Preprocessing, prepare
+from krypton_compile.contract.layouts import last_channels
+from krypton_compile.contract.preprocessing import UNKNOWN_PREPROCESSING, Preprocessing
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.engine.self_check import last_channels
 from krypton_compile.runtime.inputs import arrays
 from krypton_compile.runtime.inputs.pictures import ArrayLayout
+from krypton_compile.runtime.inputs.prepare import Prepared, prepare
 
 
 def is_picture(image: object) -> bool:

@@ -21,12 +21,13 @@ import numpy.typing as npt
 
 from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
-from krypton_compile.contract.preprocessing import COLOURS, Preprocessing, to_input
+from krypton_compile.contract.layouts import last_channels
+from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.engine.self_check import last_channels
 from krypton_compile.runtime.inputs import arrays
 from krypton_compile.runtime.inputs.image import is_picture, read_input
 from krypton_compile.runtime.inputs.pictures import ArrayLayout
+from krypton_compile.runtime.inputs.prepare import COLOURS, to_input
 
 NAMED = (*COLOURS, "mean", "patch-mean", "blur", "noise", "pda")
 SPACES = ("picture", "input")

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from krypton_compile.contract.preprocessing import Preprocessing, resized
+from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
+from krypton_compile.runtime.inputs.prepare import resized
 
 SLIC = "slic:"
 

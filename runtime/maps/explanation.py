@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract.exactness import ROUNDING
 from krypton_compile.contract.geometry import Boxes, Pair
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
@@ -18,10 +19,6 @@ from krypton_compile.runtime.maps.draw import Pictured
 from krypton_compile.runtime.maps.heatmap import count_windows, make_map
 
 Array = npt.NDArray[np.float32]
-
-ROUNDING = 1e-5
-"""Two exact computations of one score differ by up to this (of the largest logit, or of probability 1), because float32
-sums are rounded in another order."""
 
 
 @dataclass(frozen=True)

@@ -14,31 +14,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
-from krypton_compile.runtime.approximation.bounds import LOWER_IS_BETTER, MEASURES
+from krypton_compile.runtime.approximation.bounds import LOWER_IS_BETTER, MEASURES, Quality
 from krypton_compile.runtime.maps.figure import colourise
 
 Map = npt.NDArray[np.float32]
 
 _WINDOW = 7
 _TOP = 0.1
-
-
-@dataclass(frozen=True)
-class Quality:
-    """All measures of one approximate map."""
-
-    ssim: float
-    color_ssim: float
-    rank: float
-    top10: float
-    error: float
 
 
 def compare(exact: Map, other: Map, measures: Collection[str] = MEASURES) -> Quality:

@@ -18,8 +18,9 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
+from krypton_compile.contract.exactness import SAME_HALF_MODEL, SAME_MODEL
+from krypton_compile.contract.occlude import occlude
 from krypton_compile.errors import ModelError, OcclusionError
-from krypton_compile.runtime.engine.self_check import occlude
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.score_space import activate
 from krypton_compile.runtime.sweep.request import Question
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float32]
 
-SAME = 1e-3
-"""Base scores that differ by more than this share of the largest one are those of another model."""
-HALF = 2e-2
-"""The same of a model that rounds every result to 16 bits; its windows differ by as much, and no fault of ours."""
 _AFTER_SOFTMAX = ("Reshape", "Flatten", "Squeeze", "Identity")
 
 
@@ -100,7 +97,7 @@ class OriginalModel:
         for at, found in enumerate(outputs):
             if (at == own) != logits or found.shape != like.shape:
                 continue
-            if np.abs(found - like).max() <= (HALF if self.half else SAME) * scale:
+            if np.abs(found - like).max() <= (SAME_HALF_MODEL if self.half else SAME_MODEL) * scale:
                 return at
         raise OcclusionError(f"{self.name} answers otherwise than the compiled model: it is not the one it was made of")
 
@@ -139,7 +136,7 @@ def verify(
 
     resolution = explanation.resolution
     if original is not None and model.half:
-        resolution = max(resolution, HALF * float(np.abs(explanation.base_scores).max()))
+        resolution = max(resolution, SAME_HALF_MODEL * float(np.abs(explanation.base_scores).max()))
     largest = 0.0
     found = explanation.scores.reshape(total, -1)
     for index in at.tolist():
@@ -153,11 +150,11 @@ def verify(
 def _occluded(session: Scorer, question: Question, explanation: Explanation, index: int) -> list[Array]:
     """The image with one window hidden, once for each sample of the occluder."""
     at, image = np.array([index]), question.prepared.image
-    box, mask, occluder = explanation.boxes[index], explanation.windows.mask(at), question.occluder
+    box, mask, occluder = explanation.boxes[at], explanation.windows.mask(at), question.occluder
     if occluder.rows is None:
-        return [occlude(image, box, occluder.image, mask, session.layout)]
-    rows = [occluder.rows(box[None], mask, number) for number in range(occluder.samples)]
-    return [occlude(image, box, own, mask, session.layout) for own in rows]
+        return [occlude(image, box, occluder.image, session.layout, mask)]
+    rows = [occluder.rows(box, mask, number) for number in range(occluder.samples)]
+    return [occlude(image, box, own, session.layout, mask) for own in rows]
 
 
 def _with_logits(path: Path) -> tuple[str | bytes, bool]:

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.runtime.approximation import drilldown, interpolation
+from krypton_compile.runtime.approximation.bounds import Quality
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import Approximation, DrillDown
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.heatmap import make_map
-from krypton_compile.runtime.maps.quality import Quality, compare
+from krypton_compile.runtime.maps.quality import compare
 from krypton_compile.runtime.session import OcclusionSession
 
 Array = npt.NDArray[np.float32]

@@ -15,11 +15,11 @@ import numpy as np
 
 from krypton_compile.ort.library import multiplies_bfloat16
 from krypton_compile.runtime.approximation import interpolation, lattice
-from krypton_compile.runtime.approximation.bounds import Goal
+from krypton_compile.runtime.approximation.bounds import Goal, Quality
 from krypton_compile.runtime.approximation.sampling import STAGES, Sampling
 from krypton_compile.runtime.approximation.settings import EXACT, REDUCED, Approximation, DrillDown
 from krypton_compile.runtime.maps.explanation import Explanation
-from krypton_compile.runtime.maps.quality import Quality, worst
+from krypton_compile.runtime.maps.quality import worst
 from krypton_compile.runtime.tuning.replay import Explainer, Play, Sample
 
 TAUS = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)

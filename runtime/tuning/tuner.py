@@ -21,11 +21,11 @@ import numpy as np
 from scipy.special import betaincinv
 
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.approximation.bounds import Bound, Goal
+from krypton_compile.runtime.approximation.bounds import Bound, Goal, Quality
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation
 from krypton_compile.runtime.inputs.windows import as_pair
 from krypton_compile.runtime.maps.explanation import Explanation
-from krypton_compile.runtime.maps.quality import Quality, compare, worst
+from krypton_compile.runtime.maps.quality import compare, worst
 from krypton_compile.runtime.session import OcclusionSession
 from krypton_compile.runtime.tuning.replay import Explainer, Sample
 from krypton_compile.runtime.tuning.screening import Candidate, Screening, thresholds_of

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from krypton_compile.contract.huggingface import read_preprocessor_config
-from krypton_compile.contract.preprocessing import Preprocessing, prepare
+from krypton_compile.contract.preprocessing import Preprocessing
+from krypton_compile.runtime.inputs.prepare import prepare
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 HALF = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from krypton_compile.contract.preprocessing import PRESETS, Preprocessing, baseline_input, prepare, preset, resized
+from krypton_compile.contract.preprocessing import PRESETS, Preprocessing, preset
+from krypton_compile.runtime.inputs.prepare import baseline_input, prepare, resized
 
 # float32 rounding of (p / scale - mean) / std for |x| of a few units.
 TOLERANCE = 1e-6

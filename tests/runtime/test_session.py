@@ -13,6 +13,8 @@ import onnxruntime as ort
 import pytest
 
 from krypton_compile import get_library_path
+from krypton_compile.contract.exactness import SELF_CHECK_BOUND
+from krypton_compile.contract.occlude import occlude
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
 from krypton_compile.ort.library import multiplies_bfloat16x3
 from krypton_compile.runtime import OcclusionSession
@@ -228,14 +230,12 @@ def test_occlude_shows_a_baseline_or_a_patch_where_the_mask_says(layout: str) ->
 
     expected = image.copy()
     expected[0, 1:4, 2:4] = baseline[0, 1:4, 2:4]
-    np.testing.assert_array_equal(
-        self_check.occlude(stored(image), box, stored(baseline), None, layout), stored(expected)
-    )
+    np.testing.assert_array_equal(occlude(stored(image), box[None], stored(baseline), layout), stored(expected))
     expected = image.copy()
     for i in np.flatnonzero(mask):
         expected[0, 1 + i // 2, 2 + i % 2] = patch[i]
     np.testing.assert_array_equal(
-        self_check.occlude(stored(image), box, patch.astype(np.float32), mask, layout), stored(expected)
+        occlude(stored(image), box[None], patch.astype(np.float32), layout, mask), stored(expected)
     )
 
 
@@ -254,14 +254,14 @@ def test_the_first_use_measures_the_error(compiled: Path, image: np.ndarray) -> 
     explanation = session.explain(image, 8, 4)
     assert explanation.error == session.error
     assert explanation.precision == session.precision == ("bfloat16x3" if multiplies_bfloat16x3() else "float32")
-    assert 0 <= session.error <= self_check.BOUND
+    assert 0 <= session.error <= SELF_CHECK_BOUND
 
 
 def test_results_that_are_not_exact_make_float32_take_over(
     compiled: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a bound that nothing meets: the session falls back and says so, once; what was asked for is kept."""
-    monkeypatch.setattr(self_check, "BOUND", -1.0)
+    monkeypatch.setattr(sessions, "SELF_CHECK_BOUND", -1.0)
     monkeypatch.setattr(sessions, "multiplies_bfloat16x3", lambda: True)
     session = OcclusionSession(compiled, threads=1)
     assert session.precision == "bfloat16x3"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from krypton_compile.runtime.approximation.bounds import Bound, parse_bound
-from krypton_compile.runtime.maps.quality import Quality, compare, worst
+from krypton_compile.runtime.approximation.bounds import Bound, Quality, parse_bound
+from krypton_compile.runtime.maps.quality import compare, worst
 
 RNG = np.random.default_rng(0)
 MAP = RNG.random((20, 30), np.float32)

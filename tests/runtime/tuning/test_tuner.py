@@ -14,10 +14,10 @@ from krypton_compile.cli import explain as explain_cli
 from krypton_compile.cli import tune as tune_cli
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.runtime.approximation.bounds import Bound, Goal
+from krypton_compile.runtime.approximation.bounds import Bound, Goal, Quality
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import Approximation, DrillDown, read_settings, write_settings
-from krypton_compile.runtime.maps.quality import Quality, compare
+from krypton_compile.runtime.maps.quality import compare
 from krypton_compile.runtime.tuning import screening
 from krypton_compile.runtime.tuning.replay import Explainer, Sample
 from krypton_compile.runtime.tuning.tuner import UnreachableError, clopper_pearson, tune

@@ -1,0 +1,126 @@
+"""From a picture to a model's input: the one place where pixels become numbers.
+
+An occluder is given as a pixel as well, so black is (0 - mean) / std in the input, not 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from krypton_compile.contract.preprocessing import Interpolation, Preprocessing
+from krypton_compile.runtime.inputs.pictures import ArrayLayout, PictureSource, load_picture
+
+COLOURS = {"black": 0.0, "white": 255.0, "gray": 128.0, "grey": 128.0}
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_AXES = {"NCHW": (2, 0, 1), "NHWC": (0, 1, 2)}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model's input, float32 [1, ...], and the picture it shows, uint8 RGB [H, W, 3]."""
+
+    tensor: npt.NDArray[np.float32]
+    picture: npt.NDArray[np.uint8]
+
+
+def prepare(
+    source: PictureSource,
+    options: Preprocessing,
+    size: tuple[int, int],
+    channels: int = 3,
+    layout: str = "NCHW",
+    picture_layout: ArrayLayout | None = None,
+) -> Prepared:
+    """The picture as input of a model that takes ``size`` (H, W) and ``channels`` 3 or 1 (grey).
+
+    ``picture_layout`` is that of an array that could be read two ways, see :func:`load_picture`.
+
+    Raises:
+        OSError, ValueError: as ``load_picture``, or options that do not fit the model or the picture.
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"the model's input has {channels} channels; pictures have 3 (colour) or 1 (grey)")
+    options.check_fits(size, channels)
+    picture = load_picture(source, picture_layout).convert("RGB" if channels == 3 else "L")
+    image = resized(picture, options, size)
+    shown = np.asarray(image.convert("RGB"))
+    return Prepared(to_input(np.asarray(image, np.float32).reshape(*size, channels), options, layout), shown)
+
+
+def to_input(pixels: npt.NDArray[np.float32], options: Preprocessing, layout: str = "NCHW") -> npt.NDArray[np.float32]:
+    """A picture's pixels [H, W, C], 0..255, red first, as the model's input [1, C, H, W] or [1, H, W, C].
+
+    Raises:
+        ValueError: another layout, or options for another number of channels.
+    """
+    if layout not in _AXES:
+        raise ValueError(f"layout {layout!r}; expected one of {', '.join(_AXES)}")
+    ordered = pixels[..., ::-1] if options.channel_order == "BGR" else pixels
+    return np.ascontiguousarray(options.normalise(ordered).transpose(_AXES[layout])[None], np.float32)
+
+
+def baseline_input(
+    baseline: str | float, options: Preprocessing, size: tuple[int, int], channels: int = 3, layout: str = "NCHW"
+) -> npt.NDArray[np.float32]:
+    """An occluder of one pixel value - a name of ``COLOURS`` or a number in 0..255 - as a whole model input.
+
+    Raises:
+        ValueError: a name or number that is no pixel.
+    """
+    try:
+        pixel = COLOURS[baseline] if isinstance(baseline, str) and baseline in COLOURS else float(baseline)
+    except ValueError:
+        raise ValueError(f"baseline {baseline!r}; expected {', '.join(COLOURS)} or a pixel value 0..255") from None
+    if not 0 <= pixel <= 255:
+        raise ValueError(f"baseline {baseline}; expected a pixel value between 0 and 255")
+    return to_input(np.full((*size, channels), pixel, np.float32), options, layout)
+
+
+def resized(
+    image: Image.Image, options: Preprocessing, size: tuple[int, int], interpolation: Interpolation | None = None
+) -> Image.Image:
+    """The picture at the model's ``size`` (H, W), by another interpolation than the options' where one is given.
+
+    With "crop", the short side s and the long side l become n and floor(n l / s), as in torchvision.
+
+    Raises:
+        ValueError: resize "none" and another size, or a short side less than the model's.
+    """
+    height, width = size
+    how = _FILTERS[interpolation or options.interpolation]
+    if options.resize == "none":
+        if image.size != (width, height):
+            raise ValueError(
+                f"the picture has {_extent((image.height, image.width))} pixels (H x W), the model takes "
+                f"{_extent(size)}; resize it first, or choose the resize mode 'squeeze' or 'crop'"
+            )
+        return image
+    if options.resize == "squeeze":
+        return image.resize((width, height), how)
+    if options.short_side is not None:
+        new, old = options.short_side, min(image.size)
+    elif height * image.width >= width * image.height:
+        new, old = height, image.height
+    else:
+        new, old = width, image.width
+    scaled = image.resize((image.width * new // old, image.height * new // old), how)
+    if scaled.width < width or scaled.height < height:
+        raise ValueError(
+            f"short side {options.short_side} leaves {_extent((scaled.height, scaled.width))} pixels (H x W); "
+            f"the model takes {_extent(size)}"
+        )
+    left, top = (scaled.width - width) // 2, (scaled.height - height) // 2
+    return scaled.crop((left, top, left + width, top + height))
+
+
+def _extent(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
