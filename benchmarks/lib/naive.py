@@ -95,15 +95,6 @@ class NaiveModel:
         return onnxruntime.InferenceSession(self._serialized, options, providers=PROVIDERS[self._device])
 
 
-def occluded(image: Images, baseline: Images, boxes: Boxes, layout: str) -> Images:
-    """Copies of ``image`` [1, ...], each with one box taken from ``baseline`` [1, ...]."""
-    copies = np.repeat(image, len(boxes), axis=0)
-    view, source = (array if layout == "NHWC" else array.transpose(0, 2, 3, 1) for array in (copies, baseline))
-    for index, (y0, x0, h, w) in enumerate(boxes):
-        view[index, y0 : y0 + h, x0 : x0 + w] = source[0, y0 : y0 + h, x0 : x0 + w]
-    return copies
-
-
 def threads_available() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0))

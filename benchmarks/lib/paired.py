@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.lib.naive import NaiveModel, Probe, cpu_description, occluded
+from benchmarks.lib.naive import NaiveModel, Probe, cpu_description
 from krypton_compile.contract.geometry import occlusion_grid
+from krypton_compile.contract.occlude import occlude
 from krypton_compile.runtime import Explanation, OcclusionSession
 
 Images = npt.NDArray[np.float32]
@@ -108,7 +109,7 @@ def paired(
 
     boxes = occlusion_grid(session.image_size, (patch_size, patch_size), (stride, stride))
     chosen = np.sort(np.random.default_rng(0).permutation(len(boxes))[:sample])
-    windows = occluded(image, baseline, boxes[chosen], session.layout)
+    windows = occlude(image, boxes[chosen], baseline, session.layout)
     if probe is None:
         say(f"probing naive batch sizes on {len(chosen)} of {len(boxes)} windows")
         probe = naive.probe(windows)

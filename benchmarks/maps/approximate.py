@@ -23,12 +23,13 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmarks.lib.naive import NaiveModel, Probe, cpu_description, occluded, threads_available
+from benchmarks.lib.naive import NaiveModel, Probe, cpu_description, threads_available
 from benchmarks.lib.paired import SAMPLE
 from benchmarks.maps.core import pictures_of
 from krypton_compile import compile
 from krypton_compile.cli.tune_model import lines
 from krypton_compile.contract.geometry import occlusion_grid
+from krypton_compile.contract.occlude import occlude
 from krypton_compile.contract.preprocessing import preset
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.approximation.bounds import Bound, Quality, parse_bound
@@ -208,7 +209,7 @@ class _Naive:
         self.model = NaiveModel(original, threads)
         grid = occlusion_grid(session.image_size, (16, 16), (4, 4))
         rows = np.sort(np.random.default_rng(0).permutation(len(grid))[:SAMPLE])
-        self.windows = occluded(sample.image, sample.baseline, grid[rows], session.layout)
+        self.windows = occlude(sample.image, grid[rows], sample.baseline, session.layout)
         self.scale = len(grid) / len(rows)
         self.probe: Probe = self.model.probe(self.windows)
         self.model.run(self.windows[: self.probe.batch], self.probe.batch)

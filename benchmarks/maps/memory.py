@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.lib.naive import NaiveModel, cpu_description, memory_held, memory_peak, occluded, threads_available
+from benchmarks.lib.naive import NaiveModel, cpu_description, memory_held, memory_peak, threads_available
 from benchmarks.maps.peers import TORCH_MODELS, subject
 from krypton_compile import compile
 from krypton_compile.contract.geometry import occlusion_grid
+from krypton_compile.contract.occlude import occlude
 from krypton_compile.runtime import OcclusionSession
 from models.preprocess import RECIPES
 
@@ -88,7 +89,7 @@ def _measure(name: str, compiled: Path, positions: int) -> dict[str, Any]:
     else:
         model = NaiveModel(chosen.path, threads)
         boxes = occlusion_grid(chosen.size, (16, 16), (4, 4))[: 4 * BATCH]
-        windows = occluded(chosen.image, chosen.baseline, boxes, chosen.layout)
+        windows = occlude(chosen.image, boxes, chosen.baseline, chosen.layout)
         model.run(windows[:1], 1)
         loaded, start = memory_held(), time.perf_counter()
         model.run(windows, BATCH)

@@ -28,10 +28,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.lib.naive import PROBE_IMAGES, NaiveModel, cpu_description, occluded, threads_available
+from benchmarks.lib.naive import PROBE_IMAGES, NaiveModel, cpu_description, threads_available
 from benchmarks.lib.paired import SAMPLE
 from krypton_compile import compile
 from krypton_compile.contract.geometry import Boxes, occlusion_grid
+from krypton_compile.contract.occlude import occlude
 from krypton_compile.contract.preprocessing import PRESETS
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.inputs.prepare import baseline_input, prepare
@@ -347,7 +348,7 @@ def _run_captum(model: Any, windows: Windows, batch: int, count: int) -> Ran:
 def _sample(chosen: Subject, boxes: Boxes, sample: int) -> Images:
     """The windows that ``paired`` would draw."""
     rows = np.sort(np.random.default_rng(0).permutation(len(boxes))[:sample])
-    return occluded(chosen.image, chosen.baseline, boxes[rows], chosen.layout)
+    return occlude(chosen.image, boxes[rows], chosen.baseline, chosen.layout)
 
 
 def _difference(scores: Images, expected: Images) -> float:

@@ -8,9 +8,9 @@ import onnxruntime
 import pytest
 
 from benchmarks.lib.limits import measure_limit, model_multiply_adds
-from benchmarks.lib.naive import occluded
 from krypton_compile import compile
 from krypton_compile.contract.geometry import occlusion_grid
+from krypton_compile.contract.occlude import occlude
 
 MODEL = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -50,7 +50,7 @@ def test_the_multiply_adds_on_nonzero_entries(model, tmp_path):
     limit = measure_limit(tmp_path / "tiny.krypton.onnx", tmp_path / "tiny.onnx", image, baseline, sample=1000)
 
     grid = occlusion_grid((28, 24), (16, 16), (4, 4))
-    expected = _brute_force(model, image, occluded(image, baseline, grid, "NCHW"))
+    expected = _brute_force(model, image, occlude(image, grid, baseline, "NCHW"))
     whole = 14 * 12 * 8 * 27 + 14 * 12 * 10 * 36 + 60
     assert model_multiply_adds(tmp_path / "tiny.onnx", image.shape) == whole
     assert limit.positions == limit.windows == len(grid)

@@ -9,9 +9,10 @@ import onnx
 import onnxruntime
 import pytest
 
-from benchmarks.lib.naive import NaiveModel, cpu_description, occluded
+from benchmarks.lib.naive import NaiveModel, cpu_description
 from benchmarks.lib.paired import paired
 from krypton_compile.contract.geometry import occlusion_grid
+from krypton_compile.contract.occlude import occlude
 
 SIZE = (20, 24)
 MODEL = """
@@ -53,7 +54,7 @@ class NaiveSession:
     def explain(self, image, *, patch_size, stride, baseline, activation):
         boxes = occlusion_grid(SIZE, (patch_size, patch_size), (stride, stride))
         assert activation == "pre"
-        logits = self.model.run(occluded(image, baseline, boxes, "NCHW"), 16)[1][1]
+        logits = self.model.run(occlude(image, boxes, baseline, "NCHW"), 16)[1][1]
         base_logits = self.model.run(image, 1)[1][1]
         return SimpleNamespace(
             scores=logits + self.error, base_scores=base_logits, activation=activation,
@@ -64,7 +65,7 @@ class NaiveSession:
 def test_occluded_replaces_one_box_each(image):
     boxes = np.array([[0, 0, 2, 3], [18, 20, 2, 4], [5, 5, 0, 0]], np.int32)
     for layout, view in (("NCHW", image), ("NHWC", np.ascontiguousarray(image.transpose(0, 2, 3, 1)))):
-        found = occluded(view, np.full_like(view, -1), boxes, layout)
+        found = occlude(view, boxes, np.full_like(view, -1), layout)
         pixels = found.transpose(0, 2, 3, 1) if layout == "NCHW" else found
         assert (pixels == -1).all(axis=3).sum(axis=(1, 2)).tolist() == [6, 8, 0]
         assert (pixels[0, :2, :3] == -1).all()

@@ -8,6 +8,8 @@ from scipy import ndimage
 
 from benchmarks.zoo.entries import Shape
 from krypton_compile.contract.geometry import Boxes
+from krypton_compile.contract.layouts import channels_first
+from krypton_compile.contract.occlude import occlude
 
 
 def pictures(count: int, shape: Shape, seed: int) -> npt.NDArray[np.float32]:
@@ -23,8 +25,4 @@ def pictures(count: int, shape: Shape, seed: int) -> npt.NDArray[np.float32]:
 
 def hidden(image: npt.NDArray[np.float32], boxes: Boxes) -> npt.NDArray[np.float32]:
     """Copies of ``image`` [1, C, ...], zeros in one box each."""
-    copies = np.repeat(image, len(boxes), axis=0)
-    axes = boxes.shape[1] // 2
-    for copy, box in zip(copies, boxes, strict=True):
-        copy[(slice(None), *(slice(at, at + size) for at, size in zip(box[:axes], box[axes:], strict=True)))] = 0
-    return copies
+    return occlude(image, boxes, 0.0, channels_first(boxes.shape[1] // 2))
