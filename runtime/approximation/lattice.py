@@ -7,7 +7,7 @@ before. So 1, 2, 4, ..., 32 groups are again square lattices, 1/160 to 1/5 of th
     . . # . .      1/5, the multiples of 2 + i. Networks halve their maps along the axes, and a window's score depends
     # . . . .      on where it lies between their strides; coarse strides along the axes see one such phase of many,
     . . . # .      these lattices all. Measured: SSIM 0.93 of every fifth window, 0.89 of every second along both
-    . # . . .      axes (docs/performance.md).
+    . # . . .      axes (docs/experiments.md).
     . . . . #
 """
 

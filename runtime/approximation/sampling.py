@@ -6,7 +6,7 @@
     stop where the estimate is within the bound; else go to the first g at which it should be, by usual_loss
 
 loss is 1 - SSIM and the like (bounds.py). RATIOS are much the same for networks as different as a VGG16 on MRIs, a
-SqueezeNet and an EfficientNet on photographs, and so is how fast the loss falls (docs/performance.md); ``scale`` and
+SqueezeNet and an EfficientNet on photographs, and so is how fast the loss falls (docs/experiments.md); ``scale`` and
 ``floor`` are what krypton-tune fits. So an easy map takes a twentieth of its windows and a hard one a third, at the
 same quality; and windows one pixel apart cost hardly more than windows four apart.
 """
