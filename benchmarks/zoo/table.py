@@ -11,23 +11,29 @@ from benchmarks.zoo.records import Record
 
 _INTRODUCTION = """# Models
 
-Architectures at native resolution and full width, random weights that keep signal, exported, compiled and checked by
+The table has architectures at native resolution and full width, with random weights that keep
+signal. Each was exported, compiled and checked by
 
     python -m benchmarks.zoo --measure
 
-(extra `zoo`: torchvision and timm). This file is made from the records in [`measurements/zoo/`](measurements/zoo/).
-Trained models are in [performance.md](performance.md); they have more exact zeros than random ones, and are faster.
+(extra `zoo`: torchvision and timm). This file is made from the records in
+[`measurements/zoo/`](measurements/zoo/). Trained models are in [performance.md](performance.md);
+they have more exact zeros than random ones, and are faster.
 
-- *exact*: the largest difference from onnxruntime on really occluded images over {boxes} random boxes, in units of the
-  bound (1e-5 of the largest logit); at most 1 is exact. In brackets, by how much onnxruntime differs from itself at
-  another optimisation level. Boxes are at most half of the image: where all of it is one colour, GroupNormalization
-  divides by the deviation of a constant map, and makes much of the rounding of T0 + D (0.27 of BiT's largest logit).
-- *incremental*: of the multiply-adds of convolutions and of products of matrices, the share in incremental layers.
-- *R*: naive over incremental multiply-adds, patch 16, stride 4 where the row has no other; with the taps that overlap
-  the delta, and as the paper counts. Zeros and the base pass are not in it.
-- *speed-up*: over naive onnxruntime at its best batch size, exact, as many threads; median (min-max) of pairs that ran
-  in turn; the base pass counts.
-- *dense because*: the first nodes without a rule, and the share of multiply-adds that are dense from there on.
+- *exact* is the largest difference from onnxruntime on really occluded images over {boxes} random boxes,
+  in units of the bound (1e-5 of the largest logit); at most 1 is exact. The number in brackets says
+  by how much onnxruntime differs from itself at another optimisation level. Boxes are at most half
+  of the image: where all of it is one colour, GroupNormalization divides by the deviation of a
+  constant map, and makes much of the rounding of T0 + D (0.27 of BiT's largest logit).
+- *incremental* is the share of the multiply-adds of convolutions and products of matrices that is
+  in incremental layers.
+- *R* is the ratio of naive to incremental multiply-adds, at patch 16 and stride 4 where the row has
+  no other. The first counts the taps that overlap the delta, the second counts as the paper does
+  ([design.md](design.md), section 3). Zeros and the base pass are not in it.
+- *speed-up* is that over naive onnxruntime at its best batch size, exact, with as many threads: the
+  median (min-max) of pairs that ran in turn. The base pass counts.
+- *dense because* names the first nodes without a rule, and the share of multiply-adds that are
+  dense (computed on whole maps) from there on.
 
 | network | source | input, patch | export | exact | incremental | R taps | R paper | speed-up | dense because |
 |---|---|---|---|---|---|---|---|---|---|
