@@ -1,4 +1,4 @@
-"""Reads the sliding window of Conv and the pools off a node: kernel, strides, pads, dilations, auto_pad.
+"""Read the sliding window of Conv and the pools off a node: kernel, strides, pads, dilations, auto_pad.
 
 Begin pads of ``auto_pad``: with total = max(0, (out - 1) * S + k_eff - in), SAME_UPPER puts
 floor(total / 2) first, SAME_LOWER ceil(total / 2), VALID 0. ``out`` is the shape inference's, so
@@ -9,7 +9,7 @@ one along them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -40,9 +40,9 @@ def read_axes(node: ir.Node, kernel: Sequence[int], sizes: Sequence[int], output
     strides, dilations = _numbers(node, "strides", count), _numbers(node, "dilations", count)
     axes = []
     for axis in range(count):
-        found = Axis(int(kernel[axis]), strides[axis], 0, 0, dilations[axis], sizes[axis], outputs[axis])
-        pad, end = _pads(node, axis, count, found)
-        axes.append(Axis(found.kernel, found.stride, pad, end, found.dilation, found.size, found.output))
+        bare = Axis(int(kernel[axis]), strides[axis], 0, 0, dilations[axis], sizes[axis], outputs[axis])
+        pad, end = _pads(node, axis, count, bare)
+        axes.append(replace(bare, pad=pad, end=end))
     return axes
 
 
@@ -60,13 +60,13 @@ def slice_window(axes: Sequence[Axis]) -> Window:
 
 
 def end_pads(axes: Sequence[Axis]) -> Pair:
-    """Pads below and to the right of it."""
+    """Pads below a picture or slice, and to its right."""
     y, x = _height_and_width(axes)
     return y.end, x.end
 
 
 def depth_window(axes: Sequence[Axis]) -> DepthWindow:
-    """The window along a volume's slices; one slice, of anything else."""
+    """The window along a volume's slices; of anything else, one slice."""
     if len(axes) < 3:
         return DepthWindow(1, 1, 0, 1, 1, 1)
     z = axes[0]
@@ -79,10 +79,10 @@ def _height_and_width(axes: Sequence[Axis]) -> tuple[Axis, Axis]:
 
 
 def _pads(node: ir.Node, axis: int, count: int, window: Axis) -> Pair:
-    """Before and after."""
-    auto_pad = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else "NOTSET"
+    """Pads before and after the axis."""
+    auto_pad = node.attributes.get_string("auto_pad", "NOTSET")
     if auto_pad == "NOTSET":
-        pads = node.attributes["pads"].as_ints() if "pads" in node.attributes else (0,) * 2 * count
+        pads = node.attributes.get_ints("pads", (0,) * 2 * count)
         return int(pads[axis]), int(pads[count + axis])
     if auto_pad == "VALID":
         return 0, 0
@@ -92,4 +92,4 @@ def _pads(node: ir.Node, axis: int, count: int, window: Axis) -> Pair:
 
 
 def _numbers(node: ir.Node, name: str, count: int) -> tuple[int, ...]:
-    return tuple(int(one) for one in node.attributes[name].as_ints()) if name in node.attributes else (1,) * count
+    return tuple(int(number) for number in node.attributes.get_ints(name, (1,) * count))

@@ -51,7 +51,8 @@ from krypton_compile.passes.interface import (
     has_static_shape,
     static_shape,
 )
-from krypton_compile.passes.lower.context import Delta, LoweringContext
+from krypton_compile.passes.lower.context import LoweringContext, Target
+from krypton_compile.passes.lower.forms import Delta
 from krypton_compile.passes.lower.walk import INCREMENTAL, OcclusionInputs, Outcome, lower, occluded
 from krypton_compile.passes.simplify.absorb_pads import absorb_pads
 from krypton_compile.passes.simplify.canonicalize import canonicalize, fix_shapes, upgrade_opset
@@ -159,7 +160,7 @@ def compile(
 
             report.fallbacks = find_fallbacks(relower)
         report.notes += notes
-        context.body = fuse_epilogue(context.body)
+        context.emitter.body = fuse_epilogue(context.emitter.body)
         chunk = chunk or _choose_chunk(context)
         batch_positions(context, interface, contract, inputs, chunk, len(groups))
         RemoveUnusedNodesPass()(graph_model)  # what base nodes were replaced, their weights above all
@@ -241,10 +242,10 @@ def _lower(
         ModelError: the output does not depend on the image.
     """
     contract = make_contract(graph, interface)
-    context = LoweringContext(graph, frozen_gates=frozen_gates, target=target, supposed=supposed)
+    context = LoweringContext(graph, Target(target == "cuda", frozen_gates, supposed))
     inputs = make_occlusion_inputs(context, interface, contract)
     outcomes = lower(context, interface, inputs)
-    if interface.scores not in context.replaced and interface.scores not in context.forms:
+    if interface.scores not in context.emitter.replaced and interface.scores not in context.forms:
         raise ModelError(f"output '{interface.scores.name}' does not depend on the image '{interface.image.name}'")
     for value in (interface.scores, interface.logits):
         if value is not None:
@@ -337,8 +338,8 @@ def _image_shape(image: ir.Value, image_size: tuple[int, ...] | None, layout: st
 
 def _as_named(interface: Interface, context: LoweringContext) -> Interface:
     """The interface with the values that have the original's names now: a product that is the output was replaced."""
-    scores = context.replaced.get(interface.scores, interface.scores)
-    logits = None if interface.logits is None else context.replaced.get(interface.logits, interface.logits)
+    scores = context.emitter.replaced.get(interface.scores, interface.scores)
+    logits = None if interface.logits is None else context.emitter.replaced.get(interface.logits, interface.logits)
     return Interface(interface.image, interface.layout, scores, logits)
 
 
@@ -349,11 +350,11 @@ def _reference_grid(interface: Interface, patch: tuple[int, ...], stride: tuple[
 
 def _layers(lowered: _Lowered, grid: geometry.Boxes) -> list[LayerReport]:
     context, positions = lowered.context, len(grid)
-    costs = propagate_boxes(context.body, lowered.inputs.boxes, grid)
+    costs = propagate_boxes(context.emitter.body, lowered.inputs.boxes, grid)
     layers = []
     for outcome in lowered.outcomes:
         node, name = outcome.node, str(outcome.node.name)
-        output = context.replaced.get(node.outputs[0], node.outputs[0])
+        output = context.emitter.replaced.get(node.outputs[0], node.outputs[0])
         naive = _multiply_adds(node)
         cost = costs.get(name) if outcome.became == INCREMENTAL else None
         share = _share_of_taps(node) / positions if naive else 0.0
@@ -396,9 +397,9 @@ def _choose_chunk(context: LoweringContext) -> int:
 
     A GPU wants many, and has the memory that the usual way takes at a batch of 64; whole maps take as much.
     """
-    if context.target == "cuda":
-        return _CUDA_DENSE_CHUNK if context.densified else _CUDA_CHUNK
-    sizes = [math.prod(static_shape(value)) * 4 for value in context.densified]
+    if context.target.cuda:
+        return _CUDA_DENSE_CHUNK if context.forms.densified else _CUDA_CHUNK
+    sizes = [math.prod(static_shape(value)) * 4 for value in context.forms.densified]
     sizes += [
         math.prod(static_shape(value)) * 4
         for value, form in context.forms.items()

@@ -15,7 +15,8 @@ import onnx_ir as ir
 from krypton_compile.contract.annotations import NODE_LAYER_GROUP
 from krypton_compile.contract.schemas import SCHEMAS
 from krypton_compile.passes.body.batch_positions import Contract
-from krypton_compile.passes.lower.context import Delta, LoweringContext
+from krypton_compile.passes.lower.context import LoweringContext
+from krypton_compile.passes.lower.forms import Delta
 
 LIMITED = {schema.name: len(schema.inputs) - 1 for schema in SCHEMAS if schema.inputs[-1] == "limit:float?"}
 """Ops that take a limit, and at which input."""
@@ -24,7 +25,7 @@ LIMITED = {schema.name: len(schema.inputs) - 1 for schema in SCHEMAS if schema.i
 def add_thresholds(context: LoweringContext, contract: Contract) -> list[str]:
     """Extends the body's nodes and the base graph; returns the names of the layer groups, "56x56" and the like."""
     groups: dict[str, int] = {}
-    for node in context.body:
+    for node in context.emitter.body:
         if node.op_type == "WindowBoxes":
             height, width = node.attributes["output_shape"].as_ints()
             name = f"{height}x{width}"
@@ -40,7 +41,8 @@ def add_thresholds(context: LoweringContext, contract: Contract) -> list[str]:
             continue  # another name of the same delta
         name = f"{form.height}x{form.width}"
         group = groups.setdefault(name, len(groups))
-        limit = context.emit_base("DeltaLimit", [tensor, contract.eps], {"layer_group": group}, f"{tensor.name}.limit")
+        inputs = [tensor, contract.eps]
+        limit = context.emitter.emit_base("DeltaLimit", inputs, {"layer_group": group}, f"{tensor.name}.limit")
         limit.type, limit.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([1])
         _set_input(maker, slot, limit)
         maker.metadata_props[NODE_LAYER_GROUP] = name

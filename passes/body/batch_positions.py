@@ -67,8 +67,8 @@ def make_occlusion_inputs(context: LoweringContext, interface: Interface, contra
     boxes = ir.Value(name="chunk.boxes", type=ir.TensorType(ir.DataType.INT32))
     offsets = ir.Value(name="chunk.offsets", type=ir.TensorType(ir.DataType.INT64))
     return OcclusionInputs(
-        context.base_map(interface.image, interface.layout),
-        context.base_map(contract.baseline, interface.layout),
+        context.emitter.base_map(interface.image, interface.layout),
+        context.emitter.base_map(contract.baseline, interface.layout),
         contract.patches,
         contract.mask,
         boxes,
@@ -85,15 +85,17 @@ def batch_positions(
     layer_groups: int,
 ) -> None:
     """Wraps the context's body into the Scan and gives the graph its outputs."""
-    graph = context.graph
-    rows: int | str = "positions" if context.target == "cuda" else chunk
+    graph = context.emitter.graph
+    rows: int | str = "positions" if context.target.cuda else chunk
     inputs.boxes.shape, inputs.offsets.shape = ir.Shape([rows, 2 * len(interface.image_shape)]), ir.Shape([rows])
     chosen = [("scores", interface.scores)] + ([("logits", interface.logits)] if interface.logits else [])
     outputs, sizes = [], []
     for role, value in chosen:
-        size = math.prod(static_shape(context.replaced.get(value, value)))
-        shape = context.initializer(f"chunk.{role}.shape", np.array([-1, size], np.int64))
-        flat = context.emit("Reshape", [_positions_first(value, context), shape], {}, f"chunk.{role}", domain="")
+        size = math.prod(static_shape(context.emitter.replaced.get(value, value)))
+        shape = context.emitter.initializer(f"chunk.{role}.shape", np.array([-1, size], np.int64))
+        flat = context.emitter.emit(
+            "Reshape", [_positions_first(value, context), shape], {}, f"chunk.{role}", domain=""
+        )
         flat.type, flat.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([rows, size])
         outputs.append(flat)
         sizes.append(size)
@@ -102,19 +104,19 @@ def batch_positions(
         "channels": interface.channels,
         "layer_groups": max(1, layer_groups),
     }
-    if context.target != "cuda":
+    if not context.target.cuda:
         attributes["chunk"] = chunk
     checked = [contract.boxes, contract.patches, contract.mask, contract.tau, contract.eps]
     split = ir.node("OcclusionChunks", checked, attributes, domain=schemas.DOMAIN, num_outputs=2, name=CHUNKS_NODE)
     split.outputs[0].name, split.outputs[1].name = "krypton.chunks", "krypton.offsets"
     graph.append(split)
-    if context.target == "cuda":
+    if context.target.cuda:
         for given, made in zip((inputs.boxes, inputs.offsets), split.outputs, strict=True):
             made.type, made.shape = given.type, given.shape
             ir.convenience.replace_all_uses_with(given, made)
-        graph.extend(context.body)
+        graph.extend(context.emitter.body)
     else:
-        outputs = _scan(graph, inputs, context.body, split.outputs, outputs)
+        outputs = _scan(graph, inputs, context.emitter.body, split.outputs, outputs)
     graph.outputs.clear()
     for (role, value), size, chunked in zip(chosen, sizes, outputs, strict=True):
         graph.outputs.append(_first_positions(context, chunked, contract, contract.names[role], size))
@@ -144,21 +146,21 @@ def _positions_first(value: ir.Value, context: LoweringContext) -> ir.Value:
 
 
 def _first_positions(context: LoweringContext, chunked: ir.Value, contract: Contract, name: str, size: int) -> ir.Value:
-    rows = context.initializer(f"{name}.rows", np.array([-1, size], np.int64))
-    flat = context.emit_base("Reshape", [chunked, rows], {}, f"{name}.padded", domain="")
-    zero = context.initializer(f"{name}.zero", np.array([0], np.int64))
-    one = context.initializer(f"{name}.one", np.array([1], np.int64))
-    shape = context.emit_base("Shape", [contract.boxes], {}, f"{name}.boxes_shape", domain="")
-    count = context.emit_base("Slice", [shape, zero, one, zero], {}, f"{name}.count", domain="")
-    sliced = context.emit_base("Slice", [flat, zero, count, zero], {}, name, domain="")
+    rows = context.emitter.initializer(f"{name}.rows", np.array([-1, size], np.int64))
+    flat = context.emitter.emit_base("Reshape", [chunked, rows], {}, f"{name}.padded", domain="")
+    zero = context.emitter.initializer(f"{name}.zero", np.array([0], np.int64))
+    one = context.emitter.initializer(f"{name}.one", np.array([1], np.int64))
+    shape = context.emitter.emit_base("Shape", [contract.boxes], {}, f"{name}.boxes_shape", domain="")
+    count = context.emitter.emit_base("Slice", [shape, zero, one, zero], {}, f"{name}.count", domain="")
+    sliced = context.emitter.emit_base("Slice", [flat, zero, count, zero], {}, name, domain="")
     sliced.name, sliced.type = name, ir.TensorType(ir.DataType.FLOAT)
     sliced.shape = ir.Shape(["positions", size])
     return sliced
 
 
 def _base_row(context: LoweringContext, value: ir.Value, name: str, size: int) -> ir.Value:
-    rows = context.initializer(f"{name}.rows", np.array([1, size], np.int64))
-    row = context.emit_base("Reshape", [context.replaced.get(value, value), rows], {}, name, domain="")
+    rows = context.emitter.initializer(f"{name}.rows", np.array([1, size], np.int64))
+    row = context.emitter.emit_base("Reshape", [context.emitter.replaced.get(value, value), rows], {}, name, domain="")
     row.name, row.type, row.shape = name, ir.TensorType(ir.DataType.FLOAT), ir.Shape([1, size])
     return row
 

@@ -14,13 +14,14 @@ import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lower.context import Delta, Dense, Flat, LoweringContext
+from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.dense_batch_axis import batched_inputs
 from krypton_compile.passes.lower.dense_per_position import once_a_position, reads, subgraphs
+from krypton_compile.passes.lower.forms import Delta, Dense, Flat
 
 
 def lower_dense(node: ir.Node, context: LoweringContext) -> None:
-    """Emits the node for whole maps and records the form of each of its outputs."""
+    """Emit the node for whole maps, and record the form of each of its outputs."""
     dense = {value: densify(value, context) for value in reads(node) if value in context.forms}
     inputs = None
     if not any(form.stacked for form in dense.values()) and not subgraphs(node):
@@ -29,8 +30,7 @@ def lower_dense(node: ir.Node, context: LoweringContext) -> None:
         once_a_position([node], node.outputs, dense, context)
         return
     names = [f"{value.name}.occluded" for value in node.outputs]
-    context.emit(node.op_type, inputs, {}, *names, domain=node.domain)
-    emitted = context.body[-1]
+    emitted = context.emitter.emit_node(node.op_type, inputs, {}, *names, domain=node.domain)
     for attribute in node.attributes.values():
         emitted.attributes.add(attribute)
     for value, output in zip(node.outputs, emitted.outputs, strict=True):
@@ -38,21 +38,22 @@ def lower_dense(node: ir.Node, context: LoweringContext) -> None:
 
 
 def densify(value: ir.Value, context: LoweringContext) -> Dense:
-    """T' of a value in whatever form it has; made once, and the form stays for consumers that have a rule."""
+    """Make T' of a value in whatever form it has, once; the form stays, for consumers that have a rule."""
     form = context.forms[value]
     if isinstance(form, Dense):
         return form
-    if value not in context.densified:
-        context.densified[value] = _densify(value, form, context)
-    return context.densified[value]
+    densified = context.forms.densified
+    if value not in densified:
+        densified[value] = _densify(value, form, context)
+    return densified[value]
 
 
 def _densify(value: ir.Value, form: Delta | Flat, context: LoweringContext) -> Dense:
-    name = str(value.name)
+    emitter, name = context.emitter, str(value.name)
     x, source = (form, value) if isinstance(form, Delta) else (form.delta, form.base)
-    inputs = [x.values, x.boxes, context.base_map(source, x.layout)]
-    full = context.emit("Densify", inputs, {"layout": x.layout}, f"{name}.occluded")
+    inputs = [x.values, x.boxes, emitter.base_map(source, x.layout)]
+    full = emitter.emit("Densify", inputs, {"layout": x.layout}, f"{name}.occluded")
     if isinstance(form, Flat):
-        shape = context.initializer(f"{name}.flat_shape", np.array([-1, static_shape(value)[1]], np.int64))
-        full = context.emit("Reshape", [full, shape], {}, f"{name}.occluded.flat", domain="")
+        shape = emitter.initializer(f"{name}.flat_shape", np.array([-1, static_shape(value)[1]], np.int64))
+        full = emitter.emit("Reshape", [full, shape], {}, f"{name}.occluded.flat", domain="")
     return Dense(full)

@@ -6,11 +6,13 @@ asked, with its attributes and constants, and whatever is not known to be safe r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lower.context import LoweringContext
+from krypton_compile.passes.lower.context import LoweringContext, array_of, input_of
 
 _POINTWISE = frozenset(
     "Abs Add And Cast Ceil Celu Clip Cos Div Dropout Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid "
@@ -36,17 +38,17 @@ def batched_inputs(node: ir.Node, dense: dict[ir.Value, ir.Value], context: Lowe
         return None
     inputs: Inputs = [dense.get(value, value) if value is not None else None for value in node.inputs]
     if node.op_type == "Reshape":
-        if context.constant(node.inputs[1]) is None:
+        if array_of(input_of(node, 1)) is None:
             return None
         target = np.array([-1, *static_shape(node.outputs[0])[1:]], np.int64)
-        return [inputs[0], context.initializer(f"{node.outputs[0].name}.batched_shape", target)]
-    return inputs if _is_batch_safe(node, dense, context) else None
+        return [inputs[0], context.emitter.initializer(f"{node.outputs[0].name}.batched_shape", target)]
+    return inputs if _is_batch_safe(node, dense) else None
 
 
-def _is_batch_safe(node: ir.Node, dense: dict[ir.Value, ir.Value], context: LoweringContext) -> bool:
-    op = node.op_type
-    data = node.inputs[0]
-    assert data is not None
+def _is_batch_safe(node: ir.Node, dense: dict[ir.Value, ir.Value]) -> bool:
+    op, data = node.op_type, node.inputs[0]
+    if data is None:
+        return False
     rank = len(static_shape(data))
     first_only = list(dense) == [data]
     if op in _POINTWISE:
@@ -56,29 +58,29 @@ def _is_batch_safe(node: ir.Node, dense: dict[ir.Value, ir.Value], context: Lowe
     if op in _PER_IMAGE:
         return first_only
     if op == "Flatten":
-        return _int(node, "axis", 1) % (rank + 1) == 1
+        return node.attributes.get_int("axis", 1) % (rank + 1) == 1
     if op == "Transpose":
         return "perm" in node.attributes and node.attributes["perm"].as_ints()[0] == 0
     if op in _ALONG_AXIS:
-        return first_only and _int(node, "axis", _ALONG_AXIS[op]) % rank != 0
+        return first_only and node.attributes.get_int("axis", _ALONG_AXIS[op]) % rank != 0
     if op == "Concat":
-        return all(value in dense for value in node.inputs) and _int(node, "axis", 0) % rank != 0
+        return all(value in dense for value in node.inputs) and node.attributes.get_int("axis", 0) % rank != 0
     if op == "Split":
-        return first_only and _int(node, "axis", 0) % rank != 0
+        return first_only and node.attributes.get_int("axis", 0) % rank != 0
     if op == "Gather":
-        return first_only and _int(node, "axis", 0) % rank != 0
+        return first_only and node.attributes.get_int("axis", 0) % rank != 0
     if op in _REDUCTIONS or op in ("Squeeze", "Unsqueeze"):
-        axes = _axes(node, context, rank + (op == "Unsqueeze") * 1)
+        axes = _axes(node, rank + (op == "Unsqueeze") * 1)
         return first_only and axes is not None and 0 not in axes
     if op == "Slice":
-        axes_value = context.constant(node.inputs[3]) if len(node.inputs) > 3 else None
+        axes_value = array_of(input_of(node, 3))
         return first_only and axes_value is not None and all(int(axis) % rank for axis in axes_value.flat)
     if op == "Pad":
-        pads = context.constant(node.inputs[1])
-        plain = len(node.inputs) < 4 or node.inputs[3] is None
+        pads = array_of(input_of(node, 1))
+        plain = input_of(node, 3) is None
         return first_only and plain and pads is not None and int(pads[0]) == int(pads[rank]) == 0
     if op == "Gemm":
-        return first_only and not _int(node, "transA", 0) and _one_row(node.inputs[2:])
+        return first_only and not node.attributes.get_int("transA", 0) and _one_row(node.inputs[2:])
     if op == "MatMul":
         return _is_batched_product(node, dense)
     return False
@@ -94,26 +96,22 @@ def _broadcasts_per_image(node: ir.Node, dense: dict[ir.Value, ir.Value]) -> boo
 
 def _is_batched_product(node: ir.Node, dense: dict[ir.Value, ir.Value]) -> bool:
     a, b = node.inputs[0], node.inputs[1]
-    assert a is not None and b is not None
+    if a is None or b is None:
+        return False
     if a in dense and b not in dense:
         return len(static_shape(b)) == 2 and len(static_shape(a)) >= 2
     return a in dense and b in dense and len(static_shape(a)) == len(static_shape(b)) >= 3
 
 
-def _one_row(values: object) -> bool:
-    assert isinstance(values, (list, tuple))
+def _one_row(values: Sequence[ir.Value | None]) -> bool:
     return all(value is None or len(static_shape(value)) < 2 or static_shape(value)[0] == 1 for value in values)
 
 
-def _axes(node: ir.Node, context: LoweringContext, rank: int) -> list[int] | None:
+def _axes(node: ir.Node, rank: int) -> list[int] | None:
     """The axes that the node names; None where it names none, which is all of them, or they are not constant."""
     if "axes" in node.attributes:
         return [axis % rank for axis in node.attributes["axes"].as_ints()]
-    array = context.constant(node.inputs[1]) if len(node.inputs) > 1 else None
-    if array is None or (array.size == 0 and not _int(node, "noop_with_empty_axes", 0)):
+    array = array_of(input_of(node, 1))
+    if array is None or (array.size == 0 and not node.attributes.get_int("noop_with_empty_axes", 0)):
         return None
     return [int(axis) % rank for axis in array.flat]
-
-
-def _int(node: ir.Node, name: str, default: int) -> int:
-    return node.attributes[name].as_int() if name in node.attributes else default

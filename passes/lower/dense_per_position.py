@@ -14,13 +14,14 @@ import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lower.context import Dense, LoweringContext
+from krypton_compile.passes.lower.context import LoweringContext
+from krypton_compile.passes.lower.forms import Dense
 
 
 def once_a_position(
     nodes: Sequence[ir.Node], outputs: Sequence[ir.Value], dense: Mapping[ir.Value, Dense], context: LoweringContext
 ) -> None:
-    """Emits the Scan and records the form of each output; ``dense`` are the image-dependent values that are read."""
+    """Emit the Scan and record the form of each output; ``dense`` are the image-dependent values that are read."""
     outputs = [value for value in outputs if value.name]
     made = {value for node in nodes for value in node.outputs}
     outside = list(dict.fromkeys(value for node in nodes for value in reads(node) if value not in made))
@@ -41,15 +42,14 @@ def once_a_position(
         piece = ir.Value(name=f"{value.name}.position", type=value.type, shape=ir.Shape(shape if kept else shape[1:]))
         body.inputs.append(piece)
         if not kept:
-            axis = context.initializer(f"{value.name}.batch_axis", np.array([0], np.int64))
+            axis = context.emitter.initializer(f"{value.name}.batch_axis", np.array([0], np.int64))
             batched.append(ir.node("Unsqueeze", [piece, axis], name=f"{value.name}.position.batched"))
             batched[-1].outputs[0].name = batched[-1].name
         stand_in.replace_all_uses_with(batched[-1].outputs[0] if not kept else piece)
     body.insert_before(body[0], batched)
     names = [f"{value.name}.stacked" for value in outputs]
     sources = [dense[value].value for value in stand_ins if value in dense]
-    context.emit("Scan", sources, {"num_scan_inputs": len(sources)}, *names, domain="")
-    scan = context.body[-1]
+    scan = context.emitter.emit_node("Scan", sources, {"num_scan_inputs": len(sources)}, *names, domain="")
     scan.attributes.add(ir.AttrGraph("body", body))
     for value, output in zip(outputs, scan.outputs, strict=True):
         context.forms[value] = _unstack(value, output, context)
@@ -78,5 +78,5 @@ def _unstack(value: ir.Value, stacked: ir.Value, context: LoweringContext) -> De
     shape = static_shape(value)
     if not shape or shape[0] != 1:
         return Dense(stacked, stacked=True)
-    axis = context.initializer(f"{value.name}.stack_axis", np.array([1], np.int64))
-    return Dense(context.emit("Squeeze", [stacked, axis], {}, f"{value.name}.occluded", domain=""))
+    axis = context.emitter.initializer(f"{value.name}.stack_axis", np.array([1], np.int64))
+    return Dense(context.emitter.emit("Squeeze", [stacked, axis], {}, f"{value.name}.occluded", domain=""))

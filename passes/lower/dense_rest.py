@@ -33,23 +33,23 @@ def needs_the_rest(node: ir.Node) -> str | None:
 
 
 def is_quantizing(node: ir.Node) -> bool:
-    """Whether it rounds to a few bits."""
+    """Whether the node rounds to a few bits."""
     return node.op_type.startswith(("QuantizeLinear", "DynamicQuantizeLinear", "QLinear"))
 
 
 def lower_rest(nodes: Sequence[ir.Node], wanted: Sequence[ir.Value], context: LoweringContext) -> list[ir.Node]:
-    """Emits the Scan for all of ``nodes`` that depend on the image, and returns them; ``wanted`` are its outputs."""
-    found: list[ir.Node] = []
+    """Emit the Scan for all of ``nodes`` that depend on the image, and return them; ``wanted`` are its outputs."""
+    rest: list[ir.Node] = []
     changing = set(context.forms)
     for node in nodes:
         if any(value in changing for value in reads(node)):
-            found.append(node)
+            rest.append(node)
             changing.update(node.outputs)
-    dense = {value: densify(value, context) for node in found for value in reads(node) if value in context.forms}
-    made = {value for node in found for value in node.outputs}
-    weights = [node for node in context.graph if node.op_type == "DequantizeLinear" and made_for(node, found)]
-    once_a_position([*weights, *found], [value for value in wanted if value in made], dense, context)
-    return found
+    dense = {value: densify(value, context) for node in rest for value in reads(node) if value in context.forms}
+    made = {value for node in rest for value in node.outputs}
+    weights = [node for node in context.emitter.graph if node.op_type == "DequantizeLinear" and made_for(node, rest)]
+    once_a_position([*weights, *rest], [value for value in wanted if value in made], dense, context)
+    return rest
 
 
 def made_for(node: ir.Node, readers: Sequence[ir.Node]) -> bool:

@@ -1,129 +1,30 @@
 """Lower: the incremental body of a model, node by node through an explicit table of rules.
 
 Before: a canonical graph. After: the same graph, with base maps and other once-an-image nodes added, and
-beside it the body: incremental ops for the nodes whose rule accepts them, the original ops on T' for the rest,
-each with the reason. A rule refuses by returning that reason; nothing falls back silently.
+beside it the body: incremental ops for the nodes that one of their rules accepts, the original ops on T' for the rest,
+each with the reasons of all its rules. Nothing falls back silently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from krypton_compile.contract.layouts import KINDS, as_volume, axes_of
-from krypton_compile.contract.schemas import DOMAIN, FUNCTIONS
+from krypton_compile.contract.layouts import as_volume, axes_of
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.passes.interface import Interface, static_shape
-from krypton_compile.passes.lower.context import Delta, Dense, Form, LoweringContext, make_delta
+from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.dense import densify, lower_dense
 from krypton_compile.passes.lower.dense_per_position import reads
 from krypton_compile.passes.lower.dense_rest import lower_rest, needs_the_rest
-from krypton_compile.passes.lower.rules import (
-    activation,
-    binary,
-    channels,
-    clip,
-    concat,
-    conv,
-    conv_transpose,
-    elementwise,
-    gemm,
-    global_pool,
-    layer_norm,
-    layout,
-    lrn,
-    pool,
-    resample,
-    softmax,
-)
+from krypton_compile.passes.lower.forms import Delta, Dense, Form, make_delta
+from krypton_compile.passes.lower.refused import Refused
+from krypton_compile.passes.lower.table import RULES, Rule
 
 _SLICED = ("chunk.slices", "chunk.slice_offsets")
 INCREMENTAL, DENSE, BASE_ONLY = "incremental", "dense", "base only"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A delta rule: the reason why it does not apply, the emission, and of how many spatial axes it holds."""
-
-    check: Callable[[ir.Node, LoweringContext], str | None]
-    lower: Callable[[ir.Node, LoweringContext], Form]
-    axes: tuple[int, ...] = (2,)
-
-    def refuse(self, node: ir.Node, context: LoweringContext) -> str | None:
-        """Why the rule does not apply to the node, or None."""
-        for value in node.inputs:
-            form = context.forms.get(value) if value is not None else None
-            if isinstance(form, Delta) and axes_of(form.layout) not in self.axes:
-                return f"its rule does not hold for a {KINDS[axes_of(form.layout)]}"
-        return self.check(node, context)
-
-
-_ANY = tuple(KINDS)
-
-
-_CHANNELS = Rule(channels.check, channels.lower, _ANY)
-_ELEMENTWISE = Rule(elementwise.check, elementwise.lower, _ANY)
-_LAYOUT = Rule(layout.check, layout.lower, _ANY)
-_POOL = Rule(pool.check, pool.lower, _ANY)
-_PRODUCT = Rule(gemm.check, gemm.lower, _ANY)
-_REDUCE = Rule(global_pool.check, global_pool.lower, _ANY)
-_ACTIVATION = Rule(clip.check, clip.lower, _ANY)
-_FUNCTION = Rule(activation.check, activation.lower, _ANY)
-_BINARY = Rule(binary.check, binary.lower, _ANY)
-_ROWS = Rule(softmax.check, softmax.lower, _ANY)
-_SPACE = Rule(resample.check, resample.lower)
-_TRANSPOSED = Rule(conv_transpose.check, conv_transpose.lower)
-
-RULES: dict[str, Rule | tuple[Rule, Rule]] = {
-    "Add": (_ELEMENTWISE, _BINARY),
-    "AveragePool": _POOL,
-    "BatchNormalization": _ELEMENTWISE,
-    "Clip": _ACTIVATION,
-    "Concat": Rule(concat.check, concat.lower, _ANY),
-    "Conv": Rule(conv.check, conv.lower, _ANY),
-    "ConvTranspose": _TRANSPOSED,
-    "DepthToSpace": _TRANSPOSED,
-    "Div": (_ELEMENTWISE, _BINARY),
-    "Dropout": _LAYOUT,
-    "Flatten": _LAYOUT,
-    "Gather": (_CHANNELS, _SPACE),
-    "Gemm": _PRODUCT,
-    "Expand": _CHANNELS,
-    "GlobalAveragePool": _REDUCE,
-    "GlobalMaxPool": _REDUCE,
-    "Identity": _LAYOUT,
-    "LRN": Rule(lrn.check, lrn.lower),
-    "LayerNormalization": Rule(layer_norm.check, layer_norm.lower, _ANY),
-    "LogSoftmax": _ROWS,
-    "MatMul": _PRODUCT,
-    "Max": (_ACTIVATION, _BINARY),
-    "LpPool": _POOL,
-    "MaxPool": _POOL,
-    "Min": (_ACTIVATION, _BINARY),
-    "Mul": (_ELEMENTWISE, _BINARY),
-    "Pow": _BINARY,
-    "Pad": (_LAYOUT, _SPACE),
-    "ReduceL1": _ROWS,
-    "ReduceL2": _ROWS,
-    "ReduceLogSumExp": _ROWS,
-    "ReduceMax": (_REDUCE, _ROWS),
-    "ReduceMean": (_REDUCE, _ROWS),
-    "ReduceMin": _ROWS,
-    "ReduceSum": (_REDUCE, _ROWS),
-    "ReduceSumSquare": _ROWS,
-    "Relu": _ACTIVATION,
-    "Reshape": _LAYOUT,
-    "Resize": _SPACE,
-    "Slice": (_CHANNELS, _SPACE),
-    "Softmax": _ROWS,
-    "SpaceToDepth": _TRANSPOSED,
-    "Split": _CHANNELS,
-    "Sub": (_ELEMENTWISE, _BINARY),
-    "Transpose": _LAYOUT,
-    **dict.fromkeys((*FUNCTIONS, "Neg", "PRelu"), _FUNCTION),
-}
-"""Where an op has two, the second is tried where the first does not apply."""
 
 
 @dataclass(frozen=True)
@@ -148,34 +49,35 @@ class OcclusionInputs:
 
 
 def lower(context: LoweringContext, interface: Interface, inputs: OcclusionInputs) -> list[Outcome]:
-    """Fills the context's body and forms; one outcome a node, in graph order."""
-    image = interface.image
+    """Fill the context's body and forms, and return one outcome a node, in graph order."""
+    image, emitter = interface.image, context.emitter
     occlusion = [inputs.image, inputs.baseline, inputs.patches, inputs.mask, inputs.boxes, inputs.offsets]
     boxes = inputs.boxes
     if axes_of(interface.layout) != 2:
         attributes = {"image_shape": interface.image_shape}
-        boxes = context.emit("SliceBoxes", [boxes, inputs.offsets], attributes, *_SLICED)
-        occlusion[4:] = context.body[-1].outputs
-    values = context.emit("OcclusionDelta", occlusion, {}, f"{image.name}.delta")
-    live = context.shrink(values, boxes, str(image.name))
+        sliced = emitter.emit_node("SliceBoxes", [boxes, inputs.offsets], attributes, *_SLICED)
+        boxes = sliced.outputs[0]
+        occlusion[4:] = sliced.outputs
+    values = emitter.emit("OcclusionDelta", occlusion, {}, f"{image.name}.delta")
+    live = emitter.shrink(values, boxes, str(image.name))
     depth, height, width = as_volume(interface.image_shape)
     context.forms[image] = Delta(values, boxes, live, interface.layout, interface.channels, height, width, depth)
     outcomes: list[Outcome] = []
-    nodes = [node for node in context.graph if node.domain != DOMAIN]
+    nodes = [node for node in emitter.graph if node.domain != DOMAIN]
     for index, node in enumerate(nodes):
-        context.source = node
+        emitter.source = node
         reason = needs_the_rest(node) if any(value in context.forms for value in reads(node)) else None
         if reason is not None:
             outcomes += _lower_rest(nodes[index:], reason, interface, context)
             break
         outcomes.append(_lower_node(node, context))
-    context.source = None
+    emitter.source = None
     return outcomes
 
 
 def occluded(value: ir.Value, context: LoweringContext) -> Dense:
     """T' of an output of the base graph for the chunk's positions."""
-    return densify(context.replaced.get(value, value), context)
+    return densify(context.emitter.current(value), context)
 
 
 def _lower_rest(nodes: list[ir.Node], reason: str, interface: Interface, context: LoweringContext) -> list[Outcome]:
@@ -200,26 +102,39 @@ def _lower_node(node: ir.Node, context: LoweringContext) -> Outcome:
         shapes = [static_shape(value) for value in node.inputs if value is not None and value in context.forms]
         spatial = any(max(shape[2:], default=1) > 1 for shape in shapes)
         return Outcome(node, DENSE, "its input is dense" if spatial else "class vector, no spatial axes left")
-    found = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
-    rules = found if isinstance(found, tuple) else (found,) if found else ()
-    reason: str | None = f"no incremental rule for {node.op_type}"
-    for rule in rules:
-        reason = rule.refuse(node, context)
-        if reason is None:
-            output = node.outputs[0]
-            form = rule.lower(node, context)
-            context.forms[context.replaced.get(output, output)] = form
-            return Outcome(node, INCREMENTAL, "approximate: its gate is frozen" if node in context.frozen else "")
-        if any(isinstance(form, Dense) for form in dependent):
-            break  # the next rule cannot help that, and knows less of gates
-    if str(node.name) in context.supposed and _suppose(node, context):
+    rules = RULES.get(node.op_type, ()) if node.domain in ("", "ai.onnx") else ()
+    if any(isinstance(form, Dense) for form in dependent):
+        rules = rules[:1]  # the next one cannot help that, and knows less of gates
+    try:
+        form = _by_rules(node, rules, context)
+    except Refused as refused:
+        reason = refused.reason
+    else:
+        context.forms[context.emitter.current(node.outputs[0])] = form
+        return Outcome(node, INCREMENTAL, "approximate: its gate is frozen" if node in context.frozen else "")
+    if str(node.name) in context.target.supposed and _suppose(node, context):
         return Outcome(node, INCREMENTAL, "supposed")
     lower_dense(node, context)
-    return Outcome(node, DENSE, str(reason))
+    return Outcome(node, DENSE, reason)
+
+
+def _by_rules(node: ir.Node, rules: Sequence[Rule], context: LoweringContext) -> Form:
+    """Lower the node by the first rule that does not refuse it.
+
+    Raises:
+        Refused: if all rules refuse the node; the reason tells each of theirs once.
+    """
+    reasons: list[str] = []
+    for rule in rules:
+        try:
+            return rule.apply(node, context)
+        except Refused as refused:
+            reasons.append(refused.reason)
+    raise Refused("; ".join(dict.fromkeys(reasons)) or f"no incremental rule for {node.op_type}")
 
 
 def _suppose(node: ir.Node, context: LoweringContext) -> bool:
-    """Boxes alone: the output changes where the first map of its size among the inputs does; False if there is none."""
+    """Let the output change where the first map of its size among the inputs does; False if there is none."""
     for value in node.inputs:
         x = context.forms.get(value) if value is not None else None
         if value is None or not isinstance(x, Delta):

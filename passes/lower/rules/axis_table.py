@@ -10,6 +10,7 @@ answers to the unit vectors are the columns of the matrix.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +18,11 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.ort.plain_session import open_session
-from krypton_compile.passes.lower.context import Delta, LoweringContext, make_delta
+from krypton_compile.passes.lower.emit import Emitter
+from krypton_compile.passes.lower.forms import Delta, make_delta
 
 Indices = npt.NDArray[np.int64]
+Constants = Sequence[npt.NDArray[np.generic] | None]
 
 
 @dataclass(frozen=True)
@@ -57,46 +60,60 @@ def from_matrix(matrix: npt.NDArray[np.float32]) -> AxisTable:
     return AxisTable(index, weight)
 
 
-def ask(op: str, size: int, inputs: list[npt.NDArray[np.generic] | None], node: ir.Node, opset: int) -> AxisTable:
-    """The table of an op that is linear along the height of [N, 1, size, 1] maps, but for a constant.
+def ask(node: ir.Node, axes: Sequence[tuple[int, Constants]], opset: int) -> list[AxisTable]:
+    """Ask onnxruntime for the tables of an op that is linear along the height of a map, but for a constant.
 
-    ``inputs`` are those after the map, ``node`` has the attributes.
+    Args:
+        node: the op and its attributes.
+        axes: for each table the size of the axis, and the op's inputs after the map.
+        opset: of the op.
+
+    Returns:
+        One table an axis; all come of one session.
 
     Raises:
-        onnxruntime's errors: the op does not take them.
+        Exception: onnxruntime's errors, which have no common type of their own, if the op does not take the inputs.
     """
-    values = [ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([size + 1, 1, size, 1]))]
-    constants = []
-    for position, array in enumerate(inputs):
-        value = ir.Value(name="")
-        if array is not None:
-            tensor = ir.tensor(array, name=f"i{position}")
-            value = ir.Value(name=f"i{position}", type=ir.TensorType(tensor.dtype), const_value=tensor)
-            constants.append(value)
-        values.append(value)
-    asked = ir.node(op, [value if value.name else None for value in values], name="asked")
-    for attribute in node.attributes.values():
-        asked.attributes.add(attribute)
-    asked.outputs[0].name, asked.outputs[0].type = "y", ir.TensorType(ir.DataType.FLOAT)
-    graph = ir.Graph(values[:1], asked.outputs, nodes=[asked], initializers=constants, opset_imports={"": opset})
+    graph = ir.Graph([], [], nodes=[], opset_imports={"": opset})
+    for number, (size, constants) in enumerate(axes):
+        image = _float(f"x{number}", [size + 1, 1, size, 1])
+        inputs: list[ir.Value | None] = [image]
+        for position, array in enumerate(constants):
+            value = None
+            if array is not None:
+                tensor = ir.tensor(array, name=f"x{number}.{position}")
+                value = ir.Value(name=tensor.name, type=ir.TensorType(tensor.dtype), const_value=tensor)
+                graph.register_initializer(value)
+            inputs.append(value)
+        asked = ir.node(
+            node.op_type, inputs, dict(node.attributes), outputs=[_float(f"y{number}")], name=f"asked{number}"
+        )
+        graph.append(asked)
+        graph.inputs.append(image)
+        graph.outputs.extend(asked.outputs)
     session = open_session(ir.to_proto(ir.Model(graph, ir_version=9)))
-    units = np.concatenate([np.zeros((1, size), np.float32), np.eye(size, dtype=np.float32)])
-    answers = session.run(None, {"x": units.reshape(size + 1, 1, size, 1)})[0].reshape(size + 1, -1)
-    return from_matrix((answers[1:] - answers[:1]).T)
+    units = [np.concatenate([np.zeros((1, size), np.float32), np.eye(size, dtype=np.float32)]) for size, _ in axes]
+    feeds = {f"x{number}": unit[:, None, :, None] for number, unit in enumerate(units)}
+    answers = [answer.reshape(len(answer), -1) for answer in session.run(None, feeds)]
+    return [from_matrix((answer[1:] - answer[:1]).T) for answer in answers]
 
 
 def emit_resampled(
-    node: ir.Node, context: LoweringContext, x: Delta, vertical: AxisTable, horizontal: AxisTable, part: str = ""
+    emitter: Emitter, node: ir.Node, x: Delta, vertical: AxisTable, horizontal: AxisTable, part: str = ""
 ) -> Delta:
     """The delta ``x`` after both tables; ``part`` sets the names apart where the node needs several."""
     name = f"{node.outputs[0].name}{part}"
     tables = []
     for axis, table in (("y", vertical), ("x", horizontal)):
-        tables.append(context.initializer(f"{name}.{axis}_index", table.index))
-        tables.append(context.initializer(f"{name}.{axis}_weight", table.weight))
+        tables.append(emitter.initializer(f"{name}.{axis}_index", table.index))
+        tables.append(emitter.initializer(f"{name}.{axis}_weight", table.weight))
     attributes = {"input_shape": x.map_shape}
-    boxes = context.emit("ResampleBoxes", [x.live, tables[0], tables[2]], attributes, f"{name}.boxes")
-    values = context.emit("IncrementalResample", [x.values, x.boxes, boxes, *tables], attributes, f"{name}.delta")
+    boxes = emitter.emit("ResampleBoxes", [x.live, tables[0], tables[2]], attributes, f"{name}.boxes")
+    values = emitter.emit("IncrementalResample", [x.values, x.boxes, boxes, *tables], attributes, f"{name}.delta")
     if not part:
         return make_delta(node, values, boxes, x.layout)
     return Delta(values, boxes, boxes, x.layout, x.channels, len(vertical.index), len(horizontal.index))
+
+
+def _float(name: str, shape: Sequence[int] | None = None) -> ir.Value:
+    return ir.Value(name=name, type=ir.TensorType(ir.DataType.FLOAT), shape=None if shape is None else ir.Shape(shape))

@@ -2,10 +2,10 @@
 
     Y = f(A, B)    ->    DY = f(A0 + DA, B0 + DB) - f(A0, B0)    on the hull of the boxes of A and B
     Y = A ** 2     ->    the same of A * A
-    Y = A ** 0.5   ->    the same of the square root (lower_function)
+    Y = A ** 0.5   ->    the same of the square root (activation.py)
 
 ONNX's broadcasting: one operand may have a single channel, a constant also a single row or column. What has a cheaper
-rule comes first (lower_elementwise, lower_activation).
+rule comes first (elementwise.py, clip.py).
 """
 
 from __future__ import annotations
@@ -17,68 +17,65 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.contract.layouts import as_volume, channel_axis, spatial_axes
-from krypton_compile.contract.schemas import BINARY
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lower.context import Delta, Form, LoweringContext, make_delta
+from krypton_compile.passes.lower.context import LoweringContext, array_of, input_of
+from krypton_compile.passes.lower.forms import Delta, Form, make_delta
+from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.activation import emit_function
-
-
-def check(node: ir.Node, context: LoweringContext) -> str | None:
-    """Why this node cannot be incremental, or None."""
-    if len(node.inputs) != 2 or any(value is None for value in node.inputs):
-        return f"expected two operands, found {len(node.inputs)}"
-    forms = [context.forms.get(value) for value in node.inputs if value is not None]
-    deltas = [form for form in forms if isinstance(form, Delta)]
-    if not deltas or any(form is not None and not isinstance(form, Delta) for form in forms):
-        return "one of its inputs is dense"
-    output = static_shape(node.outputs[0])
-    layout = deltas[0].layout
-    if len(output) != len(layout) or output[0] != 1:
-        return f"it broadcasts the map to {list(output)}"
-    channels, size = output[deltas[0].channel_axis], tuple(output[axis] for axis in spatial_axes(layout))
-    for value, form in zip(node.inputs, forms, strict=True):
-        if isinstance(form, Delta):
-            if (form.layout, form.spatial) != (layout, size) or form.channels not in (1, channels):
-                return "its two maps differ in size or layout"
-        elif context.constant(value) is None:
-            return "expected two maps, or a map and a constant"
-    return None
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rules above."""
-    power = context.constant(node.inputs[1]) if node.op_type == "Pow" else None
+    _require_operands(node, context)
+    power = array_of(input_of(node, 1)) if node.op_type == "Pow" else None
     if power is not None and power.size == 1:
         if float(power.reshape(())) == 2.0:
-            return emit_binary(node, context, "Mul", node.inputs[0], node.inputs[0])
+            return emit_binary(node, context, "Mul", (0, 0))
         if float(power.reshape(())) == 0.5:
-            return emit_function(node, context, node.inputs[0], {"function": "Sqrt"})
-    return emit_binary(node, context, node.op_type, node.inputs[0], node.inputs[1])
+            return emit_function(node, context, 0, {"function": "Sqrt"})
+    return emit_binary(node, context, node.op_type, (0, 1))
 
 
-def emit_binary(
-    node: ir.Node, context: LoweringContext, function: str, first: ir.Value | None, second: ir.Value | None
-) -> Delta:
-    """The delta of ``function`` of two values, the node's output; at least one has a delta."""
-    assert function in BINARY and first is not None and second is not None
-    name, swapped = str(node.outputs[0].name), first not in context.forms
-    moved, other = (second, first) if swapped else (first, second)
-    a = context.delta(moved)
+def emit_binary(node: ir.Node, context: LoweringContext, function: str, operands: tuple[int, int]) -> Delta:
+    """The delta of ``function`` of two of the node's inputs, the node's output; at least one has a delta."""
+    emitter, name = context.emitter, str(node.outputs[0].name)
+    swapped = not context.depends_on_image(node, operands[0])
+    moved, other = operands[::-1] if swapped else operands
+    a = context.delta(node, moved)
     attributes: dict[str, int | float | str | Sequence[int]] = {"function": function, "swapped": int(swapped)}
-    inputs = [a.values, a.boxes, context.base_map(moved, a.layout)]
+    inputs = [a.values, a.boxes, context.base_map(node, moved)]
     boxes, live = a.boxes, a.live
-    if other in context.forms:
-        b = context.delta(other)
-        boxes = live = context.emit("UnionBoxes", [a.live, b.live], {}, f"{name}.boxes")
-        inputs += [context.base_map(other, a.layout), boxes, b.values, b.boxes]
+    if context.depends_on_image(node, other):
+        b = context.delta(node, other)
+        boxes = live = emitter.emit("UnionBoxes", [a.live, b.live], {}, f"{name}.boxes")
+        inputs += [context.base_map(node, other), boxes, b.values, b.boxes]
     else:
-        constant = context.constant(other)
-        assert constant is not None
-        inputs += [context.initializer(f"{name}.constant", _map_of(constant, a.layout)), boxes]
-    values = context.emit("IncrementalBinary", inputs, attributes, f"{name}.delta")
+        constant = _map_of(context.constant(node, other, "operands"), a.layout)
+        inputs += [emitter.initializer(f"{name}.constant", constant), boxes]
+    values = emitter.emit("IncrementalBinary", inputs, attributes, f"{name}.delta")
     if function in ("Max", "Min"):
-        live = context.shrink(values, boxes, name)
+        live = emitter.shrink(values, boxes, name)
     return make_delta(node, values, boxes, a.layout, live)
+
+
+def _require_operands(node: ir.Node, context: LoweringContext) -> None:
+    """Refuse what is neither two maps of one size nor such a map and a constant."""
+    if len(node.inputs) != 2 or any(value is None for value in node.inputs):
+        raise Refused(f"it has {len(node.inputs)} operands, not two")
+    forms = [context.forms.get(value) for value in node.inputs if value is not None]
+    deltas = [form for form in forms if isinstance(form, Delta)]
+    if not deltas or any(form is not None and not isinstance(form, Delta) for form in forms):
+        raise Refused("one of its inputs is dense")
+    output, layout = static_shape(node.outputs[0]), deltas[0].layout
+    if len(output) != len(layout) or output[0] != 1:
+        raise Refused(f"it broadcasts the map to {list(output)}")
+    channels, size = output[deltas[0].channel_axis], tuple(output[axis] for axis in spatial_axes(layout))
+    for value, form in zip(node.inputs, forms, strict=True):
+        if isinstance(form, Delta):
+            if (form.layout, form.spatial) != (layout, size) or form.channels not in (1, channels):
+                raise Refused("its two maps differ in size or layout")
+        elif array_of(value) is None:
+            raise Refused("its operands are neither two maps nor a map and a constant")
 
 
 def _map_of(constant: npt.NDArray[np.generic], layout: str) -> npt.NDArray[np.float32]:

@@ -12,55 +12,43 @@ import math
 
 import onnx_ir as ir
 
-from krypton_compile.passes.lower.context import Delta, Form, LoweringContext, make_delta
-
-
-def check(node: ir.Node, context: LoweringContext) -> str | None:
-    """Why this activation cannot be incremental, or None."""
-    source, bounds = _operands(node, context)
-    if not isinstance(context.forms.get(source), Delta):
-        return "its input is not a spatial delta"
-    for bound in bounds:
-        array = context.constant(bound)
-        if bound is not None and (array is None or array.size != 1):
-            return "its bounds are not constant numbers"
-    low, high = _bounds(node, context)
-    if not low <= high:
-        return f"its bounds {low} and {high} are not in order"
-    return None
+from krypton_compile.passes.lower.context import LoweringContext
+from krypton_compile.passes.lower.forms import Form, make_delta
+from krypton_compile.passes.lower.refused import Refused
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rule above."""
-    source, _ = _operands(node, context)
-    x, name = context.delta(source), str(node.outputs[0].name)
-    low, high = _bounds(node, context)
-    values = context.emit(
-        "IncrementalClip",
-        [x.values, x.boxes, context.base_map(source, x.layout)],
-        {"min": low, "max": high},
-        f"{name}.delta",
-    )
-    return make_delta(node, values, x.boxes, x.layout, context.shrink(values, x.boxes, name))
-
-
-def _operands(node: ir.Node, context: LoweringContext) -> tuple[ir.Value, list[ir.Value | None]]:
-    """What is clipped, and the values of the lower and upper bound, as far as there are any."""
-    first, *others = node.inputs
-    assert first is not None
-    if node.op_type in ("Relu", "Clip"):
-        return first, others[:2]
-    if first not in context.forms and len(others) == 1 and others[0] is not None:
-        first, others = others[0], [first]
-    return first, others if node.op_type == "Max" else [None, *others]
-
-
-def _bounds(node: ir.Node, context: LoweringContext) -> tuple[float, float]:
+    source, low, high = _operands(node, context)
+    x, name = context.delta(node, source), str(node.outputs[0].name)
+    bounds = _bound(node, context, low, -math.inf), _bound(node, context, high, math.inf)
     if node.op_type == "Relu":
-        return 0.0, math.inf
-    bounds = [-math.inf, math.inf]
-    for index, value in enumerate(_operands(node, context)[1][:2]):
-        array = context.constant(value)
-        if array is not None:
-            bounds[index] = float(array.reshape(-1)[0])
-    return bounds[0], bounds[1]
+        bounds = 0.0, math.inf
+    if not bounds[0] <= bounds[1]:
+        raise Refused(f"its bounds {bounds[0]} and {bounds[1]} are not in order")
+    inputs = [x.values, x.boxes, context.base_map(node, source)]
+    attributes = {"min": bounds[0], "max": bounds[1]}
+    values = context.emitter.emit("IncrementalClip", inputs, attributes, f"{name}.delta")
+    return make_delta(node, values, x.boxes, x.layout, context.emitter.shrink(values, x.boxes, name))
+
+
+def _operands(node: ir.Node, context: LoweringContext) -> tuple[int, int | None, int | None]:
+    """Which inputs are clipped, the lower and the upper bound."""
+    if node.op_type in ("Relu", "Clip"):
+        return 0, 1, 2
+    if len(node.inputs) > 2:
+        raise Refused(f"it has {len(node.inputs)} operands, not two")
+    source, bound = (0, 1) if context.depends_on_image(node, 0) else (1, 0)
+    if context.depends_on_image(node, bound):
+        context.delta(node, bound)
+        raise Refused("both of its operands depend on the image")
+    return (source, bound, None) if node.op_type == "Max" else (source, None, bound)
+
+
+def _bound(node: ir.Node, context: LoweringContext, index: int | None, default: float) -> float:
+    array = None if index is None else context.optional_constant(node, index, "bounds")
+    if array is None:
+        return default
+    if array.size != 1:
+        raise Refused("its bounds are not constant numbers")
+    return float(array.reshape(-1)[0])

@@ -7,30 +7,23 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from krypton_compile.passes.lower.context import Delta, Form, LoweringContext, make_delta
-
-
-def check(node: ir.Node, context: LoweringContext) -> str | None:
-    """Why this normalization cannot be incremental, or None."""
-    x = context.forms.get(node.inputs[0]) if node.inputs[0] else None
-    if not isinstance(x, Delta) or x.channels_first:
-        return "its input is not a spatial delta whose channels come last"
-    axis = node.attributes["axis"].as_int() if "axis" in node.attributes else -1
-    if axis % len(x.layout) != x.channel_axis:
-        return f"it normalizes from axis {axis} on, not the channels alone"
-    scale = context.constant(node.inputs[1])
-    if scale is None or scale.size != x.channels:
-        return "its scale is not one constant a channel"
-    if any(output.uses() for output in node.outputs[1:]):
-        return "its mean or deviation is used too"
-    return None
+from krypton_compile.passes.lower.context import LoweringContext
+from krypton_compile.passes.lower.emit import emit_pixelwise
+from krypton_compile.passes.lower.forms import Form
+from krypton_compile.passes.lower.refused import Refused
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rule above."""
-    x, name, source = context.delta(node.inputs[0]), str(node.outputs[0].name), node.inputs[0]
-    assert source is not None
-    epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5
-    inputs = [x.values, x.boxes, context.base_map(source, x.layout), node.inputs[1]]
-    values = context.emit("IncrementalLayerNorm", inputs, {"epsilon": epsilon}, f"{name}.delta")
-    return make_delta(node, values, x.boxes, x.layout, x.live)
+    x = context.delta(node, 0)
+    if x.channels_first:
+        raise Refused(f"its input is {x.layout}, not a spatial delta whose channels come last")
+    if context.axis(node, x, -1) != x.channel_axis:
+        raise Refused(f"it normalizes from axis {node.attributes.get_int('axis', -1)} on, not the channels alone")
+    if context.constant(node, 1, "scales").size != x.channels:
+        raise Refused("its scale is not one constant a channel")
+    if any(output.uses() for output in node.outputs[1:]):
+        raise Refused("its mean or deviation is used too")
+    inputs = [x.boxes, context.base_map(node, 0), node.inputs[1]]
+    attributes = {"epsilon": node.attributes.get_float("epsilon", 1e-5)}
+    return emit_pixelwise(context.emitter, node, x, "IncrementalLayerNorm", inputs, attributes)

@@ -14,69 +14,55 @@ import onnx_ir as ir
 from krypton_compile.contract.geometry import DepthWindow
 from krypton_compile.contract.layouts import spatial_axes, swapped
 from krypton_compile.passes.interface import permutation, static_shape
-from krypton_compile.passes.lower.context import Delta, Flat, Form, LoweringContext, emit_depth_gather, make_delta
-
-
-def check(node: ir.Node, context: LoweringContext) -> str | None:
-    """Why this node cannot be incremental, or None."""
-    x = context.forms.get(node.inputs[0]) if node.inputs[0] else None
-    if node.op_type in ("Identity", "Dropout"):
-        return None
-    if not isinstance(x, Delta):
-        return "its input is not a spatial delta"
-    if node.op_type == "Transpose":
-        other = swapped(x.layout)
-        if permutation(node) != tuple(x.layout.index(axis) for axis in other):
-            return f"it is not a change from {x.layout} to {other}"
-        return None
-    if node.op_type == "Pad":
-        return _check_pad(node, x, context)
-    output = static_shape(node.outputs[0])
-    if output != (1, x.channels * math.prod(x.spatial)):
-        return f"it reshapes to {list(output)}, which neither keeps nor flattens the map"
-    return None
+from krypton_compile.passes.lower.context import LoweringContext, input_of
+from krypton_compile.passes.lower.emit import emit_depth_gather
+from krypton_compile.passes.lower.forms import Delta, Flat, Form, make_delta
+from krypton_compile.passes.lower.refused import Refused
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rules above."""
-    source = node.inputs[0]
-    assert source is not None
-    if node.op_type in ("Identity", "Dropout"):
+    source = context.value(node, 0)
+    if node.op_type in ("Identity", "Dropout") and source in context.forms:
         return context.forms[source]
-    x, name = context.delta(source), str(node.outputs[0].name)
+    x = context.delta(node, 0)
     if node.op_type == "Transpose":
-        return make_delta(node, x.values, x.boxes, swapped(x.layout), x.live)
-    if node.op_type != "Pad":
-        return Flat(x, source)
-    begins, _ = _pads(node, x, context)
+        other = swapped(x.layout)
+        if permutation(node) != tuple(x.layout.index(axis) for axis in other):
+            raise Refused(f"it is not a change from {x.layout} to {other}")
+        return make_delta(node, x.values, x.boxes, other, x.live)
+    if node.op_type == "Pad":
+        return _lower_pad(node, context, x)
+    output = static_shape(node.outputs[0])
+    if output != (1, x.channels * math.prod(x.spatial)):
+        raise Refused(f"it reshapes to {list(output)}, which neither keeps nor flattens the map")
+    return Flat(x, source)
+
+
+def _lower_pad(node: ir.Node, context: LoweringContext, x: Delta) -> Delta:
+    emitter, name = context.emitter, str(node.outputs[0].name)
+    begins = _begin_pads(node, context, x)
     output = make_delta(node, x.values, x.boxes, x.layout)
     *front, top, left = (0, 0, *begins)[-max(2, len(begins)) :]
     along = DepthWindow(1, 1, sum(front), 1, x.depth, output.depth)
-    values, source, live = emit_depth_gather(context, x, along, name)
+    rows, source, live = emit_depth_gather(emitter, x, along, name)
     attributes = {"shift": (top, left), "output_shape": output.map_shape}
-    boxes = context.emit("TranslateBoxes", [live], attributes, f"{name}.boxes")
-    values = context.emit("IncrementalPad", [values, source, boxes], attributes, f"{name}.delta")
+    boxes = emitter.emit("TranslateBoxes", [live], attributes, f"{name}.boxes")
+    values = emitter.emit("IncrementalPad", [rows, source, boxes], attributes, f"{name}.delta")
     return make_delta(node, values, boxes, x.layout)
 
 
-def _check_pad(node: ir.Node, x: Delta, context: LoweringContext) -> str | None:
-    mode = node.attributes["mode"].as_string() if "mode" in node.attributes else "constant"
+def _begin_pads(node: ir.Node, context: LoweringContext, x: Delta) -> list[int]:
+    """Pads before the spatial axes of a Pad with a constant, which pads nothing else."""
+    mode = node.attributes.get_string("mode", "constant")
     if mode != "constant":
-        return f"Pad mode '{mode}' has no rule yet"
-    if context.constant(node.inputs[1]) is None:
-        return "its pads are not constant"
-    if len(node.inputs) > 2 and node.inputs[2] in context.forms:
-        return "what it pads with depends on the image"
-    if len(node.inputs) > 3 and node.inputs[3] is not None:
-        return "its axes are not constant"  # decompose has spelled others out
-    _, others = _pads(node, x, context)
-    return "it pads batch or channels" if any(others) else None
-
-
-def _pads(node: ir.Node, x: Delta, context: LoweringContext) -> tuple[list[int], list[int]]:
-    """Begin pads of the spatial axes; all pads of the others."""
-    pads = context.constant(node.inputs[1])
-    assert pads is not None
+        raise Refused(f"its mode '{mode}' pads with pixels of the map")
+    if context.depends_on_image(node, 2):
+        raise Refused("what it pads with depends on the image")
+    pads = [int(pad) for pad in context.constant(node, 1, "pads")]
+    if input_of(node, 3) is not None:
+        raise Refused("its axes are not constant")  # decompose has spelled others out
     axes, rank = spatial_axes(x.layout), len(x.layout)
-    flat = [int(pad) for pad in pads]
-    return [flat[axis] for axis in axes], [flat[axis] for axis in range(2 * rank) if axis % rank not in axes]
+    if any(pads[axis] for axis in range(2 * rank) if axis % rank not in axes):
+        raise Refused("it pads batch or channels")
+    return [pads[axis] for axis in axes]

@@ -10,19 +10,15 @@ of float32, where a large p makes 0 of small numbers: such a pool is left to it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx_ir as ir
 
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lower.context import (
-    Delta,
-    Form,
-    LoweringContext,
-    depth_attribute,
-    emit_depth_boxes,
-    emit_window_boxes,
-    make_delta,
-    window_attributes,
-)
+from krypton_compile.passes.lower.context import LoweringContext
+from krypton_compile.passes.lower.emit import depth_attribute, emit_depth_boxes, emit_window_boxes, window_attributes
+from krypton_compile.passes.lower.forms import Form, make_delta
+from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.window_of import Axis, depth_window, end_pads, read_axes, slice_window
 
 _LARGEST_POWER = 4
@@ -30,68 +26,46 @@ _LARGEST_POWER = 4
 score, with p = 32 those of 1 by 7e-5."""
 
 
-def check(node: ir.Node, context: LoweringContext) -> str | None:
-    """Why this pool cannot be incremental, or None."""
-    x = context.forms.get(node.inputs[0]) if node.inputs[0] else None
-    if not isinstance(x, Delta):
-        return "its input is not a spatial delta"
-    if not x.channels_first:
-        return f"its input is {x.layout}"
-    if len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
-        return "its indices are used"
-    if node.op_type == "LpPool" and _power(node) > _LARGEST_POWER:
-        return f"powers of p = {_power(node)} may leave float32, which onnxruntime sums them in"
-    return _check_ceil_mode(node, _axes(node, x))
-
-
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rules above."""
-    x, name = context.delta(node.inputs[0]), str(node.outputs[0].name)
-    axes = _axes(node, x)
+    x, emitter, name = context.delta_of_channels_first(node), context.emitter, str(node.outputs[0].name)
+    if len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
+        raise Refused("its indices are used")
+    power, counts_pads = node.attributes.get_int("p", 2), node.attributes.get_int("count_include_pad", 0)
+    if node.op_type == "LpPool" and power > _LARGEST_POWER:
+        raise Refused(f"powers of p = {power} may leave float32, which onnxruntime sums them in")
+    axes = read_axes(node, node.attributes["kernel_shape"].as_ints(), x.spatial, static_shape(node.outputs[0])[2:])
+    _refuse_ceil_mode(axes, counts_pads=bool(counts_pads))
     window, along = slice_window(axes), depth_window(axes)
-    boxes = emit_window_boxes(context, emit_depth_boxes(context, x, along, name), window, name)
-    attributes = dict(window_attributes(window))
+    boxes = emit_window_boxes(emitter, emit_depth_boxes(emitter, x, along, name), window, name)
+    attributes: dict[str, int | Sequence[int]] = {**window_attributes(window)}
     if len(axes) == 3:
         attributes |= depth_attribute(along, axes[0].end)
     if node.op_type == "MaxPool":
-        source = node.inputs[0]
-        assert source is not None
-        maps = [context.base_map(source, x.layout), context.base_map(node.outputs[0], x.layout)]
-        values = context.emit("IncrementalMaxPool", [x.values, x.boxes, boxes, *maps], attributes, f"{name}.delta")
-        return make_delta(node, values, boxes, x.layout, context.shrink(values, boxes, name))
+        maps = [context.base_map(node, 0), emitter.base_map(node.outputs[0], x.layout)]
+        values = emitter.emit("IncrementalMaxPool", [x.values, x.boxes, boxes, *maps], attributes, f"{name}.delta")
+        return make_delta(node, values, boxes, x.layout, emitter.shrink(values, boxes, name))
+    inputs = [x.values, x.boxes, boxes]
     if node.op_type == "LpPool":
-        assert node.inputs[0] is not None
-        inputs = [x.values, x.boxes, boxes, context.base_map(node.inputs[0], x.layout)]
-        values = context.emit("IncrementalLpPool", inputs, {**attributes, "p": _power(node)}, f"{name}.delta")
-        return make_delta(node, values, boxes, x.layout)
-    include = node.attributes["count_include_pad"].as_int() if "count_include_pad" in node.attributes else 0
-    # The divisor counts the pads that the node states, not those that ceil_mode adds.
-    attributes["pads"] = [*window.pads, *end_pads(axes)]
-    values = context.emit(
-        "IncrementalAveragePool",
-        [x.values, x.boxes, boxes],
-        {**attributes, "count_include_pad": include},
-        f"{name}.delta",
-    )
+        inputs.append(context.base_map(node, 0))
+        attributes["p"] = power
+    else:
+        # The divisor counts the pads that the node states, not those that ceil_mode adds.
+        attributes["pads"] = [*window.pads, *end_pads(axes)]
+        attributes["count_include_pad"] = counts_pads
+    values = emitter.emit(f"Incremental{node.op_type}", inputs, attributes, f"{name}.delta")
     return make_delta(node, values, boxes, x.layout)
 
 
-def _power(node: ir.Node) -> int:
-    return node.attributes["p"].as_int() if "p" in node.attributes else 2
-
-
-def _axes(node: ir.Node, x: Delta) -> list[Axis]:
-    kernel = node.attributes["kernel_shape"].as_ints()
-    return read_axes(node, kernel, x.spatial, static_shape(node.outputs[0])[2:])
-
-
-def _check_ceil_mode(node: ir.Node, axes: list[Axis]) -> str | None:
+def _refuse_ceil_mode(axes: Sequence[Axis], *, counts_pads: bool) -> None:
     """Windows that ceil_mode hangs over the padding's end: onnxruntime's versions disagree on two of their details."""
-    include = "count_include_pad" in node.attributes and node.attributes["count_include_pad"].as_int()
     for axis in axes:
         start = (axis.output - 1) * axis.stride
         if start >= axis.size + axis.pad:
-            return "its last window starts in the padding; whether there is one depends on onnxruntime's version"
-        if include and start + axis.reach > axis.size + axis.pad + axis.end:
-            return "its last window ends beyond the padding; what it divides by depends on onnxruntime's version"
-    return None
+            raise Refused(
+                "its last window starts in the padding; whether there is one depends on onnxruntime's version"
+            )
+        if counts_pads and start + axis.reach > axis.size + axis.pad + axis.end:
+            raise Refused(
+                "its last window ends beyond the padding; what it divides by depends on onnxruntime's version"
+            )

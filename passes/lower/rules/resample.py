@@ -13,132 +13,96 @@ import onnx_ir as ir
 
 from krypton_compile.contract.layouts import spatial_axes
 from krypton_compile.passes.interface import static_shape
-from krypton_compile.passes.lower.context import Delta, Form, LoweringContext
-from krypton_compile.passes.lower.rules.axis_table import AxisTable, ask, emit_resampled, keep, select
-from krypton_compile.passes.lower.rules.sliced_axes import sliced_axes
+from krypton_compile.passes.lower.context import LoweringContext, input_of
+from krypton_compile.passes.lower.forms import Delta, Form
+from krypton_compile.passes.lower.refused import Refused
+from krypton_compile.passes.lower.rules.axis_table import AxisTable, Constants, ask, emit_resampled, keep, select
+from krypton_compile.passes.lower.rules.sliced_axes import chosen_places, sliced_axes
 
-_MIRRORS = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
-Tables = tuple[AxisTable, AxisTable]
+_MIRRORS = ("reflect", "edge", "wrap")
+"""Modes of Pad, which NumPy calls the same."""
 
-
-def check(node: ir.Node, context: LoweringContext) -> str | None:
-    """Why this node cannot be incremental, or None."""
-    x = context.forms.get(node.inputs[0]) if node.inputs[0] else None
-    if not isinstance(x, Delta):
-        return "its input is not a spatial delta"
-    if any(value in context.forms for value in node.inputs[1:] if value is not None):
-        return "its parameters depend on the image"
-    found = _tables(node, context, x)
-    return found if isinstance(found, str) else None
+Tables = dict[int, AxisTable]
+"""By axis; an axis without one stays as it is."""
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rule above."""
-    x = context.delta(node.inputs[0])
-    tables = _tables(node, context, x)
-    assert not isinstance(tables, str)
-    return emit_resampled(node, context, x, *tables)
+    x = context.delta(node, 0)
+    if any(context.depends_on_image(node, index) for index in range(1, len(node.inputs))):
+        raise Refused("its parameters depend on the image")
+    tables = _TABLES[node.op_type](node, context, x)
+    y_axis, x_axis = spatial_axes(x.layout)
+    vertical, horizontal = tables.get(y_axis, keep(x.height)), tables.get(x_axis, keep(x.width))
+    sizes = {0: 1, x.channel_axis: x.channels, y_axis: len(vertical.index), x_axis: len(horizontal.index)}
+    if static_shape(node.outputs[0]) != tuple(sizes[axis] for axis in range(4)):
+        raise Refused("it changes the channels or the batch")
+    return emit_resampled(context.emitter, node, x, vertical, horizontal)
 
 
-def _tables(node: ir.Node, context: LoweringContext, x: Delta) -> Tables | str:
-    """Of height and width, or why there are none."""
-    if node.op_type == "Slice":
-        found = _slice(node, context)
-    else:
-        found = {"Gather": _gather, "Pad": _pad, "Resize": _resize}[node.op_type](node, context, x)
-    if isinstance(found, str):
-        return found
-    y, x_axis = spatial_axes(x.layout)
-    tables = found.get(y, keep(x.height)), found.get(x_axis, keep(x.width))
-    output = static_shape(node.outputs[0])
-    expected = {y: len(tables[0].index), x_axis: len(tables[1].index), x.channel_axis: x.channels, 0: 1}
-    return tables if output == tuple(expected[axis] for axis in range(4)) else "it changes the channels or the batch"
-
-
-def _slice(node: ir.Node, context: LoweringContext) -> dict[int, AxisTable] | str:
+def _slice(node: ir.Node, context: LoweringContext, x: Delta) -> Tables:
     taken = sliced_axes(node, context)
-    if isinstance(taken, str):
-        return taken
+    if set(taken) - set(spatial_axes(x.layout)):
+        raise Refused("it changes the channels or the batch")
     if not all(map(len, taken.values())):
-        return "it leaves nothing"
+        raise Refused("it leaves nothing")
     return {axis: select(indices) for axis, indices in taken.items()}
 
 
-def _gather(node: ir.Node, context: LoweringContext, x: Delta) -> dict[int, AxisTable] | str:
-    axis = node.attributes["axis"].as_int() % 4 if "axis" in node.attributes else 0
-    indices = context.constant(node.inputs[1])
-    if indices is None or indices.ndim != 1:
-        return "its indices are no constant list"
+def _gather(node: ir.Node, context: LoweringContext, x: Delta) -> Tables:
+    axis = context.axis(node, x)
     if axis not in spatial_axes(x.layout):
-        return "it chooses neither rows nor columns"
-    size = static_shape(_required(node.inputs[0]))[axis]
-    places: npt.NDArray[np.int64] = indices.astype(np.int64)
-    if ((places < -size) | (places >= size)).any():
-        return "its indices are out of range"
-    return {axis: select(np.arange(size)[places])}
+        raise Refused("it chooses neither rows nor columns")
+    return {axis: select(chosen_places(node, context, x.base_shape[axis]))}
 
 
-def _pad(node: ir.Node, context: LoweringContext, x: Delta) -> dict[int, AxisTable] | str:
-    mode = node.attributes["mode"].as_string() if "mode" in node.attributes else "constant"
+def _pad(node: ir.Node, context: LoweringContext, x: Delta) -> Tables:
+    mode = node.attributes.get_string("mode", "constant")
     if mode not in _MIRRORS:
-        return f"Pad mode '{mode}' has no rule"
-    pads = context.constant(node.inputs[1])
-    if pads is None:
-        return "its pads are not constant"
-    if len(node.inputs) > 3 and node.inputs[3] is not None:
-        return "its axes are not constant"  # decompose has spelled others out
-    sizes, tables = static_shape(_required(node.inputs[0])), {}
+        raise Refused(f"its mode '{mode}' does not pad with pixels of the map")
+    pads = context.constant(node, 1, "pads")
+    if input_of(node, 3) is not None:
+        raise Refused("its axes are not constant")  # decompose has spelled others out
+    tables = {}
     for axis in range(4):
         before, after = int(pads[axis]), int(pads[axis + 4])
         if before < 0 or after < 0:
-            return "it has negative pads"
+            raise Refused("it has negative pads")
         if before or after:
             if axis not in spatial_axes(x.layout):
-                return "it pads batch or channels"
-            tables[axis] = select(np.pad(np.arange(sizes[axis]), (before, after), _MIRRORS[mode]))  # type: ignore[call-overload]
+                raise Refused("it pads batch or channels")
+            places = np.arange(x.base_shape[axis])
+            tables[axis] = select(np.pad(places, (before, after), mode))  # type: ignore[call-overload]
     return tables
 
 
-def _resize(node: ir.Node, context: LoweringContext, x: Delta) -> dict[int, AxisTable] | str:
-    roi, scales, sizes = (
-        context.constant(node.inputs[i]) if len(node.inputs) > i and node.inputs[i] is not None else None
-        for i in (1, 2, 3)
-    )
-    policy = "keep_aspect_ratio_policy"
-    if policy in node.attributes and node.attributes[policy].as_string() != "stretch":
-        return "its scales follow from a policy"
-    own = node.attributes["axes"].as_ints() if "axes" in node.attributes else range(4)
-    axes = [axis % 4 for axis in own]
-    given = scales if scales is not None and scales.size else sizes
-    if given is None or not given.size:
-        return "its scales or sizes are not constant"
-    tables = {}
-    shape, output = static_shape(_required(node.inputs[0])), static_shape(node.outputs[0])
-    opset = context.graph.opset_imports[""]
-    plain = ir.node("Resize", [None], {})
-    for name, attribute in node.attributes.items():
-        if name != "axes":
-            plain.attributes.add(attribute)
-    for axis in spatial_axes(x.layout):
-        where = axes.index(axis) if axis in axes else None
-        if where is None:
-            continue
-        along: list[npt.NDArray[np.generic] | None] = [None, None, None]
+def _resize(node: ir.Node, context: LoweringContext, x: Delta) -> Tables:
+    if node.attributes.get_string("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise Refused("its scales follow from a policy")
+    roi, scales, sizes = (context.optional_constant(node, index, "region, scales or sizes") for index in (1, 2, 3))
+    by_scales = scales is not None and bool(scales.size)
+    if not by_scales and (sizes is None or not sizes.size):
+        raise Refused("its scales or sizes are not constant")
+    named = [axis % 4 for axis in node.attributes.get_ints("axes", range(4))]
+    axes = [axis for axis in spatial_axes(x.layout) if axis in named]
+    shape, output = x.base_shape, static_shape(node.outputs[0])
+    questions: list[tuple[int, Constants]] = []
+    for axis in axes:
+        where, region = named.index(axis), None
         if roi is not None and roi.size:
-            along[0] = np.array([0, 0, roi[where], 0, 1, 1, roi[where + len(axes)], 1], roi.dtype)
-        if given is scales:
-            along[1] = np.array([1, 1, scales[where], 1], np.float32)
+            region = np.array([0, 0, roi[where], 0, 1, 1, roi[where + len(named)], 1], roi.dtype)
+        along: list[npt.NDArray[np.generic] | None] = [region]
+        if scales is not None and by_scales:
+            along.append(np.array([1, 1, scales[where], 1], np.float32))
         else:
-            along[2] = np.array([shape[axis] + 1, 1, output[axis], 1], np.int64)
-        while along and along[-1] is None:
-            along.pop()
-        try:
-            tables[axis] = ask("Resize", shape[axis], along, plain, opset)
-        except Exception as error:  # onnxruntime's errors have no common type of their own
-            return f"onnxruntime does not resize one axis this way: {error}"
-    return tables
+            along += [None, np.array([shape[axis] + 1, 1, output[axis], 1], np.int64)]
+        questions.append((shape[axis], along))
+    plain = ir.node("Resize", [], {name: value for name, value in node.attributes.items() if name != "axes"})
+    try:
+        tables = ask(plain, questions, context.emitter.graph.opset_imports[""])
+    except Exception as error:  # onnxruntime's errors have no common type of their own
+        raise Refused(f"onnxruntime does not resize one axis this way: {error}") from error
+    return dict(zip(axes, tables, strict=True))
 
 
-def _required(value: ir.Value | None) -> ir.Value:
-    assert value is not None
-    return value
+_TABLES = {"Gather": _gather, "Pad": _pad, "Resize": _resize, "Slice": _slice}

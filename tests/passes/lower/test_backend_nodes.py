@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from krypton_compile import Report
 from krypton_compile.contract.layouts import channels_first, channels_last
-from krypton_compile.passes.lower.walk import RULES
+from krypton_compile.passes.lower.table import RULES
 from tests.support.graphs import compile_and_check, ints, parse, reasons
 
 OPSET = 21

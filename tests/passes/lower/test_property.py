@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
-from krypton_compile.passes.lower.walk import RULES
+from krypton_compile.passes.lower.table import RULES
 from tests.support.graphs import compile_and_measure, parse
 from tests.support.mutants import MUTANTS
 from tests.support.random_networks import networks
