@@ -1,9 +1,9 @@
-"""Read the sliding window of Conv and the pools off a node: kernel, strides, pads, dilations, auto_pad.
+"""Read the sliding window of Conv and the pools off a node: kernel, strides, pads, dilations.
 
 Begin pads of ``auto_pad``: with total = max(0, (out - 1) * S + k_eff - in), SAME_UPPER puts
 floor(total / 2) first, SAME_LOWER ceil(total / 2), VALID 0. ``out`` is the shape inference's, so
-ceil_mode needs no rule here. The window of a signal is one row high; that of a volume is a window on its slices, and
-one along them.
+ceil_mode needs no rule here. The window of a signal is one row high; that of a volume is a window on
+its slices, and one along them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from krypton_compile.contract.geometry import DepthWindow, Pair, Window
 
 @dataclass(frozen=True)
 class Axis:
-    """The window along one axis; ``end`` are the pads after the map as the node states them, or ``auto_pad`` leaves."""
+    """The window along one axis; ``end`` are the pads behind the map, as stated or as ``auto_pad`` leaves."""
 
     kernel: int
     stride: int

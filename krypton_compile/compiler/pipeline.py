@@ -242,7 +242,7 @@ def _lower(
         ModelError: the output does not depend on the image.
     """
     contract = make_contract(graph, interface)
-    context = LoweringContext(graph, Target(target == "cuda", frozen_gates, supposed))
+    context = LoweringContext(graph, Target(target, frozen_gates, supposed))
     inputs = make_occlusion_inputs(context, interface, contract)
     outcomes = lower(context, interface, inputs)
     if interface.scores not in context.emitter.replaced and interface.scores not in context.forms:

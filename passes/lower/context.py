@@ -1,4 +1,4 @@
-"""What a rule is given: the target that the body is for, the emitter that writes it, and the form of each tensor."""
+"""The context of a rule: what the body is for, the emitter that writes it, the form of each tensor."""
 
 from __future__ import annotations
 
@@ -22,22 +22,28 @@ class Target:
     """What the body is for.
 
     Attributes:
-        cuda: whether onnxruntime's CUDA provider runs it.
-        frozen_gates: approximate: a product with one number a channel that depends on the image, a gate, keeps the
-            base image's number.
-        supposed: names of nodes that are taken to keep changes where they are: for counting, and never to be run.
+        provider: which of onnxruntime's providers runs it, one of annotations.TARGETS.
+        frozen_gates: whether a gate, a product with one number a channel that depends on the image,
+            keeps the base image's numbers. This is approximate.
+        supposed: names of nodes that are taken to keep changes where they are; such a body is
+            for counting, and never runs.
     """
 
-    cuda: bool = False
+    provider: str = "cpu"
     frozen_gates: bool = False
     supposed: frozenset[str] = frozenset()
+
+    @property
+    def cuda(self) -> bool:
+        """Whether it is for onnxruntime's CUDA provider."""
+        return self.provider == "cuda"
 
 
 class LoweringContext:
     """The base graph being read, the incremental body being written, and the form of each tensor.
 
-    The methods below are a rule's questions about its node; each raises :class:`Refused` with the reason where the node
-    has no such thing. ``frozen`` are the products whose gate was frozen.
+    The methods below are a rule's questions about its node; each raises :class:`Refused` with the
+    reason where the node has no such thing. ``frozen`` are the products whose gate was frozen.
     """
 
     def __init__(self, graph: ir.Graph, target: Target) -> None:
@@ -48,7 +54,7 @@ class LoweringContext:
         self.frozen: list[ir.Node] = []
 
     def transaction(self) -> AbstractContextManager[None]:
-        """A block of which nothing is left if it raises: nothing emitted, no form, no frozen gate."""
+        """Open a block of which nothing is left if it raises: no node, no form, no frozen gate."""
         return self._journal.transaction()
 
     def value(self, node: ir.Node, index: int) -> ir.Value:
@@ -95,7 +101,7 @@ class LoweringContext:
         return self.emitter.base_map(self.value(node, index), self.delta(node, index).layout)
 
     def weight(self, node: ir.Node, index: int, what: str) -> ir.Value:
-        """An input that is an initializer, whose array stays unread; ``what`` names it in the reason, in the plural.
+        """An input that is an initializer, its array unread; ``what`` names it in the reason, in the plural.
 
         Raises:
             Refused: if the input is missing or not constant.

@@ -1,4 +1,4 @@
-"""Dense nodes: an op without an incremental rule runs as it is, on T' = T0 + D of a chunk's positions.
+"""Dense nodes: an op that no rule holds for runs as it is, on T' = T0 + D of a chunk's positions.
 
     Y = Op(X)    ->    X' = Densify(DX, boxes, X0);  Y' = Op(X')           where Op treats its batch
                                                                            axis as a batch
@@ -38,7 +38,7 @@ def lower_dense(node: ir.Node, context: LoweringContext) -> None:
 
 
 def densify(value: ir.Value, context: LoweringContext) -> Dense:
-    """Make T' of a value in whatever form it has, once; the form stays, for consumers that have a rule."""
+    """Make T' of a value in whatever form, once; the form stays, for consumers that have a rule."""
     form = context.forms[value]
     if isinstance(form, Dense):
         return form

@@ -108,7 +108,7 @@ def _one_row(values: Sequence[ir.Value | None]) -> bool:
 
 
 def _axes(node: ir.Node, rank: int) -> list[int] | None:
-    """The axes that the node names; None where it names none, which is all of them, or they are not constant."""
+    """The axes that the node names; None where it names none, that is all, or none that is constant."""
     if "axes" in node.attributes:
         return [axis % rank for axis in node.attributes["axes"].as_ints()]
     array = array_of(input_of(node, 1))

@@ -2,8 +2,8 @@
 
     T' = Densify(...) of all that they read    ->    Y' = Scan(T', the nodes for a batch of 1)
 
-The body is a copy of the nodes, subgraphs included, so it works for any op: of several outputs, of any type inside.
-Only what the Scan hands out must be tensors of known shape.
+The body is a copy of the nodes, subgraphs included, so it works for any op: of several outputs, of
+any type inside. Only what the Scan hands out must be tensors of known shape.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from krypton_compile.passes.lower.forms import Dense
 def once_a_position(
     nodes: Sequence[ir.Node], outputs: Sequence[ir.Value], dense: Mapping[ir.Value, Dense], context: LoweringContext
 ) -> None:
-    """Emit the Scan and record the form of each output; ``dense`` are the image-dependent values that are read."""
+    """Emit the Scan and record the form of each output; ``dense`` has T' of what the nodes read."""
     outputs = [value for value in outputs if value.name]
     made = {value for node in nodes for value in node.outputs}
     outside = list(dict.fromkeys(value for node in nodes for value in reads(node) if value not in made))

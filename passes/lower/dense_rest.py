@@ -1,7 +1,8 @@
 """Lower the rest: from a node on whose outputs no form fits, all that follows runs once a position.
 
-Such nodes are of quantized networks, whose values are rounded after every layer (a delta of less than half a step
-vanishes, one of more jumps), and those whose outputs are no tensors of fixed shape (sequences, NonZero).
+Such nodes are of quantized networks, whose values are rounded after every layer (a delta of less than
+half a step vanishes, one of more jumps), and those whose outputs are no tensors of fixed shape
+(sequences, NonZero).
 
     T' = T0 + D of all that the rest reads    ->    scores = Scan(T', the rest)
 
@@ -38,7 +39,7 @@ def is_quantizing(node: ir.Node) -> bool:
 
 
 def lower_rest(nodes: Sequence[ir.Node], wanted: Sequence[ir.Value], context: LoweringContext) -> list[ir.Node]:
-    """Emit the Scan for all of ``nodes`` that depend on the image, and return them; ``wanted`` are its outputs."""
+    """Emit the Scan, with outputs ``wanted``, for the nodes that depend on the image; return these."""
     rest: list[ir.Node] = []
     changing = set(context.forms)
     for node in nodes:
@@ -53,5 +54,5 @@ def lower_rest(nodes: Sequence[ir.Node], wanted: Sequence[ir.Value], context: Lo
 
 
 def made_for(node: ir.Node, readers: Sequence[ir.Node]) -> bool:
-    """Whether one of the readers takes the node's output: weights are dequantized where onnxruntime can fuse that."""
+    """Whether a reader takes the node's output: onnxruntime fuses a dequantized weight with its op."""
     return node not in readers and any(use.node in readers for use in node.outputs[0].uses())

@@ -1,6 +1,7 @@
-"""Emit nodes: into the incremental body, which runs for every chunk, and into the base graph, which runs once an image.
+"""Emit nodes into the incremental body, and into the base graph, which runs once an image.
 
-Below the emitter stand the pieces that several rules emit alike: windows, scales, ops that keep their boxes.
+Below the emitter stand the pieces that several rules emit alike: windows, scales, ops that keep
+their boxes.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ Attributes = Mapping[str, int | float | str | Sequence[int]]
 
 
 class Emitter:
-    """Writes the incremental ``body`` of ``graph``, and what it needs into the graph itself, under unique names.
+    """The writer of the incremental ``body`` of ``graph``, and of what it needs in the graph itself.
 
-    ``source`` is the node that is being lowered: what is emitted remembers it. ``base_maps`` has the views that were
-    made of the graph's tensors, ``replaced`` what took the place of others.
+    All names are unique. ``source`` is the node that is being lowered: what is emitted remembers it.
+    ``base_maps`` has the views that were made of the graph's tensors, ``replaced`` what took the
+    place of others.
     """
 
     def __init__(self, graph: ir.Graph, journal: Journal, *, shrinks: bool) -> None:
@@ -116,7 +118,8 @@ class Emitter:
     def shrink(self, values: ir.Value, boxes: ir.Value, name: str) -> ir.Value:
         """Boxes cut to the values' non-zero rows, where an op makes exact zeros.
 
-        Not for CUDA: boxes lie in the host's memory, values in the device's, and each layer would wait for both.
+        Not for CUDA: boxes lie in the host's memory, values in the device's, and each layer would
+        wait for both.
         """
         return self.emit("ShrinkBoxes", [values, boxes], {}, f"{name}.boxes.live") if self._shrinks else boxes
 
@@ -146,19 +149,19 @@ class Emitter:
 
 
 def emit_pixelwise(emitter: Emitter, node: ir.Node, x: Delta, op: str, inputs: Inputs, attributes: Attributes) -> Delta:
-    """The delta of an op that keeps the boxes of ``x``, the node's output; ``inputs`` follow the values of ``x``."""
+    """The node's delta by an op that keeps the boxes of ``x``; ``inputs`` follow the values of ``x``."""
     values = emitter.emit(op, [x.values, *inputs], attributes, f"{node.outputs[0].name}.delta")
     return make_delta(node, values, x.boxes, x.layout, x.live)
 
 
 def emit_scaled(emitter: Emitter, node: ir.Node, x: Delta, scale: npt.NDArray[np.float64]) -> Delta:
-    """The delta of ``x`` times one number a channel, the node's output."""
+    """The node's delta where that is ``x`` times one number a channel."""
     factor = emitter.initializer(f"{node.outputs[0].name}.scale", scale.astype(np.float32))
     return emit_pixelwise(emitter, node, x, "IncrementalScale", [factor], {})
 
 
 def window_attributes(window: Window) -> dict[str, Sequence[int]]:
-    """A window as the attributes of the ops that take one; only begin and end pads differ from ONNX's."""
+    """A window as attributes of the ops that take one; begin and end pads alone differ from ONNX's."""
     ends = [
         max(0, (window.output_shape[a] - 1) * window.strides[a] + window.dilations[a] * (window.kernel[a] - 1) + 1
             - window.pads[a] - window.input_shape[a])
@@ -175,7 +178,7 @@ def window_attributes(window: Window) -> dict[str, Sequence[int]]:
 
 
 def emit_window_boxes(emitter: Emitter, live: ir.Value, window: Window, name: str) -> ir.Value:
-    """Boxes after a window op."""
+    """Emit the boxes after a window op."""
     return emitter.emit("WindowBoxes", [live], window_attributes(window), f"{name}.boxes")
 
 
@@ -186,7 +189,7 @@ def depth_attribute(window: DepthWindow, end_pad: int = 0) -> dict[str, Sequence
 
 
 def emit_depth_boxes(emitter: Emitter, x: Delta, window: DepthWindow, name: str) -> ir.Value:
-    """The hulls of the slices that each output slice reads."""
+    """Emit the hulls of the slices that each output slice reads."""
     if window.trivial:
         return x.live
     return emitter.emit("DepthBoxes", [x.live], depth_attribute(window), f"{name}.depth_boxes")
@@ -195,7 +198,7 @@ def emit_depth_boxes(emitter: Emitter, x: Delta, window: DepthWindow, name: str)
 def emit_depth_gather(
     emitter: Emitter, x: Delta, window: DepthWindow, name: str, group: int = 1
 ) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """Values, boxes and live boxes of those slices, side by side as channels."""
+    """Emit values, boxes and live boxes of those slices, side by side as channels."""
     if window.trivial:
         return x.values, x.boxes, x.live
     boxes = emit_depth_boxes(emitter, x, window, name)

@@ -26,10 +26,11 @@ from krypton_compile.passes.lower.refused import Refused
 
 @dataclass(frozen=True)
 class Delta:
-    """A spatial delta: ``values`` [R, C] on ``boxes`` [B, 4]; ``layout`` is the base tensor's axis order.
+    """A spatial delta: ``values`` [R, C] on ``boxes`` [B, 4].
 
-    ``live`` [B, 4] are boxes inside of these that hold every non-zero: what follows grows from them. A volume has
-    B * ``depth`` boxes, one a slice of (height, width); a signal has one row.
+    ``layout`` is the base tensor's axis order. ``live`` [B, 4] are boxes inside of ``boxes`` that hold
+    every non-zero: what follows grows from them. A volume has B * ``depth`` boxes, one a slice of
+    (height, width); a signal has one row.
     """
 
     values: ir.Value
@@ -82,7 +83,7 @@ class Flat:
 
 @dataclass(frozen=True)
 class Dense:
-    """T' of B positions: [B, ...], or with ``stacked`` [B, *shape of T], the batch axis of T kept."""
+    """T' of B positions: [B, ...], or with ``stacked`` [B, *shape of T], T's batch axis kept."""
 
     value: ir.Value
     stacked: bool = False
@@ -92,7 +93,7 @@ Form = Delta | Flat | Dense
 
 
 class Forms(UserDict[ir.Value, Form]):
-    """The form of each tensor that depends on the image, and ``densified``: T' of those that were made whole."""
+    """The form of each tensor that depends on the image; ``densified``: T' of those made whole."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__()
@@ -112,7 +113,10 @@ def volume_shape(shape: Sequence[int], layout: str) -> tuple[int, int, int, int]
 
 
 def make_delta(node: ir.Node, values: ir.Value, boxes: ir.Value, layout: str, live: ir.Value | None = None) -> Delta:
-    """The Delta of the node's first output, whose static shape gives its sizes; ``live`` are the boxes when None."""
+    """Make the Delta of the node's first output, whose static shape gives its sizes.
+
+    ``live`` are the boxes where there are no others.
+    """
     channels, depth, height, width = volume_shape(static_shape(node.outputs[0]), layout)
     return Delta(values, boxes, live or boxes, layout, channels, height, width, depth)
 
@@ -121,7 +125,7 @@ def per_channel(array: npt.NDArray[np.generic], delta: Delta, what: str) -> npt.
     """A constant that broadcasts to the map as [C], float64.
 
     Raises:
-        Refused: if the array is neither one number nor one a channel; ``what`` it is begins the reason.
+        Refused: if the array is neither one number nor one a channel; the reason begins with ``what``.
     """
     values = array.astype(np.float64)
     if values.size == 1:

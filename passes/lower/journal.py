@@ -20,7 +20,7 @@ class Journal:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Take back all steps of the block, the last one first, if it raises; transactions may be nested."""
+        """Take back all steps of the block, the last one first, if it raises; blocks may be nested."""
         begin = len(self._steps)
         self._open += 1
         try:

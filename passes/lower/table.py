@@ -1,4 +1,4 @@
-"""The table of rules: which ops are incremental, by which rules, of pictures, signals and volumes or some of them."""
+"""The table of rules: by which an op becomes incremental, and on which kinds of images."""
 
 from __future__ import annotations
 
@@ -129,4 +129,4 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "Transpose": (_LAYOUT,),
     **dict.fromkeys((*FUNCTIONS, "Neg", "PRelu"), (_ACTIVATION,)),
 }
-"""The rules of an op, in the order in which they are tried: the second where the first does not hold."""
+"""The rules of an op, in the order in which they are tried: the second where the first refuses."""

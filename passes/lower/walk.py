@@ -1,8 +1,8 @@
 """Lower: the incremental body of a model, node by node through an explicit table of rules.
 
-Before: a canonical graph. After: the same graph, with base maps and other once-an-image nodes added, and
-beside it the body: incremental ops for the nodes that one of their rules accepts, the original ops on T' for the rest,
-each with the reasons of all its rules. Nothing falls back silently.
+Before: a canonical graph. After: the same graph, with base maps and other once-an-image nodes added,
+and beside it the body: incremental ops for the nodes that one of their rules holds for, the original
+ops on T' for the rest, each with the reasons of all its rules. Nothing falls back silently.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class OcclusionInputs:
-    """The body's inputs: NHWC image and baseline maps, patches and mask (outer scope); boxes and offsets."""
+    """The body's inputs: maps of image and baseline, patches, mask (outer scope); boxes and offsets."""
 
     image: ir.Value
     baseline: ir.Value
@@ -134,7 +134,7 @@ def _by_rules(node: ir.Node, rules: Sequence[Rule], context: LoweringContext) ->
 
 
 def _suppose(node: ir.Node, context: LoweringContext) -> bool:
-    """Let the output change where the first map of its size among the inputs does; False if there is none."""
+    """Let the output change where the first input of its map size does; False if there is none."""
     for value in node.inputs:
         x = context.forms.get(value) if value is not None else None
         if value is None or not isinstance(x, Delta):

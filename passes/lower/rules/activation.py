@@ -1,4 +1,4 @@
-"""Functions of a number that are neither Relu nor Clip: Sigmoid, Tanh, LeakyRelu, HardSwish, Gelu and their like.
+"""Functions of a number but Relu and Clip: Sigmoid, Tanh, LeakyRelu, HardSwish, Gelu and their like.
 
     Y = f(Z)                   ->   DY = f(Z0 + DZ) - f(Z0)
     Y = Z * Sigmoid(Z)         ->   the same of Swish (elementwise.py)
@@ -45,7 +45,7 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
 
 
 def emit_function(node: ir.Node, context: LoweringContext, index: int, parameters: Parameters) -> Delta:
-    """The delta of a function of the node's input ``index``, the node's output."""
+    """The node's delta where its output is a function of its input ``index``."""
     x = context.delta(node, index)
     inputs = [x.boxes, context.base_map(node, index)]
     return emit_pixelwise(context.emitter, node, x, "IncrementalActivation", inputs, parameters)

@@ -1,11 +1,13 @@
-"""What an op does to one axis of a map, as a table: output o is the sum over t of weight[o, t] * input[index[o, t]].
+"""Tables of what an op does to one axis of a map.
+
+Output o is the sum over t of weight[o, t] * input[index[o, t]].
 
     Slice(X, 1, 7, step 2)         index [[1], [3], [5]]
     Pad(X, [2, 2], "reflect")      index [[2], [1], [0], [1], ...]
     Resize(X, linear)              index [[0, 1], ...], weight [[.75, .25], ...]
 
-Resize has many modes, in which onnxruntime's versions agree more than their descriptions do; so it is asked: its
-answers to the unit vectors are the columns of the matrix.
+Resize has many modes, in which onnxruntime's versions agree more than their descriptions do; so it
+is asked: its answers to the unit vectors are the columns of the matrix.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def keep(size: int) -> AxisTable:
 
 
 def spread(size: int, step: int, skip: int, length: int) -> AxisTable:
-    """``step - 1`` zeros between neighbours; of that the ``length`` entries after the first ``skip``."""
+    """``step - 1`` zeros between neighbours; of that ``length`` entries after the first ``skip``."""
     at = np.arange(skip, skip + length)
     return select(np.where((at % step == 0) & (at // step < size), at // step, -1))
 
@@ -61,7 +63,9 @@ def from_matrix(matrix: npt.NDArray[np.float32]) -> AxisTable:
 
 
 def ask(node: ir.Node, axes: Sequence[tuple[int, Constants]], opset: int) -> list[AxisTable]:
-    """Ask onnxruntime for the tables of an op that is linear along the height of a map, but for a constant.
+    """Ask onnxruntime for the tables of an op, in one session.
+
+    The op must be linear along the height of a map, but for a constant.
 
     Args:
         node: the op and its attributes.
@@ -69,10 +73,10 @@ def ask(node: ir.Node, axes: Sequence[tuple[int, Constants]], opset: int) -> lis
         opset: of the op.
 
     Returns:
-        One table an axis; all come of one session.
+        One table an axis.
 
     Raises:
-        Exception: onnxruntime's errors, which have no common type of their own, if the op does not take the inputs.
+        Exception: if the op does not take the inputs; onnxruntime's errors have no common type.
     """
     graph = ir.Graph([], [], nodes=[], opset_imports={"": opset})
     for number, (size, constants) in enumerate(axes):
@@ -101,7 +105,7 @@ def ask(node: ir.Node, axes: Sequence[tuple[int, Constants]], opset: int) -> lis
 def emit_resampled(
     emitter: Emitter, node: ir.Node, x: Delta, vertical: AxisTable, horizontal: AxisTable, part: str = ""
 ) -> Delta:
-    """The delta ``x`` after both tables; ``part`` sets the names apart where the node needs several."""
+    """Emit ``x`` after both tables; ``part`` sets names apart where the node needs several deltas."""
     name = f"{node.outputs[0].name}{part}"
     tables = []
     for axis, table in (("y", vertical), ("x", horizontal)):

@@ -1,11 +1,11 @@
-"""Functions of two maps, or of a map and a constant that broadcasts to it: Add, Sub, Mul, Div, Max, Min, Pow.
+"""Functions of two maps, or of a map and a constant: Add, Sub, Mul, Div, Max, Min, Pow.
 
     Y = f(A, B)    ->    DY = f(A0 + DA, B0 + DB) - f(A0, B0)    on the hull of the boxes of A and B
     Y = A ** 2     ->    the same of A * A
     Y = A ** 0.5   ->    the same of the square root (activation.py)
 
-ONNX's broadcasting: one operand may have a single channel, a constant also a single row or column. What has a cheaper
-rule comes first (elementwise.py, clip.py).
+They broadcast as ONNX has it: one operand may have a single channel, a constant also a single row or
+column. What has a cheaper rule comes first (elementwise.py, clip.py).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
 
 
 def emit_binary(node: ir.Node, context: LoweringContext, function: str, operands: tuple[int, int]) -> Delta:
-    """The delta of ``function`` of two of the node's inputs, the node's output; at least one has a delta."""
+    """The node's delta by ``function`` of two of its inputs, of which one has a delta at least."""
     emitter, name = context.emitter, str(node.outputs[0].name)
     swapped = not context.depends_on_image(node, operands[0])
     moved, other = operands[::-1] if swapped else operands

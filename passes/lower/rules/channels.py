@@ -2,8 +2,8 @@
 
     Y = Gather(X, k, axis = channels)    ->    DY = DX[:, k]
 
-The rows of a delta are pixels with their channels, so ONNX's own ops on axis 1 do it; the boxes stay. A channel shuffle
-is such a Gather (gather_shuffles.py).
+The rows of a delta are pixels with their channels, so ONNX's own ops on axis 1 do it; the boxes stay.
+A channel shuffle is such a Gather (gather_shuffles.py).
 """
 
 from __future__ import annotations

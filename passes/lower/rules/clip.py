@@ -2,8 +2,8 @@
 
     Y = Clip(Z, lo, hi)    ->    DY = min(max(DZ + (Z0 - c), lo - c), hi - c),   c = clip(Z0)
 
-Where Z0 and Z0 + DZ lie in one linear piece this is exactly DZ or 0, so errors scale with the delta.
-The zeros are exact, and the boxes shrink to what is left.
+Where Z0 and Z0 + DZ lie in one linear piece this is exactly DZ or 0, so errors scale with the
+delta. The zeros are exact, and the boxes shrink to what is left.
 """
 
 from __future__ import annotations

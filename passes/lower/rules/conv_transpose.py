@@ -1,4 +1,4 @@
-"""ConvTranspose, DepthToSpace: zeros between the pixels of the delta, then a convolution. SpaceToDepth: a convolution.
+"""ConvTranspose, DepthToSpace and SpaceToDepth, as convolutions; zeros stand between the pixels.
 
     Y = ConvTranspose(X, W)    ->    DS = IncrementalResample(DX), stride - 1 zeros between pixels
                                      DY = IncrementalConv(DS, W turned round), pads d (K - 1) - p
@@ -116,7 +116,10 @@ def _emit_conv(emitter: Emitter, node: ir.Node, x: Delta, filters: Floats, windo
 
 
 def _from_depth(channels: int, block: int, mode: str) -> Floats:
-    """[C, C/b^2, b, b]: where DepthToSpace puts each channel; DCR has the block's place outermost, CRD innermost."""
+    """[C, C/b^2, b, b]: where DepthToSpace puts each channel.
+
+    Mode DCR has the place in the block outermost, CRD innermost.
+    """
     kept = channels // block**2
     weight = np.zeros((channels, kept, block, block), np.float32)
     for place, (row, column) in enumerate(np.ndindex(block, block)):
@@ -127,7 +130,7 @@ def _from_depth(channels: int, block: int, mode: str) -> Floats:
 
 
 def _to_depth(channels: int, block: int) -> Floats:
-    """[b^2 C, C, b, b]: where SpaceToDepth takes each channel from; the block's place is outermost."""
+    """[b^2 C, C, b, b]: where SpaceToDepth takes each channel from, the place in the block outermost."""
     weight = np.zeros((block**2 * channels, channels, block, block), np.float32)
     for place, (row, column) in enumerate(np.ndindex(block, block)):
         for channel in range(channels):

@@ -1,10 +1,11 @@
 """Add, Sub, Mul, Div and BatchNormalization.
 
 Y = A + B, A - B     ->   DY = DA + DB, DA - DB on the hull of both boxes
-Y = A * B            ->   DY = A0 * DB + B0 * DA + DA * DB, likewise; A * Sigmoid(A) is one function of A
+Y = A * B            ->   DY = A0 * DB + B0 * DA + DA * DB on the hull of both boxes
+Y = A * Sigmoid(A)   ->   one function of A (activation.py)
 Y = A + k, A - k     ->   DY = DA                 (k constant: no op at all)
 Y = k - A            ->   DY = -DA
-Y = A * g            ->   DY = DA * g0            (approximate, if asked for: a gate, one number a channel, is frozen)
+Y = A * g            ->   DY = DA * g0            (g a gate, one number a channel; approximate, if asked for)
 Y = A * k, A / k     ->   DY = DA * k, DA / k     (k a number or one a channel)
 Y = BN(A)            ->   DY = DA * gamma / sqrt(var + epsilon)
 """

@@ -1,10 +1,11 @@
-"""Gemm and MatMul after a Flatten: the box's columns only. MatMul of a map whose channels come last: a 1x1 convolution.
+"""Gemm and MatMul: behind a Flatten, the box's columns only; of each pixel's channels, a 1x1 convolution.
 
-    Y = Flatten(X) W + b    ->    Y' = Y0 + IncrementalGemm(DX, boxes, W),  W with rows in (y, x, c) order
+    Y = Flatten(X) W + b    ->    Y' = Y0 + IncrementalGemm(DX, boxes, W)
     Y = X W, W [C, M]       ->    DY = IncrementalConv(DX, boxes, boxes, W^T)
 
-The base value is computed by the same op from the whole map, so that W, up to 411 MB in a VGG16, is
-stored once and in one order, and onnxruntime makes no packed copy of its own.
+W has its rows in (y, x, c) order. The base value is computed by the same op from the whole map, so
+that W, up to 411 MB in a VGG16, is stored once and in one order, and onnxruntime makes no packed copy
+of its own.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _matrix(node: ir.Node, context: LoweringContext) -> npt.NDArray[np.generic]:
 
 
 def _pixel_major(node: ir.Node, context: LoweringContext, x: Delta, matrix: npt.NDArray[np.generic]) -> ir.Value:
-    """W as [H*W*C, N], where ``matrix`` is [K, N]; the original initializer where it is that already."""
+    """W as [H*W*C, N], of ``matrix`` [K, N]; the original initializer where it is that already."""
     value = context.value(node, 1)
     single = not x.channels_first or math.prod(x.spatial) == 1 or x.channels == 1
     if single and not node.attributes.get_int("transB", 0):

@@ -1,9 +1,9 @@
-"""GlobalAveragePool, GlobalMaxPool; ReduceMean, ReduceSum, ReduceMax of all spatial axes: the end of the spatial part.
+"""GlobalAveragePool, GlobalMaxPool; ReduceMean, ReduceSum, ReduceMax of all spatial axes.
 
     Y = GlobalAveragePool(X)    ->    Y' = Y0 + sum over the box of DX / (H * W)
     Y = GlobalMaxPool(X)        ->    Y' = Y0 + (max of X0 + DX - max of X0)
 
-The result is small, so it is carried on as T' itself.
+Here the spatial part of a network ends: the result is small, so it is carried on as T' itself.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
         x = context.delta_of_channels_first(node)
     else:
         x = context.delta(node)
-        axes, spatial = reduced_axes(node, context, len(x.layout)), list(spatial_axes(x.layout))
-        if axes != spatial:
-            raise Refused(f"it reduces axes {axes}, not {spatial}")
+        spatial = list(spatial_axes(x.layout))
+        if reduced_axes(node, context, len(x.layout)) != spatial:
+            raise Refused(f"it does not reduce the spatial axes {spatial} alone")
     name = f"{output.name}.delta"
     if node.op_type in ("GlobalMaxPool", "ReduceMax"):
         inputs = [x.values, x.boxes, context.base_map(node, 0)]
@@ -52,7 +52,7 @@ def add_base(emitter: Emitter, delta: ir.Value, output: ir.Value) -> Dense:
 
 
 def reduced_axes(node: ir.Node, context: LoweringContext, rank: int) -> list[int]:
-    """The axes that a reduction of a tensor of that rank names, in order; all of them where it names none.
+    """The axes that a reduction of a tensor of that rank names, in order; all where it names none.
 
     Raises:
         Refused: if the axes are not constant.

@@ -1,6 +1,7 @@
-"""LayerNormalization over channels, on each pixel's row: DY = s (n(Z0 + DZ) - n(Z0)), n(x) = (x - mean) / deviation.
+"""LayerNormalization over channels, on each pixel's row: DY = s (n(Z0 + DZ) - n(Z0)).
 
-Where the channels are the last axis, as a ConvNeXt has them. Over height and width as well it would mix pixels.
+n(x) is (x - mean) / deviation. The channels must be the last axis, as a ConvNeXt has them: a norm
+over height and width as well would mix pixels.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Transpose, Pad, Flatten, Reshape, Identity, Dropout: where a delta's rows stay what they are.
 
 Rows are pixels with their channels whatever the layout, so a Transpose between NCHW and NHWC only
-renames the axes; Flatten and Reshape to [1, C*H*W] wait, as a Flat form, for the Gemm that reads them.
-Pads along a volume's slices are a window of one slice that reads beyond the ends.
+renames the axes; Flatten and Reshape to [1, C*H*W] wait, as a Flat form, for the Gemm that reads
+them. Pads along a volume's slices are a window of one slice that reads beyond the ends.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Y = MaxPool(X)        ->  DY = max over taps of (X0 - Y0) + DX, X0 and Y0 the ba
 Y = LpPool(X)         ->  DY = (sum over taps of |X0 + DX|^p)^(1/p) - (sum over taps of |X0|^p)^(1/p)
 Y = AveragePool(X)    ->  DY = sum over taps of DX / count of the absolute window
 
-The window of a volume has a depth: all of them read several slices then. LpPool's sums are of float64, onnxruntime's
-of float32, where a large p makes 0 of small numbers: such a pool is left to it.
+The window of a volume has a depth: all of them read several slices then. LpPool's sums are of
+float64, onnxruntime's of float32, where a large p makes 0 of small numbers: such a pool is left to it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.window_of import Axis, depth_window, end_pads, read_axes, slice_window
 
 _LARGEST_POWER = 4
-"""Of an LpPool: with p = 4 maps of 1e-8 are exact still. With p = 8 those of 1e-4 were off by 2e-5 of the largest
-score, with p = 32 those of 1 by 7e-5."""
+"""Of an LpPool: with p = 4 maps of 1e-8 are exact still. With p = 8 those of 1e-4 were off by 2e-5
+of the largest score, with p = 32 those of 1 by 7e-5."""
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
@@ -58,7 +58,7 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
 
 
 def _refuse_ceil_mode(axes: Sequence[Axis], *, counts_pads: bool) -> None:
-    """Windows that ceil_mode hangs over the padding's end: onnxruntime's versions disagree on two of their details."""
+    """Refuse windows over the padding's end that onnxruntime's versions disagree on (ceil_mode)."""
     for axis in axes:
         start = (axis.output - 1) * axis.stride
         if start >= axis.size + axis.pad:

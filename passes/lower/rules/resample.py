@@ -1,8 +1,9 @@
-"""Resize, Upsample, mirrored Pad, Slice and Gather of pixels: linear along height and width, each by a table.
+"""Resize, Upsample, mirrored Pad, Slice and Gather of pixels, which are linear along height and width.
 
-    Y = Resize(X)    ->    y_boxes = ResampleBoxes(x_boxes);  DY = IncrementalResample(DX, x_boxes, y_boxes)
+    Y = Resize(X)    ->    y_boxes = ResampleBoxes(x_boxes)
+                           DY = IncrementalResample(DX, x_boxes, y_boxes)
 
-The tables are those of axis_table.py. A constant, as of extrapolation, has no delta.
+Each axis has a table (axis_table.py). A constant, as of extrapolation, has no delta.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def _resize(node: ir.Node, context: LoweringContext, x: Delta) -> Tables:
         questions.append((shape[axis], along))
     plain = ir.node("Resize", [], {name: value for name, value in node.attributes.items() if name != "axes"})
     try:
-        tables = ask(plain, questions, context.emitter.graph.opset_imports[""])
+        tables = ask(plain, questions, context.emitter.graph.opset_imports[""]) if questions else []
     except Exception as error:  # onnxruntime's errors have no common type of their own
         raise Refused(f"onnxruntime does not resize one axis this way: {error}") from error
     return dict(zip(axes, tables, strict=True))

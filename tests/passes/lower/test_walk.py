@@ -1,4 +1,4 @@
-"""The walk over the rules: what a refused rule emitted is gone, every reason is told, nothing is asked twice."""
+"""The walk over the rules: a refused rule leaves no trace, every reason is told, nothing is asked twice."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def then_refuse(lower: Callable[[ir.Node, LoweringContext], Form]) -> Callable[[
 @pytest.mark.parametrize("frozen_gates", [False, True])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_a_refused_rule_emitted_leaves_no_trace(name: str, frozen_gates: bool, monkeypatch) -> None:
-    """The file is the same, byte for byte, where every rule has emitted and refused once before it holds."""
+    """The file is the same, byte for byte, where every rule emits and refuses once before it holds."""
     body, weights = NETWORKS[name]
     expected = compile(parse(body, **weights), verify=False, frozen_gates=frozen_gates)[0].SerializeToString()
     for op, rules in RULES.items():
@@ -191,7 +191,7 @@ BOTH = {
     "ReduceMean": (
         "q = ReduceMean<axes=[2]>(r) h = Mul(q, r)",
         {},
-        ["it reduces axes [2], not [2, 3]", "it reduces axes [2], for which ReduceMean has no rule"],
+        ["it does not reduce the spatial axes [2, 3] alone", "it reduces axes [2], for which ReduceMean has no rule"],
     ),
 }
 """Ops of two rules, both of which refuse the node: their reasons."""
