@@ -1,7 +1,7 @@
 // RegisterCustomOps: what onnxruntime calls when a session registers this library.
 #include <string>
 
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 #include "registry.h"
 
 namespace {

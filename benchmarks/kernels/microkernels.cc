@@ -17,8 +17,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/kernels.h"
 #include "kernels/split.h"
+#include "kernels/table.h"
 #ifdef KRYPTON_X86
 #include <immintrin.h>
 #endif

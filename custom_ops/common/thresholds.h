@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "common/ort.h"
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 
 namespace krypton {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "common/ort.h"
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 #include "registry.h"
 
 struct OrtStatus {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/window.h"
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 
 namespace krypton {
 

@@ -6,7 +6,7 @@
 
 #include "common/boxes.h"
 #include "common/op.h"
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 
 namespace krypton {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 #include "ops/conv_plan.h"
 
 namespace krypton {

@@ -3,7 +3,7 @@
 
 #include "common/pixels.h"
 #include "common/thresholds.h"
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 #include "ops/ops.h"
 
 namespace krypton {

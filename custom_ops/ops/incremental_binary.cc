@@ -10,7 +10,7 @@
 #include "common/calls.h"
 #include "common/pixels.h"
 #include "common/thresholds.h"
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "common/pointwise.h"
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -12,7 +12,7 @@
 #include "common/calls.h"
 #include "common/op.h"
 #include "common/packed_weights.h"
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 #include "ops/conv_tiles.h"
 #include "ops/ops.h"
 

@@ -4,7 +4,7 @@
 
 #include "common/boxes.h"
 #include "common/op.h"
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 #include "ops/ops.h"
 
 namespace krypton {

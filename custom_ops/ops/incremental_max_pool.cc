@@ -8,7 +8,7 @@
 #include "common/pixels.h"
 #include "common/thresholds.h"
 #include "common/window.h"
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 #include "ops/ops.h"
 
 namespace krypton {

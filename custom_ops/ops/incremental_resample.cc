@@ -4,7 +4,7 @@
 #include "common/pixels.h"
 #include "common/resample.h"
 #include "common/thresholds.h"
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 #include "ops/ops.h"
 
 namespace krypton {

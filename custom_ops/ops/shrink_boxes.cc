@@ -2,7 +2,7 @@
 // on their own box. The only box op that looks at values.
 #include "common/boxes.h"
 #include "common/op.h"
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -4,18 +4,18 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 
 namespace krypton {
 namespace {
 
-#include "kernels/avx512.inl.h"
-#include "kernels/rows.inl.h"
+#include "kernels/tiles/avx512.inl.h"
+#include "kernels/tiles/rows.inl.h"
 // The tiles and the activations use the clip rule of the rows.
 #include "kernels/activation.inl.h"
-#include "kernels/conv_tile.inl.h"
-#include "kernels/depthwise.inl.h"
-#include "kernels/table.inl.h"
+#include "kernels/tiles/conv_tile.inl.h"
+#include "kernels/tiles/depthwise.inl.h"
+#include "kernels/tiles/table.inl.h"
 
 int32_t ListBits512(const uint64_t* words, int64_t n, uint16_t* indices) {
   const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);

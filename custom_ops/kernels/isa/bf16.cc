@@ -19,9 +19,9 @@
 namespace krypton {
 namespace {
 
-#include "kernels/avx512.inl.h"
-#include "kernels/rows.inl.h"
-#include "kernels/staging.inl.h"
+#include "kernels/tiles/avx512.inl.h"
+#include "kernels/tiles/rows.inl.h"
+#include "kernels/tiles/staging.inl.h"
 
 constexpr int kRows = 6, kVectors = 4;      // of a register tile
 constexpr int64_t kChunk = 1024;            // k of a staged row

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/kernels.h"
+#include "kernels/table.h"
 
 namespace krypton {
 namespace {
@@ -34,12 +34,12 @@ struct Vector {
   }
 };
 
-#include "kernels/rows.inl.h"
+#include "kernels/tiles/rows.inl.h"
 // The tiles and the activations use the clip rule of the rows.
 #include "kernels/activation.inl.h"
-#include "kernels/conv_tile.inl.h"
-#include "kernels/depthwise.inl.h"
-#include "kernels/table.inl.h"
+#include "kernels/tiles/conv_tile.inl.h"
+#include "kernels/tiles/depthwise.inl.h"
+#include "kernels/tiles/table.inl.h"
 
 }  // namespace
 

@@ -18,9 +18,9 @@
 namespace krypton {
 namespace {
 
-#include "kernels/avx512.inl.h"
-#include "kernels/rows.inl.h"
-#include "kernels/staging.inl.h"
+#include "kernels/tiles/avx512.inl.h"
+#include "kernels/tiles/rows.inl.h"
+#include "kernels/tiles/staging.inl.h"
 
 constexpr int64_t kStep = 32;                      // k of one tile product
 constexpr int64_t kTile = 16;                      // rows and columns of a tile
