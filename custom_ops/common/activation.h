@@ -5,7 +5,7 @@
 
 #include "common/boxes.h"
 #include "common/op.h"
-#include "kernels/activation.h"
+#include "math/functions.h"
 
 namespace krypton {
 

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/device.h"
 #include "common/ort.h"
+#include "math/device.h"
 
 namespace krypton {
 

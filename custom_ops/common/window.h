@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "common/boxes.h"
-#include "common/device.h"
 #include "common/op.h"
+#include "math/device.h"
 
 namespace krypton {
 

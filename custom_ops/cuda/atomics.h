@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "common/device.h"
+#include "math/device.h"
 
 namespace krypton::cuda {
 

@@ -2,16 +2,16 @@
 #include <cstring>
 
 #include "common/calls.h"
-#include "common/largest.h"
 #include "common/thresholds.h"
 #include "cuda/atomics.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
+#include "math/largest.h"
 
 namespace krypton::cuda {
 namespace {
 
-// The largest magnitude of a tensor, as the bits of a float (common/largest.h), in four bytes of the device's memory.
+// The largest magnitude of a tensor, as the bits of a float (math/largest.h), in four bytes of the device's memory.
 void LargestBits(Stream stream, const float* data, int64_t count, void* largest) {
 #if defined(__CUDACC__)
   Check(cudaMemsetAsync(largest, 0, sizeof(int32_t), stream), "memset");

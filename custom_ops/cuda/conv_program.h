@@ -19,7 +19,7 @@
 
 namespace krypton::cuda {
 
-#include "kernels/clip_rule.inl.h"
+#include "math/clip_rule.inl.h"
 
 struct ConvArguments {
   const float* x;

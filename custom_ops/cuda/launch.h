@@ -7,7 +7,7 @@
 #include <string>
 
 #include "common/boxes.h"
-#include "common/device.h"
+#include "math/device.h"
 
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>

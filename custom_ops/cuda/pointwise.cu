@@ -2,18 +2,18 @@
 #include <limits>
 
 #include "common/activation.h"
-#include "common/binary.h"
 #include "common/calls.h"
 #include "common/pointwise.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
+#include "math/binary.h"
 
 namespace krypton::cuda {
 namespace {
 
-#include "kernels/clip_rule.inl.h"
+#include "math/clip_rule.inl.h"
 // The clip rule comes first.
-#include "kernels/activation.inl.h"
+#include "math/functions.inl.h"
 
 // y = entry(d, z) for every entry.
 template <class Entry>

@@ -2,10 +2,10 @@
 #include <limits>
 
 #include "common/calls.h"
-#include "common/norm.h"
 #include "common/window.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
+#include "math/norm.h"
 
 namespace krypton::cuda {
 namespace {

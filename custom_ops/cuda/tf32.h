@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "common/device.h"
+#include "math/device.h"
 
 namespace krypton::cuda {
 

@@ -8,8 +8,8 @@
 #endif
 
 #include "common/calls.h"
-#include "common/largest.h"
 #include "common/op.h"
+#include "math/largest.h"
 #include "ops/ops.h"
 
 namespace krypton {

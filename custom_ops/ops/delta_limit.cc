@@ -2,9 +2,9 @@
 #include <cstring>
 
 #include "common/boxes.h"
-#include "common/largest.h"
 #include "common/op.h"
 #include "common/thresholds.h"
+#include "math/largest.h"
 #include "ops/ops.h"
 
 namespace krypton {

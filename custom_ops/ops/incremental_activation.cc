@@ -1,4 +1,4 @@
-// IncrementalActivation: DY = f(Z0 + DZ) - f(Z0) for the functions of kernels/activation.h (DESIGN section 2).
+// IncrementalActivation: DY = f(Z0 + DZ) - f(Z0) for the functions of math/functions.h (DESIGN section 2).
 #include "common/activation.h"
 #include "common/pointwise.h"
 #include "kernels/table.h"

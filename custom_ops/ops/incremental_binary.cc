@@ -1,4 +1,4 @@
-// IncrementalBinary: the delta of f(A, B), f(A0 + DA, B0 + DB) - f(A0, B0) (common/binary.h):
+// IncrementalBinary: the delta of f(A, B), f(A0 + DA, B0 + DB) - f(A0, B0) (math/binary.h):
 //   Add, Sub  DA + DB, DA - DB              Max, Min  max(DA + (A0 - m), DB + (B0 - m)),  m = max(A0, B0)
 //   Mul       (A0 + DA) DB + B0 DA          Div       (DA - (A0 / B0) DB) / (B0 + DB)          Pow  the difference
 // or of f(B, A) where `swapped`. An operand may have one channel for all; B without a delta is a constant, which may
@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "common/binary.h"
 #include "common/calls.h"
 #include "common/pixels.h"
 #include "common/thresholds.h"
 #include "kernels/table.h"
+#include "math/binary.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -3,10 +3,10 @@
 #include <vector>
 
 #include "common/calls.h"
-#include "common/norm.h"
 #include "common/pixels.h"
 #include "common/thresholds.h"
 #include "common/window.h"
+#include "math/norm.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -2,7 +2,7 @@
 #include <string>
 
 #include "common/pointwise.h"
-#include "common/row_functions.h"
+#include "math/row_functions.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -33,8 +33,9 @@ struct Vector {
 };
 
 #include "kernels/tiles/rows.inl.h"
-// The tiles and the activations use the clip rule of the rows.
-#include "kernels/activation.inl.h"
+// The functions and the tiles use the clip rule of the rows, the table all of them.
+#include "math/functions.inl.h"
+// clang-format sorts no include past this line.
 #include "kernels/tiles/conv_tile.inl.h"
 #include "kernels/tiles/depthwise.inl.h"
 #include "kernels/tiles/table.inl.h"

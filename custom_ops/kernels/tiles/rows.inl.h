@@ -1,5 +1,5 @@
 // Row kernels for any vector type V; included beside conv_tile.inl.h, see there.
-#include "kernels/clip_rule.inl.h"
+#include "math/clip_rule.inl.h"
 
 // Without kBounded `hi` is infinite, as of a Relu, and half the work is saved.
 template <class V, bool kBounded = true>

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "common/device.h"
+#include "math/device.h"
 
 namespace krypton {
 

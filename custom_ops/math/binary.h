@@ -6,7 +6,7 @@
 #include <string>
 
 #include "common/boxes.h"
-#include "common/device.h"
+#include "math/device.h"
 
 namespace krypton {
 

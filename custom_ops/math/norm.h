@@ -5,9 +5,9 @@
 #include <cstdint>
 
 #include "common/boxes.h"
-#include "common/device.h"
 #include "common/op.h"
-#include "common/product.h"
+#include "math/device.h"
+#include "math/product.h"
 
 namespace krypton {
 

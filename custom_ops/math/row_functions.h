@@ -7,9 +7,9 @@
 #include <string>
 
 #include "common/boxes.h"
-#include "common/device.h"
 #include "common/op.h"
-#include "common/product.h"
+#include "math/device.h"
+#include "math/product.h"
 
 namespace krypton {
 

@@ -1,7 +1,7 @@
 // Products that nvcc leaves alone: it fuses a * b - c * d, and then two equal products do not leave 0.
 #pragma once
 
-#include "common/device.h"
+#include "math/device.h"
 
 namespace krypton {
 

@@ -1,4 +1,4 @@
-#include "kernels/activation.h"
+#include "math/functions.h"
 
 #include <cstring>
 

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <vector>
 
-#include "common/device.h"
 #include "common/op.h"
+#include "math/device.h"
 
 namespace krypton {
 
