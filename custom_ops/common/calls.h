@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/boxes.h"
-#include "common/window.h"
+#include "geometry/window.h"
 
 namespace krypton {
 

@@ -3,8 +3,8 @@
 
 #include <utility>
 
-#include "common/pixels.h"
 #include "common/thresholds.h"
+#include "geometry/pixels.h"
 
 namespace krypton {
 

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/window.h"
+#include "geometry/window.h"
 
 namespace krypton::cuda {
 

@@ -2,9 +2,9 @@
 #include <limits>
 
 #include "common/calls.h"
-#include "common/window.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
+#include "geometry/window.h"
 #include "math/norm.h"
 
 namespace krypton::cuda {

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "common/window.h"
+#include "geometry/window.h"
 #include "kernels/table.h"
 
 namespace krypton {

@@ -2,7 +2,7 @@
 // is the hull of those of the slices that it reads.
 #include "common/boxes.h"
 #include "common/op.h"
-#include "common/window.h"
+#include "geometry/window.h"
 #include "ops/ops.h"
 
 namespace krypton {

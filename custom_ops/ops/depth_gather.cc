@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "common/calls.h"
-#include "common/pixels.h"
-#include "common/window.h"
+#include "geometry/pixels.h"
+#include "geometry/window.h"
 #include "ops/ops.h"
 
 namespace krypton {

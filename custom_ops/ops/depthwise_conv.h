@@ -2,9 +2,9 @@
 #pragma once
 
 #include "common/packed_weights.h"
-#include "common/pixels.h"
 #include "common/thresholds.h"
-#include "common/window.h"
+#include "geometry/pixels.h"
+#include "geometry/window.h"
 
 namespace krypton {
 

@@ -1,8 +1,8 @@
 // IncrementalAdd: Y = A + beta * B, each delta zero outside its own box (Add, Sub, a residual).
 #include <algorithm>
 
-#include "common/pixels.h"
 #include "common/thresholds.h"
+#include "geometry/pixels.h"
 #include "kernels/table.h"
 #include "ops/ops.h"
 

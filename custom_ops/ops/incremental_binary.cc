@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "common/calls.h"
-#include "common/pixels.h"
 #include "common/thresholds.h"
+#include "geometry/pixels.h"
 #include "kernels/table.h"
 #include "math/binary.h"
 #include "ops/ops.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "common/calls.h"
-#include "common/pixels.h"
+#include "geometry/pixels.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -14,8 +14,8 @@
 
 #include "common/calls.h"
 #include "common/packed_weights.h"
-#include "common/pixels.h"
 #include "common/thresholds.h"
+#include "geometry/pixels.h"
 #include "ops/conv_plan.h"
 #include "ops/conv_tiles.h"
 #include "ops/depthwise_conv.h"

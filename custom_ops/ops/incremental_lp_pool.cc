@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "common/calls.h"
-#include "common/pixels.h"
 #include "common/thresholds.h"
-#include "common/window.h"
+#include "geometry/pixels.h"
+#include "geometry/window.h"
 #include "math/norm.h"
 #include "ops/ops.h"
 

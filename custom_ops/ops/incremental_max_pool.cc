@@ -5,9 +5,9 @@
 #include <limits>
 
 #include "common/calls.h"
-#include "common/pixels.h"
 #include "common/thresholds.h"
-#include "common/window.h"
+#include "geometry/pixels.h"
+#include "geometry/window.h"
 #include "kernels/table.h"
 #include "ops/ops.h"
 

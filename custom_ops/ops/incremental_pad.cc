@@ -1,7 +1,7 @@
 // IncrementalPad: a constant Pad moves a delta and, with negative pads, crops it.
 #include <algorithm>
 
-#include "common/pixels.h"
+#include "geometry/pixels.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -1,9 +1,9 @@
 // IncrementalResample: each pixel a sum of weighted pixels, the weights a product of one factor for each axis.
 #include <algorithm>
 
-#include "common/pixels.h"
-#include "common/resample.h"
 #include "common/thresholds.h"
+#include "geometry/pixels.h"
+#include "geometry/resample_axis.h"
 #include "kernels/table.h"
 #include "ops/ops.h"
 

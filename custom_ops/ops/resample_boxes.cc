@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "common/op.h"
-#include "common/resample.h"
+#include "geometry/resample_axis.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -4,7 +4,7 @@
 
 #include "common/boxes.h"
 #include "common/op.h"
-#include "common/regions.h"
+#include "geometry/region.h"
 #include "ops/ops.h"
 
 namespace krypton {

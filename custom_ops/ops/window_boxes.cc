@@ -5,7 +5,7 @@
 #include <string>
 
 #include "common/thresholds.h"
-#include "common/window.h"
+#include "geometry/window.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -1,4 +1,4 @@
-#include "common/regions.h"
+#include "geometry/region.h"
 
 #include <iterator>
 #include <string>

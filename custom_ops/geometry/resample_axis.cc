@@ -1,4 +1,4 @@
-#include "common/resample.h"
+#include "geometry/resample_axis.h"
 
 #include <algorithm>
 
