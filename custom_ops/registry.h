@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "common/ort.h"
+#include "op/ort.h"
 
 namespace krypton {
 

@@ -5,7 +5,7 @@
 # Nothing that was found is cached by CMake: a header folder that is gone by the next build must not
 # be remembered.
 
-# Asked for at registration (kOrtApiVersion in common/ort.h); older headers lack it.
+# Asked for at registration (kOrtApiVersion in op/ort.h); older headers lack it.
 set(KRYPTON_OLDEST_HEADERS 17)
 
 function(krypton_onnxruntime_headers result)

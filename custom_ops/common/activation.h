@@ -3,9 +3,9 @@
 
 #include <string>
 
-#include "common/boxes.h"
-#include "common/op.h"
 #include "math/functions.h"
+#include "op/inputs.h"
+#include "op/op.h"
 
 namespace krypton {
 

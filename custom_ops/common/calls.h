@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "common/boxes.h"
 #include "geometry/window.h"
+#include "op/inputs.h"
 
 namespace krypton {
 

@@ -2,11 +2,11 @@
 #include <cstring>
 
 #include "common/calls.h"
-#include "common/thresholds.h"
 #include "cuda/atomics.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
 #include "math/largest.h"
+#include "op/thresholds.h"
 
 namespace krypton::cuda {
 namespace {

@@ -1,10 +1,10 @@
-// Boxes and ragged rows (common/boxes.h) as kernels see them: boxes and offsets lie in the device's memory.
+// Boxes and ragged rows (op/inputs.h) as kernels see them: boxes and offsets lie in the device's memory.
 #pragma once
 
 #include <algorithm>
 
-#include "common/boxes.h"
 #include "cuda/upload.h"
+#include "op/inputs.h"
 
 namespace krypton::cuda {
 

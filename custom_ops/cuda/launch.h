@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string>
 
-#include "common/boxes.h"
 #include "math/device.h"
+#include "op/inputs.h"
 
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>

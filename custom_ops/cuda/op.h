@@ -1,11 +1,11 @@
-// The anatomy of an op of the CUDA provider: as common/op.h has it, and Compute gets the stream.
+// The anatomy of an op of the CUDA provider: as op/op.h has it, and Compute gets the stream.
 //
 // Boxes and offsets, the tables of Resample and thresholds stay in the host's memory (OrtMemTypeCPUInput): boxes are
 // integers that the CPU's box ops make, and what is launched depends on them. Values and base maps are on the device.
 #pragma once
 
-#include "common/op.h"
 #include "cuda/boxes.h"
+#include "op/op.h"
 
 namespace krypton::cuda {
 

@@ -4,7 +4,7 @@
 // to bring boxes back from the device (the compiler leaves it out for CUDA).
 #pragma once
 
-#include "common/ort.h"
+#include "op/ort.h"
 
 namespace krypton::cuda {
 

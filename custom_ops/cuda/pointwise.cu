@@ -3,10 +3,10 @@
 
 #include "common/activation.h"
 #include "common/calls.h"
-#include "common/pointwise.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
 #include "math/binary.h"
+#include "op/pointwise.h"
 
 namespace krypton::cuda {
 namespace {

@@ -1,8 +1,8 @@
 // Ops that see a pixel's whole row of channels: LRN, LayerNorm, Softmax, ReduceChannels. A warp takes a row.
-#include "common/pointwise.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
 #include "math/row_functions.h"
+#include "op/pointwise.h"
 
 namespace krypton::cuda {
 namespace {

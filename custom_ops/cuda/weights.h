@@ -1,5 +1,5 @@
 // Weights on the device in the order their kernel reads, packed on first use and kept with the kernel
-// (common/packed_weights.h says when).
+// (op/packed_weights.h says when).
 #pragma once
 
 #include <mutex>

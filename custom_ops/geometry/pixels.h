@@ -1,8 +1,8 @@
 // Walks over the pixels of ragged boxes: the loops that pointwise ops share.
 #pragma once
 
-#include "common/boxes.h"
-#include "common/op.h"
+#include "op/inputs.h"
+#include "op/op.h"
 
 namespace krypton {
 

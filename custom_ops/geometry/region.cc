@@ -3,7 +3,7 @@
 #include <iterator>
 #include <string>
 
-#include "common/boxes.h"
+#include "op/inputs.h"
 
 namespace krypton {
 namespace {

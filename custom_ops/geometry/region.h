@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/ort.h"
+#include "op/ort.h"
 
 namespace krypton {
 

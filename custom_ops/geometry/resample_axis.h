@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "common/boxes.h"
+#include "op/inputs.h"
 
 namespace krypton {
 

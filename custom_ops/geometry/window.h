@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/boxes.h"
-#include "common/op.h"
 #include "math/device.h"
+#include "op/inputs.h"
+#include "op/op.h"
 
 namespace krypton {
 

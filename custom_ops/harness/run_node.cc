@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "common/ort.h"
 #include "kernels/table.h"
+#include "op/ort.h"
 #include "registry.h"
 
 struct OrtStatus {

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <string>
 
-#include "common/boxes.h"
 #include "math/device.h"
+#include "op/inputs.h"
 
 namespace krypton {
 

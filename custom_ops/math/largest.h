@@ -7,8 +7,8 @@
 #include <cstring>
 #include <vector>
 
-#include "common/op.h"
 #include "math/device.h"
+#include "op/op.h"
 
 namespace krypton {
 

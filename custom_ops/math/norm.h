@@ -4,10 +4,10 @@
 #include <cmath>
 #include <cstdint>
 
-#include "common/boxes.h"
-#include "common/op.h"
 #include "math/device.h"
 #include "math/product.h"
+#include "op/inputs.h"
+#include "op/op.h"
 
 namespace krypton {
 

@@ -8,8 +8,8 @@
 #endif
 
 #include "common/calls.h"
-#include "common/op.h"
 #include "math/largest.h"
+#include "op/op.h"
 #include "ops/ops.h"
 
 namespace krypton {

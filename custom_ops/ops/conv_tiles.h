@@ -4,9 +4,9 @@
 
 #include <vector>
 
-#include "common/boxes.h"
-#include "common/op.h"
 #include "kernels/table.h"
+#include "op/inputs.h"
+#include "op/op.h"
 
 namespace krypton {
 

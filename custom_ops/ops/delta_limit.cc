@@ -1,10 +1,10 @@
 // DeltaLimit: eps * max |T0|, below which the delta of T counts as zero. It runs once an image.
 #include <cstring>
 
-#include "common/boxes.h"
-#include "common/op.h"
-#include "common/thresholds.h"
 #include "math/largest.h"
+#include "op/inputs.h"
+#include "op/op.h"
+#include "op/thresholds.h"
 #include "ops/ops.h"
 
 namespace krypton {

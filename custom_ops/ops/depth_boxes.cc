@@ -1,8 +1,8 @@
 // DepthBoxes: the box rule of a window along the slices of volumes (geometry.depth_boxes): the box of an output slice
 // is the hull of those of the slices that it reads.
-#include "common/boxes.h"
-#include "common/op.h"
 #include "geometry/window.h"
+#include "op/inputs.h"
+#include "op/op.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -1,10 +1,10 @@
 // The depthwise convolution of a delta: box by box and row by row, so that each pixel is fetched from memory once.
 #pragma once
 
-#include "common/packed_weights.h"
-#include "common/thresholds.h"
 #include "geometry/pixels.h"
 #include "geometry/window.h"
+#include "op/packed_weights.h"
+#include "op/thresholds.h"
 
 namespace krypton {
 

@@ -1,7 +1,7 @@
 // IncrementalActivation: DY = f(Z0 + DZ) - f(Z0) for the functions of math/functions.h (DESIGN section 2).
 #include "common/activation.h"
-#include "common/pointwise.h"
 #include "kernels/table.h"
+#include "op/pointwise.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -1,9 +1,9 @@
 // IncrementalAdd: Y = A + beta * B, each delta zero outside its own box (Add, Sub, a residual).
 #include <algorithm>
 
-#include "common/thresholds.h"
 #include "geometry/pixels.h"
 #include "kernels/table.h"
+#include "op/thresholds.h"
 #include "ops/ops.h"
 
 namespace krypton {

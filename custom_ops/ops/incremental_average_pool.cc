@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "common/calls.h"
-#include "common/thresholds.h"
 #include "geometry/pixels.h"
 #include "geometry/window.h"
 #include "kernels/table.h"
+#include "op/thresholds.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "common/calls.h"
-#include "common/thresholds.h"
 #include "geometry/pixels.h"
 #include "kernels/table.h"
 #include "math/binary.h"
+#include "op/thresholds.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -2,8 +2,8 @@
 //   DY = min(max(DZ + (Z0 - c), lo - c), hi - c),   exactly DZ or 0 where Z0 and Z0 + DZ share a piece.
 #include <limits>
 
-#include "common/pointwise.h"
 #include "kernels/table.h"
+#include "op/pointwise.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -13,9 +13,9 @@
 #include <string>
 
 #include "common/calls.h"
-#include "common/packed_weights.h"
-#include "common/thresholds.h"
 #include "geometry/pixels.h"
+#include "op/packed_weights.h"
+#include "op/thresholds.h"
 #include "ops/conv_plan.h"
 #include "ops/conv_tiles.h"
 #include "ops/depthwise_conv.h"

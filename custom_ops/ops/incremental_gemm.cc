@@ -8,11 +8,11 @@
 #include <algorithm>
 #include <vector>
 
-#include "common/boxes.h"
 #include "common/calls.h"
-#include "common/op.h"
-#include "common/packed_weights.h"
 #include "kernels/table.h"
+#include "op/inputs.h"
+#include "op/op.h"
+#include "op/packed_weights.h"
 #include "ops/conv_tiles.h"
 #include "ops/ops.h"
 

@@ -2,9 +2,9 @@
 // Of volumes over the rows of all slices of a position, which follow each other.
 #include <algorithm>
 
-#include "common/boxes.h"
-#include "common/op.h"
 #include "kernels/table.h"
+#include "op/inputs.h"
+#include "op/op.h"
 #include "ops/ops.h"
 
 namespace krypton {

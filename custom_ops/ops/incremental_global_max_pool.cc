@@ -4,8 +4,8 @@
 #include <limits>
 #include <vector>
 
-#include "common/boxes.h"
-#include "common/op.h"
+#include "op/inputs.h"
+#include "op/op.h"
 #include "ops/ops.h"
 
 namespace krypton {

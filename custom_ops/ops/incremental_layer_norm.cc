@@ -1,7 +1,7 @@
 // IncrementalLayerNorm: DY = s * (n(Z0 + DZ) - n(Z0)) on each pixel's row of channels, where
 //   n(x) = (x - mean x) / sqrt(var x + epsilon);   a bias would cancel.
-#include "common/pointwise.h"
 #include "math/row_functions.h"
+#include "op/pointwise.h"
 #include "ops/ops.h"
 
 namespace krypton {

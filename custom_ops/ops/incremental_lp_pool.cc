@@ -3,10 +3,10 @@
 #include <vector>
 
 #include "common/calls.h"
-#include "common/thresholds.h"
 #include "geometry/pixels.h"
 #include "geometry/window.h"
 #include "math/norm.h"
+#include "op/thresholds.h"
 #include "ops/ops.h"
 
 namespace krypton {

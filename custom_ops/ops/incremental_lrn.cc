@@ -1,6 +1,6 @@
 // IncrementalLRN: DY = lrn(Z0 + DZ) - lrn(Z0) on each pixel's row of channels.
-#include "common/pointwise.h"
 #include "math/row_functions.h"
+#include "op/pointwise.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -1,8 +1,8 @@
 // IncrementalReduceChannels: r(Z0 + DZ) - r(Z0) on each pixel's row of channels, one number a pixel.
 #include <string>
 
-#include "common/pointwise.h"
 #include "math/row_functions.h"
+#include "op/pointwise.h"
 #include "ops/ops.h"
 
 namespace krypton {

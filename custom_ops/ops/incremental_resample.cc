@@ -1,10 +1,10 @@
 // IncrementalResample: each pixel a sum of weighted pixels, the weights a product of one factor for each axis.
 #include <algorithm>
 
-#include "common/thresholds.h"
 #include "geometry/pixels.h"
 #include "geometry/resample_axis.h"
 #include "kernels/table.h"
+#include "op/thresholds.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -1,7 +1,7 @@
 // IncrementalScale: DY = DX * scale[c], what a BatchNormalization or a constant Mul does to a delta.
-#include "common/boxes.h"
-#include "common/op.h"
-#include "common/thresholds.h"
+#include "op/inputs.h"
+#include "op/op.h"
+#include "op/thresholds.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -1,6 +1,6 @@
 // IncrementalSoftmax: softmax(Z0 + DZ) - softmax(Z0) on each pixel's row of channels, or of its logarithm.
-#include "common/pointwise.h"
 #include "math/row_functions.h"
+#include "op/pointwise.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <string>
 
-#include "common/boxes.h"
-#include "common/op.h"
 #include "geometry/region.h"
+#include "op/inputs.h"
+#include "op/op.h"
 #include "ops/ops.h"
 
 namespace krypton {

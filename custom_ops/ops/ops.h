@@ -1,7 +1,7 @@
 // Every op of the library, one function each, defined in the file named after it.
 #pragma once
 
-#include "common/ort.h"
+#include "op/ort.h"
 
 namespace krypton {
 

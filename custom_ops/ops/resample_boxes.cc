@@ -1,8 +1,8 @@
 // ResampleBoxes: the hull of the outputs that read anything of a box (geometry.resample_boxes).
 #include <algorithm>
 
-#include "common/op.h"
 #include "geometry/resample_axis.h"
+#include "op/op.h"
 #include "ops/ops.h"
 
 namespace krypton {

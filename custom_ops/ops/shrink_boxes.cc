@@ -1,8 +1,8 @@
 // ShrinkBoxes: each box cut to the hull of its rows that hold a non-zero: what later boxes grow from. The values stay
 // on their own box. The only box op that looks at values.
-#include "common/boxes.h"
-#include "common/op.h"
 #include "kernels/table.h"
+#include "op/inputs.h"
+#include "op/op.h"
 #include "ops/ops.h"
 
 namespace krypton {

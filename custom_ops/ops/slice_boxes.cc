@@ -2,9 +2,9 @@
 // on each of its slices and empty ones beside them, a signal is a picture of one row. Offsets follow.
 #include <string>
 
-#include "common/boxes.h"
-#include "common/op.h"
 #include "geometry/region.h"
+#include "op/inputs.h"
+#include "op/op.h"
 #include "ops/ops.h"
 
 namespace krypton {

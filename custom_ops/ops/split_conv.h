@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "common/packed_weights.h"
 #include "kernels/split.h"
+#include "op/packed_weights.h"
 #include "ops/conv_tiles.h"
 
 namespace krypton {

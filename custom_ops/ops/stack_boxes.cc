@@ -1,8 +1,8 @@
 // StackBoxes: the boxes of several tensors of the same positions, one list after another.
 #include <algorithm>
 
-#include "common/boxes.h"
-#include "common/op.h"
+#include "op/inputs.h"
+#include "op/op.h"
 #include "ops/ops.h"
 
 namespace krypton {

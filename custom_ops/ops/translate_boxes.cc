@@ -1,8 +1,8 @@
 // TranslateBoxes: the box rule of a constant Pad (geometry.translate_boxes).
 #include <algorithm>
 
-#include "common/boxes.h"
-#include "common/op.h"
+#include "op/inputs.h"
+#include "op/op.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -1,6 +1,6 @@
 // UnionBoxes: the hull of several boxes per position (geometry.union_boxes).
-#include "common/boxes.h"
-#include "common/op.h"
+#include "op/inputs.h"
+#include "op/op.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <string>
 
-#include "common/thresholds.h"
 #include "geometry/window.h"
+#include "op/thresholds.h"
 #include "ops/ops.h"
 
 namespace krypton {

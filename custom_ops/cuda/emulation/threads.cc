@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "common/boxes.h"
+#include "op/inputs.h"
 
 #if defined(__SANITIZE_THREAD__)  // GCC's name; Clang's is below
 #define KRYPTON_TSAN

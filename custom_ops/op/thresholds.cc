@@ -1,9 +1,9 @@
-#include "common/thresholds.h"
+#include "op/thresholds.h"
 
 #include <cmath>
 #include <string>
 
-#include "common/boxes.h"
+#include "op/inputs.h"
 
 namespace krypton {
 

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "common/ort.h"
+#include "op/ort.h"
 
 namespace krypton {
 

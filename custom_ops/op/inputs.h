@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/ort.h"
 #include "math/device.h"
+#include "op/ort.h"
 
 namespace krypton {
 

@@ -3,8 +3,8 @@
 
 #include <utility>
 
-#include "common/thresholds.h"
 #include "geometry/pixels.h"
+#include "op/thresholds.h"
 
 namespace krypton {
 

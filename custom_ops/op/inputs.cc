@@ -1,4 +1,4 @@
-#include "common/boxes.h"
+#include "op/inputs.h"
 
 #include <algorithm>
 #include <string>

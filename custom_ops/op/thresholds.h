@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "common/ort.h"
 #include "kernels/table.h"
+#include "op/ort.h"
 
 namespace krypton {
 
