@@ -1,12 +1,12 @@
 // What is made of a base tensor once an image: BaseMap, its view with channels last, and DeltaLimit, eps * max |T0|.
 #include <cstring>
 
-#include "common/calls.h"
 #include "cuda/atomics.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
 #include "math/largest.h"
 #include "op/thresholds.h"
+#include "ops/conv/call.h"
 
 namespace krypton::cuda {
 namespace {

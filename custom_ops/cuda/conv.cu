@@ -6,11 +6,11 @@
 #include <memory>
 #include <mutex>
 
-#include "common/calls.h"
 #include "cuda/channel_lists.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
 #include "cuda/weights.h"
+#include "ops/conv/call.h"
 
 namespace krypton::cuda {
 namespace {

@@ -4,7 +4,7 @@
 #include <map>
 #include <tuple>
 
-#include "ops/conv_plan.h"
+#include "ops/conv/plan.h"
 
 namespace krypton::cuda {
 namespace {

@@ -1,8 +1,8 @@
 // Ops that bring pixel rows to other places: OcclusionDelta, Pad, Concat, DepthGather, Resample, Densify.
-#include "common/calls.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
 #include "geometry/resample_axis.h"
+#include "ops/conv/call.h"
 
 namespace krypton::cuda {
 namespace {

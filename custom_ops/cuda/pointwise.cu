@@ -1,12 +1,12 @@
 // Ops that keep each pixel where it is: Clip, Activation, Scale, Add, Binary.
 #include <limits>
 
-#include "common/activation.h"
-#include "common/calls.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
 #include "math/binary.h"
 #include "op/pointwise.h"
+#include "ops/conv/call.h"
+#include "ops/pointwise/activation.h"
 
 namespace krypton::cuda {
 namespace {

@@ -1,11 +1,11 @@
 // Pools: MaxPool, LpPool, AveragePool, and those of the whole map.
 #include <limits>
 
-#include "common/calls.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
 #include "geometry/window.h"
 #include "math/norm.h"
+#include "ops/conv/call.h"
 
 namespace krypton::cuda {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "kernels/split.h"
 #include "op/packed_weights.h"
-#include "ops/conv_tiles.h"
+#include "ops/conv/tiles.h"
 
 namespace krypton {
 

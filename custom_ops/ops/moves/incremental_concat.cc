@@ -2,8 +2,8 @@
 // Inputs: y_boxes, the boxes of all parts one list after another, X1, X2, ...
 #include <algorithm>
 
-#include "common/calls.h"
 #include "geometry/pixels.h"
+#include "ops/conv/call.h"
 #include "ops/ops.h"
 
 namespace krypton {

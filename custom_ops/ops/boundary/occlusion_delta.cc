@@ -1,7 +1,7 @@
 // OcclusionDelta: the input's delta, d = new - image inside each box, 0 where a mask says so; new is
 // the baseline's pixel, or the position's own row of `patches`. Of volumes, one box a slice (SliceBoxes).
-#include "common/calls.h"
 #include "op/op.h"
+#include "ops/conv/call.h"
 #include "ops/ops.h"
 
 namespace krypton {

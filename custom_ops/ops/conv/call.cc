@@ -1,4 +1,4 @@
-#include "common/calls.h"
+#include "ops/conv/call.h"
 
 #include <limits>
 #include <utility>

@@ -2,11 +2,11 @@
 // window has a depth too.
 #include <vector>
 
-#include "common/calls.h"
 #include "geometry/pixels.h"
 #include "geometry/window.h"
 #include "math/norm.h"
 #include "op/thresholds.h"
+#include "ops/conv/call.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -1,10 +1,10 @@
-#include "ops/depthwise_conv.h"
+#include "ops/conv/depthwise.h"
 
 #include <algorithm>
 #include <vector>
 
 #include "kernels/table.h"
-#include "ops/conv_plan.h"
+#include "ops/conv/plan.h"
 
 namespace krypton {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/conv_tiles.h"
+#include "ops/conv/tiles.h"
 
 #include <algorithm>
 #include <numeric>

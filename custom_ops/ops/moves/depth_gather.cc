@@ -3,9 +3,9 @@
 // slices behind it.
 #include <algorithm>
 
-#include "common/calls.h"
 #include "geometry/pixels.h"
 #include "geometry/window.h"
+#include "ops/conv/call.h"
 #include "ops/ops.h"
 
 namespace krypton {

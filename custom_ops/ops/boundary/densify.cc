@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <string>
 
-#include "common/calls.h"
 #include "geometry/pixels.h"
+#include "ops/conv/call.h"
 #include "ops/ops.h"
 
 namespace krypton {

@@ -1,4 +1,4 @@
-#include "ops/conv_plan.h"
+#include "ops/conv/plan.h"
 
 #include <algorithm>
 #include <tuple>

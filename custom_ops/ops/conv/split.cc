@@ -1,4 +1,4 @@
-#include "ops/split_conv.h"
+#include "ops/conv/split.h"
 
 #include <algorithm>
 

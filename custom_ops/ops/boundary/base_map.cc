@@ -7,9 +7,9 @@
 #include <xmmintrin.h>
 #endif
 
-#include "common/calls.h"
 #include "math/largest.h"
 #include "op/op.h"
+#include "ops/conv/call.h"
 #include "ops/ops.h"
 
 namespace krypton {

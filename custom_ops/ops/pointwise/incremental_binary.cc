@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "common/calls.h"
 #include "geometry/pixels.h"
 #include "kernels/table.h"
 #include "math/binary.h"
 #include "op/thresholds.h"
+#include "ops/conv/call.h"
 #include "ops/ops.h"
 
 namespace krypton {

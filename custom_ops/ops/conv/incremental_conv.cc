@@ -12,15 +12,15 @@
 #include <optional>
 #include <string>
 
-#include "common/calls.h"
 #include "geometry/pixels.h"
 #include "op/packed_weights.h"
 #include "op/thresholds.h"
-#include "ops/conv_plan.h"
-#include "ops/conv_tiles.h"
-#include "ops/depthwise_conv.h"
+#include "ops/conv/call.h"
+#include "ops/conv/depthwise.h"
+#include "ops/conv/plan.h"
+#include "ops/conv/split.h"
+#include "ops/conv/tiles.h"
 #include "ops/ops.h"
-#include "ops/split_conv.h"
 
 namespace krypton {
 namespace {

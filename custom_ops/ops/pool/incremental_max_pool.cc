@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <limits>
 
-#include "common/calls.h"
 #include "geometry/pixels.h"
 #include "geometry/window.h"
 #include "kernels/table.h"
 #include "op/thresholds.h"
+#include "ops/conv/call.h"
 #include "ops/ops.h"
 
 namespace krypton {

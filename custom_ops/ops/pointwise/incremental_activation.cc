@@ -1,8 +1,8 @@
 // IncrementalActivation: DY = f(Z0 + DZ) - f(Z0) for the functions of math/functions.h (DESIGN section 2).
-#include "common/activation.h"
 #include "kernels/table.h"
 #include "op/pointwise.h"
 #include "ops/ops.h"
+#include "ops/pointwise/activation.h"
 
 namespace krypton {
 namespace {

@@ -8,12 +8,12 @@
 #include <algorithm>
 #include <vector>
 
-#include "common/calls.h"
 #include "kernels/table.h"
 #include "op/inputs.h"
 #include "op/op.h"
 #include "op/packed_weights.h"
-#include "ops/conv_tiles.h"
+#include "ops/conv/call.h"
+#include "ops/conv/tiles.h"
 #include "ops/ops.h"
 
 namespace krypton {
