@@ -5,7 +5,7 @@ models/manifest.toml, on a chunk of neighbouring windows in the middle of a pict
 
     naive      all outputs of all positions
     taps       what a delta can change, no tile in sight
-    tiles      of 128 rows, 64 maps, stretches of 32: the classes of custom_ops/cuda/conv_tiles.h
+    tiles      of 128 rows, 64 maps, stretches of 32: the classes of custom_ops/cuda/conv/tiles.h
     lists      the same pixel by pixel, over the channels in which any position of the chunk has a delta
     run        tiles or lists, as custom_ops/cuda/conv.cu chooses
 """

@@ -6,10 +6,10 @@
 #include <memory>
 #include <mutex>
 
-#include "cuda/channel_lists.h"
+#include "cuda/conv/channel_lists.h"
+#include "cuda/device/weights.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
-#include "cuda/weights.h"
 #include "ops/conv/call.h"
 
 namespace krypton::cuda {

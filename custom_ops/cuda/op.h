@@ -4,7 +4,7 @@
 // integers that the CPU's box ops make, and what is launched depends on them. Values and base maps are on the device.
 #pragma once
 
-#include "cuda/boxes.h"
+#include "cuda/device/boxes.h"
 #include "op/op.h"
 
 namespace krypton::cuda {

@@ -46,28 +46,28 @@ TAPS, CROWD = "conv dilated 16->32 group 1", "conv crowded 1x1 sparse"
 MUTANTS = [
     Mutant(
         "no barrier before rows are read",
-        "cuda/conv_block.h",
+        "cuda/conv/block.h",
         {"shared);\n  self.Barrier();\n": "shared);\n"},
         "cuda/conv.cu",
         TAPS,
     ),
     Mutant(
         "no barrier in the loop",
-        "cuda/conv_block.h",
+        "cuda/conv/block.h",
         {"    self.Barrier();  // everybody's": "    //"},
         "cuda/conv.cu",
         TAPS,
     ),
     Mutant(
         "waits for one group less",
-        "cuda/conv_block.h",
+        "cuda/conv/block.h",
         {"Wait<Program::kStages - 2>": "Wait<Program::kStages - 1>"},
         "cuda/conv.cu",
         TAPS,
     ),
     Mutant(
         "loads one stretch too far ahead",
-        "cuda/conv_block.h",
+        "cuda/conv/block.h",
         {
             "i < Program::kStages - 1": "i < Program::kStages",
             "Wait<Program::kStages - 2>": "Wait<Program::kStages - 1>",
@@ -78,7 +78,7 @@ MUTANTS = [
     ),
     Mutant(
         "loads before the barrier",
-        "cuda/conv_block.h",
+        "cuda/conv/block.h",
         {
             "    self.template Wait<Program::kStages - 2>();\n": "    load(index + Program::kStages - 1);\n"
             "    self.template Wait<Program::kStages - 1>();\n",
@@ -89,7 +89,7 @@ MUTANTS = [
     ),
     Mutant(
         "idle warps come to no barrier",
-        "cuda/conv_block.h",
+        "cuda/conv/block.h",
         {"    self.template Wait<": "    if (Program::Idle(warp, tile)) continue;\n    self.template Wait<"},
         "cuda/conv.cu",
         TAPS,
@@ -97,23 +97,23 @@ MUTANTS = [
     ),
     Mutant(
         "bits set without atomics",
-        "cuda/channel_lists.h",
+        "cuda/conv/channel_lists.h",
         {"AtomicOr(to, mine);": "*to |= mine;"},
         "cuda/conv.cu",
         CROWD,
     ),
     Mutant(
         "all lanes make one list",
-        "cuda/channel_lists.h",
+        "cuda/conv/channel_lists.h",
         {"bit = warp.lane; bit < 32; bit += warp.lanes": "bit = 0; bit < 32; ++bit"},
         "cuda/conv.cu",
         CROWD,
     ),
     Mutant(
         "tiles overlap",
-        "cuda/conv_tiles.cc",
+        "cuda/conv/tiles.cc",
         {"first < rows.rows; first += tile_rows": "first < rows.rows; first += tile_rows - 1"},
-        "cuda/conv_tiles.cc",
+        "cuda/conv/tiles.cc",
         "conv crowded 1x1 dense",
     ),
     Mutant(
@@ -132,9 +132,9 @@ MUTANTS = [
     ),
     Mutant(
         "two rows go to one place",
-        "cuda/pools.cu",
+        "cuda/pool.cu",
         {"out[row * d.channels + c] = limit(static": "out[row / 2 * d.channels + c] = limit(static"},
-        "cuda/pools.cu",
+        "cuda/pool.cu",
         "lp pool 3x3 2",
     ),
 ]

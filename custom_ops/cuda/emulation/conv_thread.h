@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "cuda/conv_program.h"
+#include "cuda/conv/program.h"
 #include "cuda/emulation/threads.h"
 
 namespace krypton::cuda::emulation {

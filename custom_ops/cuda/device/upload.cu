@@ -1,4 +1,4 @@
-#include "cuda/upload.h"
+#include "cuda/device/upload.h"
 
 #include <algorithm>
 #include <memory>

@@ -1,4 +1,4 @@
-#include "cuda/conv_tiles.h"
+#include "cuda/conv/tiles.h"
 
 #include <algorithm>
 #include <map>

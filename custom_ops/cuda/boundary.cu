@@ -1,7 +1,7 @@
 // What is made of a base tensor once an image: BaseMap, its view with channels last, and DeltaLimit, eps * max |T0|.
 #include <cstring>
 
-#include "cuda/atomics.h"
+#include "cuda/device/atomics.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
 #include "math/largest.h"

@@ -13,9 +13,9 @@
 // zero and added in float32 (Ootomo and Yokota, 2022).
 #pragma once
 
-#include "cuda/boxes.h"
-#include "cuda/conv_tiles.h"
-#include "cuda/tf32.h"
+#include "cuda/conv/tf32.h"
+#include "cuda/conv/tiles.h"
+#include "cuda/device/boxes.h"
 
 namespace krypton::cuda {
 

@@ -5,7 +5,7 @@
 #include <mutex>
 #include <vector>
 
-#include "cuda/launch.h"
+#include "cuda/device/launch.h"
 
 namespace krypton::cuda {
 

@@ -8,7 +8,7 @@
 //   Multiply<kSingle>(c, a, b)     c += a b of a warp, in which all of its lanes take part
 #pragma once
 
-#include "cuda/conv_program.h"
+#include "cuda/conv/program.h"
 
 namespace krypton::cuda {
 

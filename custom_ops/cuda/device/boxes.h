@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "cuda/upload.h"
+#include "cuda/device/upload.h"
 #include "op/inputs.h"
 
 namespace krypton::cuda {

@@ -1,10 +1,10 @@
 // Runs a delta convolution's tiles (conv_block.h): as a kernel of the GPU, or on the CPU.
 #pragma once
 
-#include "cuda/conv_block.h"
+#include "cuda/conv/block.h"
 
 #if defined(__CUDACC__)
-#include "cuda/conv_thread.h"
+#include "cuda/conv/thread.h"
 #else
 #include <cstring>
 #include <memory>

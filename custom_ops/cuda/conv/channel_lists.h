@@ -6,8 +6,8 @@
 //   a thread a tile          counts the stretches of its taps' lists, for the choice between both kinds of tiles
 #pragma once
 
-#include "cuda/atomics.h"
-#include "cuda/conv_run.h"
+#include "cuda/conv/run.h"
+#include "cuda/device/atomics.h"
 
 namespace krypton::cuda {
 

@@ -13,7 +13,7 @@
 #include <cstring>
 #include <vector>
 
-#include "cuda/launch.h"
+#include "cuda/device/launch.h"
 
 namespace krypton::cuda {
 

@@ -1,7 +1,7 @@
 // A GPU's thread for conv_block.h.
 #pragma once
 
-#include "cuda/conv_program.h"
+#include "cuda/conv/program.h"
 
 namespace krypton::cuda {
 
