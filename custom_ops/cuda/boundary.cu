@@ -1,12 +1,12 @@
-// What is made of a base tensor once an image: BaseMap, its view with channels last, and DeltaLimit, eps * max |T0|.
+// Ops between a caller's tensors and deltas. BaseMap, a tensor's view with channels last, and DeltaLimit, eps * max
+// |T0|, run once an image; OcclusionDelta and Densify, the first and the last of what runs for each chunk.
 #include <cstring>
 
 #include "cuda/device/atomics.h"
 #include "cuda/op.h"
 #include "cuda/ops.h"
 #include "math/largest.h"
-#include "op/thresholds.h"
-#include "ops/conv/call.h"
+#include "ops/boundary/call.h"
 
 namespace krypton::cuda {
 namespace {
@@ -33,18 +33,17 @@ void LargestBits(Stream stream, const float* data, int64_t count, void* largest)
 
 struct DeltaLimit : CudaKernel<DeltaLimit> {
   static constexpr const char* kName = "DeltaLimit";
-  static constexpr Slot kInputs[] = {kFloat, kFloat}, kOutputs[] = {kFloat};
-  static constexpr uint32_t kHostInputs = 1u << 1;
+  using In = DeltaLimitInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
+  static constexpr uint32_t kHostInputs = In::eps.bit();
 
-  explicit DeltaLimit(const Ort::ConstKernelInfo& info)
-      : CudaKernel(info), group_(AttributeOr<int64_t>(info, "layer_group", 0)) {}
+  explicit DeltaLimit(const Ort::ConstKernelInfo& info) : CudaKernel(info), group_(ReadLayerGroup(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const float eps = ReadEps(context, 1, group_);
-    const Ort::ConstValue tensor = context.GetInput(0);
-    const auto count = static_cast<int64_t>(tensor.GetTensorTypeAndShapeInfo().GetElementCount());
+    const DeltaLimitCall call = ReadDeltaLimitCall(context, group_);
+    const float eps = call.eps;
     float* limit = context.GetOutput(0, {1}).GetTensorMutableData<float>();
-    LargestBits(stream, tensor.GetTensorData<float>(), eps == 0.0f ? 0 : count, limit);
+    LargestBits(stream, call.data, eps == 0.0f ? 0 : call.count, limit);
     ForEachRow(stream, 1, 1, [=] KRYPTON_DEVICE(int64_t, int64_t, int64_t) { *limit *= eps; });
   }
 
@@ -54,20 +53,19 @@ struct DeltaLimit : CudaKernel<DeltaLimit> {
 
 struct BaseMapKernel : CudaKernel<BaseMapKernel> {
   static constexpr const char* kName = "BaseMap";
-  static constexpr Slot kInputs[] = {kFloat}, kOutputs[] = {kFloat};
+  using In = BaseMapInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit BaseMapKernel(const Ort::ConstKernelInfo& info)
-      : CudaKernel(info),
-        layout_(RequiredAttribute<std::string>(info, "layout")),
-        tensor_name_(AttributeOr<std::string>(info, "tensor_name", "")) {}
+      : CudaKernel(info), attributes_(ReadBaseMapAttributes(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const BaseMapCall call = ReadBaseMapCall(context, layout_);
+    const BaseMapCall call = ReadBaseMapCall(context, attributes_.layout);
     const float* source = call.data;
     const int64_t pixels = call.pixels, channels = call.channels;
     CheckFinite(stream, source, pixels * channels);
     float* map = context.GetOutput(0, call.shape).GetTensorMutableData<float>();
-    const bool first_channels = ChannelsFirst(layout_);
+    const bool first_channels = ChannelsFirst(attributes_.layout);
     ForEachRow(stream, pixels, channels, [=] KRYPTON_DEVICE(int64_t p, int64_t first, int64_t step) {
       for (int64_t c = first; c < channels; c += step) {
         map[p * channels + c] = source[first_channels ? c * pixels + p : p * channels + c];
@@ -90,10 +88,80 @@ struct BaseMapKernel : CudaKernel<BaseMapKernel> {
 #else
     LargestBits(stream, data, count, &largest);
 #endif
-    if (largest > kLargestFinite) FailNotFinite(tensor_name_);
+    if (largest > kLargestFinite) FailNotFinite(attributes_.tensor_name);
   }
 
-  std::string layout_, tensor_name_;
+  BaseMapAttributes attributes_;
+};
+
+struct OcclusionDelta : CudaKernel<OcclusionDelta> {
+  static constexpr const char* kName = "OcclusionDelta";
+  using In = OcclusionDeltaInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
+
+  using CudaKernel::CudaKernel;
+
+  void Run(Ort::KernelContext& context, Stream stream) const {
+    const OcclusionCall call = ReadOcclusionCall(context);
+    size_t put_offsets = 0;
+    const SentBoxes sent(stream, {&call.boxes}, [&](Upload& upload) {
+      put_offsets = upload.Put(call.offsets, static_cast<size_t>(call.boxes.count));
+    });
+    const DeviceBoxes boxes = sent[0];
+    const int64_t* offsets = sent.upload().At<int64_t>(put_offsets);
+    const BaseMap image = call.image, baseline = call.baseline;
+    const Values patches = call.patches;
+    const bool* mask = call.mask_rows == 0 ? nullptr : call.mask;
+    const int64_t channels = image.channels, rows = call.boxes.rows();
+    float* out = WriteValues(context, rows, channels);
+    ForEachRow(stream, rows, channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+      const Pixel at = boxes.At(row);
+      const int64_t given = offsets[at.box] + (row - boxes.offsets[at.box]);
+      const bool replaced = mask == nullptr || mask[given];
+      const float* pixel = patches.rows > 0 ? patches.row(given) : baseline.pixel(at.box, at.y, at.x);
+      const float* old = image.pixel(at.box, at.y, at.x);
+      for (int64_t c = first; c < channels; c += step) out[row * channels + c] = replaced ? pixel[c] - old[c] : 0.0f;
+    });
+  }
+};
+
+struct Densify : CudaKernel<Densify> {
+  static constexpr const char* kName = "Densify";
+  using In = DensifyInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
+
+  explicit Densify(const Ort::ConstKernelInfo& info)
+      : CudaKernel(info), layout_(RequiredAttribute<std::string>(info, "layout")) {}
+
+  void Run(Ort::KernelContext& context, Stream stream) const {
+    const DeltaOnBase call = ReadDensifyCall(context);
+    const BaseMap t = call.base;
+    const BoxList& list = call.boxes;
+    const Values d = call.d;
+    const SentBoxes sent(stream, {&list});
+    const DeviceBoxes boxes = sent[0];
+    const int64_t channels = d.channels, pixels = t.h * t.w, all = t.depth * pixels;
+    const bool first_channels = ChannelsFirst(layout_);
+    const std::vector<int64_t> shape = DenseShape(layout_, list.count / t.depth, t);
+    float* out = context.GetOutput(0, shape).GetTensorMutableData<float>();
+    // A row is a box's pixels of one channel, or a pixel's channels: what lies side by side in the result.
+    const int64_t rows = list.count * (first_channels ? channels : pixels);
+    const int64_t across = first_channels ? pixels : channels;
+    ForEachRow(stream, rows, across, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+      const int64_t outer = first_channels ? channels : pixels, b = row / outer, slice = b % t.depth;
+      for (int64_t i = first; i < across; i += step) {
+        const int64_t p = first_channels ? i : row % outer, c = first_channels ? row % outer : i;
+        const int64_t from = boxes.RowOf(b, p / t.w, p % t.w);
+        const float base = t.data[(slice * pixels + p) * channels + c];
+        float* map = out + b / t.depth * all * channels;
+        const int64_t pixel = slice * pixels + p;
+        map[first_channels ? c * all + pixel : pixel * channels + c] = from < 0 ? base : base + d.row(from)[c];
+      }
+    });
+  }
+
+ private:
+  std::string layout_;
 };
 
 }  // namespace
@@ -105,6 +173,16 @@ const OrtCustomOp* BaseMapOp() {
 
 const OrtCustomOp* DeltaLimitOp() {
   static const CudaOp<DeltaLimit> op;
+  return &op;
+}
+
+const OrtCustomOp* DensifyOp() {
+  static const CudaOp<Densify> op;
+  return &op;
+}
+
+const OrtCustomOp* OcclusionDeltaOp() {
+  static const CudaOp<OcclusionDelta> op;
   return &op;
 }
 

@@ -139,9 +139,8 @@ void EntryByEntry(Stream stream, const ConvArguments& g, int64_t rows) {
 
 struct IncrementalConv : CudaKernel<IncrementalConv> {
   static constexpr const char* kName = "IncrementalConv";
-  static constexpr Slot kInputs[] = {kFloat,         kInt32,         kInt32,         kFloat,
-                                     kFloatOptional, kFloatOptional, kInt32Optional, kFloatOptional},
-                        kOutputs[] = {kFloat};
+  using In = IncrementalConvInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalConv(const Ort::ConstKernelInfo& info)
       : CudaKernel(info), attributes_(ReadConvAttributes(info)) {}
@@ -151,11 +150,11 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
     const ConvShape& shape = call.shape;
     ConvArguments g{};
     g.x = call.x.data, g.box_depth = 1, g.window_y = attributes_.window.y, g.window_x = attributes_.window.x;
-    g.z = call.z, g.lo = attributes_.lo, g.hi = attributes_.hi, g.limit = ReadLimit(context, 7);
+    g.z = call.z, g.lo = attributes_.bounds.lo, g.hi = attributes_.bounds.hi, g.limit = ReadLimit(context, In::limit);
     g.b = call.adds ? call.b.data : nullptr;
     g.channels = shape.channels, g.depth = shape.depth, g.maps = shape.maps, g.columns = shape.maps_per_group;
     g.single = attributes_.precision == Precision::kBfloat16;
-    g.y = WriteValues(context, 0, call.y_boxes.rows(), shape.maps);
+    g.y = WriteValues(context, call.y_boxes.rows(), shape.maps);
     const bool few = shape.maps_per_group < kFewMaps && shape.groups > 1;
     const int64_t taps = attributes_.window.y.kernel * attributes_.window.x.kernel;
     // Groups of few maps lie side by side, so that neighbouring threads read neighbouring weights.
@@ -216,7 +215,8 @@ struct IncrementalConv : CudaKernel<IncrementalConv> {
 
 struct IncrementalGemm : CudaKernel<IncrementalGemm> {
   static constexpr const char* kName = "IncrementalGemm";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
+  using In = IncrementalGemmInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalGemm(const Ort::ConstKernelInfo& info) : CudaKernel(info), map_(ReadMapShape(info)) {}
 

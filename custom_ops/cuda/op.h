@@ -5,6 +5,7 @@
 #pragma once
 
 #include "cuda/device/boxes.h"
+#include "op/fail.h"
 #include "op/op.h"
 
 namespace krypton::cuda {
@@ -33,7 +34,7 @@ struct CudaOp : Op<Kernel> {
 #if defined(__CUDACC__) || defined(KRYPTON_EMULATE_PROVIDER)
     OrtCustomOp::GetExecutionProviderType = [](const OrtCustomOp*) { return "CUDAExecutionProvider"; };
     OrtCustomOp::GetInputMemoryType = [](const OrtCustomOp*, size_t index) {
-      if (index >= std::size(Kernel::kInputs)) return OrtMemTypeDefault;
+      if (index >= std::size(Kernel::In::kAll)) return OrtMemTypeDefault;
       return OnHost(index) ? OrtMemTypeCPUInput : OrtMemTypeDefault;
     };
 #endif
@@ -41,18 +42,18 @@ struct CudaOp : Op<Kernel> {
 
  private:
   static bool OnHost(size_t index) {
-    const ONNXTensorElementDataType type = Kernel::kInputs[index].type;
+    const ONNXTensorElementDataType type = Kernel::In::kAll[index].slot.type;
     if (type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32 || type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) return true;
     return (Kernel::kHostInputs >> index & 1) != 0;
   }
 };
 
-// Input `index`, [1], of the device; absent, entries stay as they are.
-inline DeviceLimit ReadLimit(const Ort::KernelContext& context, size_t index) {
-  if (context.GetInputCount() <= index || !context.GetInput(index)) return {nullptr};
-  const Ort::ConstValue value = context.GetInput(index);
+// An input [1] in the device's memory; absent, entries stay as they are.
+inline DeviceLimit ReadLimit(const Ort::KernelContext& context, const Input& input) {
+  if (!IsGiven(context, input)) return {nullptr};
+  const Ort::ConstValue value = context.GetInput(input.index);
   const std::vector<int64_t> shape = value.GetTensorTypeAndShapeInfo().GetShape();
-  if (shape != std::vector<int64_t>{1}) Fail("limit: expected 1 value, found " + ShapeText(shape));
+  if (shape != std::vector<int64_t>{1}) Fail(std::string(input.name) + ": expected 1 value, found " + ShapeText(shape));
   return {value.GetTensorData<float>()};
 }
 

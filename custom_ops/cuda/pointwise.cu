@@ -3,10 +3,7 @@
 
 #include "cuda/op.h"
 #include "cuda/ops.h"
-#include "math/binary.h"
-#include "op/pointwise.h"
-#include "ops/conv/call.h"
-#include "ops/pointwise/activation.h"
+#include "ops/pointwise/call.h"
 
 namespace krypton::cuda {
 namespace {
@@ -17,15 +14,13 @@ namespace {
 
 // y = entry(d, z) for every entry.
 template <class Entry>
-void WriteEntries(Ort::KernelContext& context, Stream stream, const Pointwise& input, const DeviceLimit& limit,
+void WriteEntries(Ort::KernelContext& context, Stream stream, const DeltaOnBase& input, const DeviceLimit& limit,
                   const Entry& entry) {
-  Upload upload(stream);
-  const PutBoxes put = Put(upload, input.boxes);
-  upload.Send();
-  const DeviceBoxes boxes = put.In(upload);
-  const BaseMap z = input.z;
+  const SentBoxes sent(stream, {&input.boxes});
+  const DeviceBoxes boxes = sent[0];
+  const BaseMap z = input.base;
   const Values d = input.d;
-  float* out = WriteValues(context, 0, d.rows, d.channels);
+  float* out = WriteValues(context, d.rows, d.channels);
   ForEachRow(stream, d.rows, d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
     const Pixel at = boxes.At(row);
     const float *from = d.row(row), *base = z.pixel(at.box, at.y, at.x);
@@ -35,21 +30,19 @@ void WriteEntries(Ort::KernelContext& context, Stream stream, const Pointwise& i
 }
 
 struct ClipEntry {
-  float lo, hi;
-  KRYPTON_DEVICE float operator()(float d, float z) const { return ClipRuleScalar(d, z, lo, hi); }
+  Bounds bounds;
+  KRYPTON_DEVICE float operator()(float d, float z) const { return ClipRuleScalar(d, z, bounds.lo, bounds.hi); }
 };
 
 struct IncrementalClip : CudaKernel<IncrementalClip> {
   static constexpr const char* kName = "IncrementalClip";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalClipInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
-  explicit IncrementalClip(const Ort::ConstKernelInfo& info)
-      : CudaKernel(info),
-        entry_{AttributeOr<float>(info, "min", 0.0f),
-               AttributeOr<float>(info, "max", std::numeric_limits<float>::infinity())} {}
+  explicit IncrementalClip(const Ort::ConstKernelInfo& info) : CudaKernel(info), entry_{ReadBounds(info)} {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    WriteEntries(context, stream, ReadPointwise(context), ReadLimit(context, 3), entry_);
+    WriteEntries(context, stream, ReadDeltaOnBase<In>(context), ReadLimit(context, In::limit), entry_);
   }
 
  private:
@@ -67,12 +60,13 @@ struct ActivationEntry {
 
 struct IncrementalActivation : CudaKernel<IncrementalActivation> {
   static constexpr const char* kName = "IncrementalActivation";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalActivationInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalActivation(const Ort::ConstKernelInfo& info) : CudaKernel(info), entry_{ReadActivation(info)} {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    WriteEntries(context, stream, ReadPointwise(context), ReadLimit(context, 3), entry_);
+    WriteEntries(context, stream, ReadDeltaOnBase<In>(context), ReadLimit(context, In::limit), entry_);
   }
 
  private:
@@ -81,15 +75,17 @@ struct IncrementalActivation : CudaKernel<IncrementalActivation> {
 
 struct IncrementalScale : CudaKernel<IncrementalScale> {
   static constexpr const char* kName = "IncrementalScale";
-  static constexpr Slot kInputs[] = {kFloat, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalScaleInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   using CudaKernel::CudaKernel;
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const Values x = ReadValues(context, 0, "X");
-    const float* scale = ReadPerChannel(context, 1, "scale", x.channels);
-    const DeviceLimit limit = ReadLimit(context, 2);
-    float* out = WriteValues(context, 0, x.rows, x.channels);
+    const ScaleCall call = ReadScaleCall(context);
+    const Values x = call.x;
+    const float* scale = call.scale;
+    const DeviceLimit limit = ReadLimit(context, In::limit);
+    float* out = WriteValues(context, x.rows, x.channels);
     ForEachRow(stream, x.rows, x.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
       for (int64_t c = first; c < x.channels; c += step) out[row * x.channels + c] = limit(x.row(row)[c] * scale[c]);
     });
@@ -98,25 +94,21 @@ struct IncrementalScale : CudaKernel<IncrementalScale> {
 
 struct IncrementalAdd : CudaKernel<IncrementalAdd> {
   static constexpr const char* kName = "IncrementalAdd";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kInt32, kInt32, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalAddInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalAdd(const Ort::ConstKernelInfo& info)
       : CudaKernel(info), beta_(AttributeOr<float>(info, "beta", 1.0f)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const BoxList a_list = ReadBoxes(context, 1, "a_boxes"), b_list = ReadBoxes(context, 3, "b_boxes");
-    const BoxList y_list = ReadBoxes(context, 4, "y_boxes");
-    const Values a = ReadValues(context, 0, "A", a_list), b = ReadValues(context, 2, "B", b_list);
-    if (a.channels != b.channels) Fail("A and B: expected equal channels");
-    CheckInside(y_list, {a_list, b_list});
-    const DeviceLimit limit = ReadLimit(context, 5);
-    Upload upload(stream);
-    const PutBoxes put_a = Put(upload, a_list), put_b = Put(upload, b_list), put_y = Put(upload, y_list);
-    upload.Send();
-    const DeviceBoxes a_boxes = put_a.In(upload), b_boxes = put_b.In(upload), y_boxes = put_y.In(upload);
+    const AddCall call = ReadAddCall(context);
+    const Values a = call.a, b = call.b;
+    const DeviceLimit limit = ReadLimit(context, In::limit);
+    const SentBoxes sent(stream, {&call.a_boxes, &call.b_boxes, &call.y_boxes});
+    const DeviceBoxes a_boxes = sent[0], b_boxes = sent[1], y_boxes = sent[2];
     const float beta = beta_;
-    float* out = WriteValues(context, 0, y_list.rows(), a.channels);
-    ForEachRow(stream, y_list.rows(), a.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+    float* out = WriteValues(context, call.y_boxes.rows(), a.channels);
+    ForEachRow(stream, call.y_boxes.rows(), a.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
       const Pixel at = y_boxes.At(row);
       const int64_t from_a = a_boxes.RowOf(at.box, at.y, at.x), from_b = b_boxes.RowOf(at.box, at.y, at.x);
       for (int64_t c = first; c < a.channels; c += step) {
@@ -163,32 +155,27 @@ void WriteBinary(Stream stream, const DeviceOperand& left, const DeviceOperand& 
 
 struct IncrementalBinary : CudaKernel<IncrementalBinary> {
   static constexpr const char* kName = "IncrementalBinary";
-  static constexpr Slot kInputs[] = {kFloat, kInt32,         kFloat,         kFloat,
-                                     kInt32, kFloatOptional, kInt32Optional, kFloatOptional};
+  using In = IncrementalBinaryInputs;
   static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalBinary(const Ort::ConstKernelInfo& info)
-      : CudaKernel(info),
-        function_(FindBinary(RequiredAttribute<std::string>(info, "function"))),
-        swapped_(AttributeOr<int64_t>(info, "swapped", 0) != 0) {}
+      : CudaKernel(info), attributes_(ReadBinaryAttributes(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
     const BinaryCall call = ReadBinaryCall(context);
-    Upload upload(stream);
-    const PutBoxes put_a = Put(upload, call.a.boxes), put_b = Put(upload, call.b.boxes);
-    const PutBoxes put_y = Put(upload, call.y_boxes);
-    upload.Send();
-    const DeviceOperand a{call.a.base, call.a.moves, put_a.In(upload), call.a.d};
-    const DeviceOperand b{call.b.base, call.b.moves, put_b.In(upload), call.b.d};
+    const SentBoxes sent(stream, {&call.a.boxes, &call.b.boxes, &call.y_boxes});
+    const DeviceOperand a{call.a.base, call.a.moves, sent[0], call.a.d};
+    const DeviceOperand b{call.b.base, call.b.moves, sent[1], call.b.d};
+    const bool swapped = attributes_.swapped;
     const int64_t rows = call.y_boxes.rows();
-    Write(stream, swapped_ ? b : a, swapped_ ? a : b, put_y.In(upload), rows, call.channels, ReadLimit(context, 7),
-          WriteValues(context, 0, rows, call.channels));
+    Write(stream, swapped ? b : a, swapped ? a : b, sent[2], rows, call.channels, ReadLimit(context, In::limit),
+          WriteValues(context, rows, call.channels));
   }
 
  private:
   template <class... Arguments>
   void Write(const Arguments&... arguments) const {
-    switch (function_) {
+    switch (attributes_.function) {
       case Binary::kAdd:
         return WriteBinary<Binary::kAdd>(arguments...);
       case Binary::kSub:
@@ -206,8 +193,7 @@ struct IncrementalBinary : CudaKernel<IncrementalBinary> {
     }
   }
 
-  Binary function_;
-  bool swapped_;
+  BinaryAttributes attributes_;
 };
 
 }  // namespace

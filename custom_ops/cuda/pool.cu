@@ -3,9 +3,7 @@
 
 #include "cuda/op.h"
 #include "cuda/ops.h"
-#include "geometry/window.h"
-#include "math/norm.h"
-#include "ops/conv/call.h"
+#include "ops/pool/call.h"
 
 namespace krypton::cuda {
 namespace {
@@ -50,24 +48,20 @@ struct PixelTaps {
 
 struct IncrementalMaxPool : CudaKernel<IncrementalMaxPool> {
   static constexpr const char* kName = "IncrementalMaxPool";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalMaxPoolInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
-  explicit IncrementalMaxPool(const Ort::ConstKernelInfo& info)
-      : CudaKernel(info), window_(ReadWindow(info)), depth_(ReadDepth(info)) {}
+  explicit IncrementalMaxPool(const Ort::ConstKernelInfo& info) : CudaKernel(info), window_(ReadPoolWindow(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const PoolCall call = ReadPoolCall(context, window_, depth_);
+    const PoolCall call = ReadMaxPoolCall(context, window_);
     const Values d = call.d;
-    const BaseMap x0 = ReadBaseMap(context, 3, "X0"), y0 = ReadBaseMap(context, 4, "Y0");
-    CheckMap(x0, "X0", window_.input(), d.channels, depth_.axis.in);
-    CheckMap(y0, "Y0", window_.output(), d.channels, depth_.axis.out);
-    const DeviceLimit limit = ReadLimit(context, 5);
-    Upload upload(stream);
-    const PutBoxes put_x = Put(upload, call.x_boxes), put_y = Put(upload, call.y_boxes);
-    upload.Send();
-    const DeviceBoxes x_boxes = put_x.In(upload), y_boxes = put_y.In(upload);
-    const DeviceWindow window{depth_.axis, window_.y, window_.x};
-    float* out = WriteValues(context, 0, call.y_boxes.rows(), d.channels);
+    const BaseMap x0 = call.x0, y0 = call.y0;
+    const DeviceLimit limit = ReadLimit(context, In::limit);
+    const SentBoxes sent(stream, {&call.x_boxes, &call.y_boxes});
+    const DeviceBoxes x_boxes = sent[0], y_boxes = sent[1];
+    const DeviceWindow window{window_.depth.axis, window_.map.y, window_.map.x};
+    float* out = WriteValues(context, call.y_boxes.rows(), d.channels);
     ForEachRow(stream, call.y_boxes.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
       const Pixel at = y_boxes.At(row);
       const PixelTaps taps(window, at);
@@ -85,30 +79,27 @@ struct IncrementalMaxPool : CudaKernel<IncrementalMaxPool> {
   }
 
  private:
-  Window window_;
-  DepthWindow depth_;
+  PoolWindow window_;
 };
 
 struct IncrementalLpPool : CudaKernel<IncrementalLpPool> {
   static constexpr const char* kName = "IncrementalLpPool";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalLpPoolInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalLpPool(const Ort::ConstKernelInfo& info)
-      : CudaKernel(info), window_(ReadWindow(info)), depth_(ReadDepth(info)), norm_(ReadNorm(info)) {}
+      : CudaKernel(info), window_(ReadPoolWindow(info)), norm_(ReadNorm(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const PoolCall call = ReadPoolCall(context, window_, depth_);
+    const PoolCall call = ReadLpPoolCall(context, window_);
     const Values d = call.d;
-    const BaseMap x0 = ReadBaseMap(context, 3, "X0");
-    CheckMap(x0, "X0", window_.input(), d.channels, depth_.axis.in);
-    const DeviceLimit limit = ReadLimit(context, 4);
-    Upload upload(stream);
-    const PutBoxes put_x = Put(upload, call.x_boxes), put_y = Put(upload, call.y_boxes);
-    upload.Send();
-    const DeviceBoxes x_boxes = put_x.In(upload), y_boxes = put_y.In(upload);
-    const DeviceWindow window{depth_.axis, window_.y, window_.x};
+    const BaseMap x0 = call.x0;
+    const DeviceLimit limit = ReadLimit(context, In::limit);
+    const SentBoxes sent(stream, {&call.x_boxes, &call.y_boxes});
+    const DeviceBoxes x_boxes = sent[0], y_boxes = sent[1];
+    const DeviceWindow window{window_.depth.axis, window_.map.y, window_.map.x};
     const Norm norm = norm_;
-    float* out = WriteValues(context, 0, call.y_boxes.rows(), d.channels);
+    float* out = WriteValues(context, call.y_boxes.rows(), d.channels);
     ForEachRow(stream, call.y_boxes.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
       const PixelTaps taps(window, y_boxes.At(row));
       for (int64_t c = first; c < d.channels; c += step) {
@@ -124,32 +115,29 @@ struct IncrementalLpPool : CudaKernel<IncrementalLpPool> {
   }
 
  private:
-  Window window_;
-  DepthWindow depth_;
+  PoolWindow window_;
   Norm norm_;
 };
 
 struct IncrementalAveragePool : CudaKernel<IncrementalAveragePool> {
   static constexpr const char* kName = "IncrementalAveragePool";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalAveragePoolInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalAveragePool(const Ort::ConstKernelInfo& info)
       : CudaKernel(info),
-        window_(ReadWindow(info)),
-        depth_(ReadDepth(info)),
+        window_(ReadPoolWindow(info)),
         include_pad_(AttributeOr<int64_t>(info, "count_include_pad", 0) != 0) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const PoolCall call = ReadPoolCall(context, window_, depth_);
+    const PoolCall call = ReadAveragePoolCall(context, window_);
     const Values d = call.d;
-    const DeviceLimit limit = ReadLimit(context, 3);
-    Upload upload(stream);
-    const PutBoxes put_x = Put(upload, call.x_boxes), put_y = Put(upload, call.y_boxes);
-    upload.Send();
-    const DeviceBoxes x_boxes = put_x.In(upload), y_boxes = put_y.In(upload);
-    const DeviceWindow window{depth_.axis, window_.y, window_.x};
+    const DeviceLimit limit = ReadLimit(context, In::limit);
+    const SentBoxes sent(stream, {&call.x_boxes, &call.y_boxes});
+    const DeviceBoxes x_boxes = sent[0], y_boxes = sent[1];
+    const DeviceWindow window{window_.depth.axis, window_.map.y, window_.map.x};
     const bool include_pad = include_pad_;
-    float* out = WriteValues(context, 0, call.y_boxes.rows(), d.channels);
+    float* out = WriteValues(context, call.y_boxes.rows(), d.channels);
     ForEachRow(stream, call.y_boxes.rows(), d.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
       const Pixel at = y_boxes.At(row);
       const int64_t slice = window.Slice(at.box);
@@ -177,28 +165,25 @@ struct IncrementalAveragePool : CudaKernel<IncrementalAveragePool> {
   }
 
  private:
-  Window window_;
-  DepthWindow depth_;
+  PoolWindow window_;
   bool include_pad_;
 };
 
 struct IncrementalGlobalAveragePool : CudaKernel<IncrementalGlobalAveragePool> {
   static constexpr const char* kName = "IncrementalGlobalAveragePool";
-  static constexpr Slot kInputs[] = {kFloat, kInt32}, kOutputs[] = {kFloat};
+  using In = IncrementalGlobalAveragePoolInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalGlobalAveragePool(const Ort::ConstKernelInfo& info)
       : CudaKernel(info), map_(ReadMapShape(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const BoxList list = ReadBoxes(context, 1, "boxes", map_.slice);
-    CheckSlices(list, "boxes", map_.depth);
-    const Values d = ReadValues(context, 0, "X", list);
-    Upload upload(stream);
-    const PutBoxes put = Put(upload, list);
-    upload.Send();
-    const DeviceBoxes boxes = put.In(upload);
+    const GlobalAverageCall call = ReadGlobalAverageCall(context, map_);
+    const Values d = call.d;
+    const SentBoxes sent(stream, {&call.boxes});
+    const DeviceBoxes boxes = sent[0];
     const float scale = 1.0f / static_cast<float>(map_.pixels());
-    const int64_t positions = list.count / map_.depth, depth = map_.depth;
+    const int64_t positions = call.boxes.count / map_.depth, depth = map_.depth;
     float* out = context.GetOutput(0, {positions, d.channels}).GetTensorMutableData<float>();
     ForEachRow(stream, positions, d.channels, [=] KRYPTON_DEVICE(int64_t position, int64_t first, int64_t step) {
       const int64_t begin = boxes.offsets[position * depth], end = boxes.offsets[(position + 1) * depth];
@@ -216,21 +201,18 @@ struct IncrementalGlobalAveragePool : CudaKernel<IncrementalGlobalAveragePool> {
 
 struct IncrementalGlobalMaxPool : CudaKernel<IncrementalGlobalMaxPool> {
   static constexpr const char* kName = "IncrementalGlobalMaxPool";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
+  using In = IncrementalGlobalMaxPoolInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   using CudaKernel::CudaKernel;
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const BaseMap x0 = ReadBaseMap(context, 2, "X0");
-    const BoxList list = ReadBoxes(context, 1, "boxes", {x0.h, x0.w});
-    const Values d = ReadValues(context, 0, "X", list);
-    CheckMap(x0, "X0", {x0.h, x0.w}, d.channels, x0.depth);
-    CheckSlices(list, "boxes", x0.depth);
-    Upload upload(stream);
-    const PutBoxes put = Put(upload, list);
-    upload.Send();
-    const DeviceBoxes boxes = put.In(upload);
-    const int64_t positions = list.count / x0.depth, channels = d.channels;
+    const DeltaOnBase call = ReadGlobalMaxCall(context);
+    const BaseMap x0 = call.base;
+    const Values d = call.d;
+    const SentBoxes sent(stream, {&call.boxes});
+    const DeviceBoxes boxes = sent[0];
+    const int64_t positions = call.boxes.count / x0.depth, channels = d.channels;
     float* out = context.GetOutput(0, {positions, channels}).GetTensorMutableData<float>();
     ForEachRow(stream, positions, channels, [=] KRYPTON_DEVICE(int64_t position, int64_t first, int64_t step) {
       for (int64_t c = first; c < channels; c += step) {

@@ -1,20 +1,17 @@
 // Ops that see a pixel's whole row of channels: LRN, LayerNorm, Softmax, ReduceChannels. A warp takes a row.
 #include "cuda/op.h"
 #include "cuda/ops.h"
-#include "math/row_functions.h"
-#include "op/pointwise.h"
+#include "ops/rows/call.h"
 
 namespace krypton::cuda {
 namespace {
 
 // Calls body(warp, z, d, row) for every pixel of every box.
 template <class Body>
-void ForEachPixelRow(Stream stream, const Pointwise& input, const Body& body) {
-  Upload upload(stream);
-  const PutBoxes put = Put(upload, input.boxes);
-  upload.Send();
-  const DeviceBoxes boxes = put.In(upload);
-  const BaseMap z = input.z;
+void ForEachPixelRow(Stream stream, const DeltaOnBase& input, const Body& body) {
+  const SentBoxes sent(stream, {&input.boxes});
+  const DeviceBoxes boxes = sent[0];
+  const BaseMap z = input.base;
   const Values d = input.d;
   ForEachWarp(stream, d.rows, [=] KRYPTON_DEVICE(int64_t row, const Warp& warp) {
     const Pixel at = boxes.At(row);
@@ -24,10 +21,10 @@ void ForEachPixelRow(Stream stream, const Pointwise& input, const Body& body) {
 
 // The same, for bodies body(warp, z, d, y) that write a row of as many channels.
 template <class Body>
-void WritePixelRows(Ort::KernelContext& context, Stream stream, const Pointwise& input, const DeviceLimit& limit,
+void WritePixelRows(Ort::KernelContext& context, Stream stream, const DeltaOnBase& input, const DeviceLimit& limit,
                     const Body& body) {
   const int64_t channels = input.d.channels;
-  float* out = WriteValues(context, 0, input.d.rows, channels);
+  float* out = WriteValues(context, input.d.rows, channels);
   ForEachPixelRow(stream, input, [=] KRYPTON_DEVICE(const Warp& warp, const float* z, const float* d, int64_t row) {
     float* y = out + row * channels;
     body(warp, z, d, y);
@@ -37,15 +34,16 @@ void WritePixelRows(Ort::KernelContext& context, Stream stream, const Pointwise&
 
 struct IncrementalLRN : CudaKernel<IncrementalLRN> {
   static constexpr const char* kName = "IncrementalLRN";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalLRNInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalLRN(const Ort::ConstKernelInfo& info) : CudaKernel(info), parameters_(ReadLrn(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const Pointwise input = ReadPointwise(context);
+    const DeltaOnBase input = ReadDeltaOnBase<In>(context);
     const int64_t channels = input.d.channels;
     const LrnParameters parameters = parameters_;
-    WritePixelRows(context, stream, input, ReadLimit(context, 3),
+    WritePixelRows(context, stream, input, ReadLimit(context, In::limit),
                    [=] KRYPTON_DEVICE(const Warp& warp, const float* z, const float* d, float* y) {
                      LrnRow(warp, z, d, y, channels, parameters);
                    });
@@ -57,17 +55,17 @@ struct IncrementalLRN : CudaKernel<IncrementalLRN> {
 
 struct IncrementalLayerNorm : CudaKernel<IncrementalLayerNorm> {
   static constexpr const char* kName = "IncrementalLayerNorm";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalLayerNormInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
-  explicit IncrementalLayerNorm(const Ort::ConstKernelInfo& info)
-      : CudaKernel(info), epsilon_(AttributeOr<float>(info, "epsilon", 1e-5f)) {}
+  explicit IncrementalLayerNorm(const Ort::ConstKernelInfo& info) : CudaKernel(info), epsilon_(ReadEpsilon(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const Pointwise input = ReadPointwise(context);
-    const int64_t channels = input.d.channels;
-    const float* scale = ReadPerChannel(context, 3, "scale", channels);
+    const LayerNormCall call = ReadLayerNormCall(context);
+    const int64_t channels = call.on_base.d.channels;
+    const float* scale = call.scale;
     const float epsilon = epsilon_;
-    WritePixelRows(context, stream, input, ReadLimit(context, 4),
+    WritePixelRows(context, stream, call.on_base, ReadLimit(context, In::limit),
                    [=] KRYPTON_DEVICE(const Warp& warp, const float* z, const float* d, float* y) {
                      LayerNormRow(warp, z, d, scale, y, channels, epsilon);
                    });
@@ -79,17 +77,16 @@ struct IncrementalLayerNorm : CudaKernel<IncrementalLayerNorm> {
 
 struct IncrementalSoftmax : CudaKernel<IncrementalSoftmax> {
   static constexpr const char* kName = "IncrementalSoftmax";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalSoftmaxInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
-  explicit IncrementalSoftmax(const Ort::ConstKernelInfo& info)
-      : CudaKernel(info), logarithm_(AttributeOr<int64_t>(info, "logarithm", 0) != 0) {}
+  explicit IncrementalSoftmax(const Ort::ConstKernelInfo& info) : CudaKernel(info), logarithm_(ReadLogarithm(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const Pointwise input = ReadPointwise(context);
+    const DeltaOnBase input = ReadSoftmaxCall(context);
     const int64_t channels = input.d.channels;
-    if (channels == 0) Fail("X: expected channels");
     const bool logarithm = logarithm_;
-    WritePixelRows(context, stream, input, ReadLimit(context, 3),
+    WritePixelRows(context, stream, input, ReadLimit(context, In::limit),
                    [=] KRYPTON_DEVICE(const Warp& warp, const float* z, const float* d, float* y) {
                      SoftmaxRow(warp, z, d, y, channels, logarithm);
                    });
@@ -101,18 +98,18 @@ struct IncrementalSoftmax : CudaKernel<IncrementalSoftmax> {
 
 struct IncrementalReduceChannels : CudaKernel<IncrementalReduceChannels> {
   static constexpr const char* kName = "IncrementalReduceChannels";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalReduceChannelsInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalReduceChannels(const Ort::ConstKernelInfo& info)
-      : CudaKernel(info), reduction_(FindReduction(RequiredAttribute<std::string>(info, "function"))) {}
+      : CudaKernel(info), reduction_(ReadReduction(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    const Pointwise input = ReadPointwise(context);
+    const DeltaOnBase input = ReadReduceChannelsCall(context);
     const int64_t channels = input.d.channels;
-    if (channels == 0) Fail("X: expected channels");
-    const DeviceLimit limit = ReadLimit(context, 3);
+    const DeviceLimit limit = ReadLimit(context, In::limit);
     const Reduction reduction = reduction_;
-    float* out = WriteValues(context, 0, input.d.rows, 1);
+    float* out = WriteValues(context, input.d.rows, 1);
     ForEachPixelRow(stream, input, [=] KRYPTON_DEVICE(const Warp& warp, const float* z, const float* d, int64_t row) {
       const float change = ReductionDelta(warp, reduction, z, d, channels);
       if (warp.lane == 0) out[row] = limit(change);

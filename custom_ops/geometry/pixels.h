@@ -1,24 +1,21 @@
-// Walks over the pixels of ragged boxes: the loops that pointwise ops share.
+// Walks over the pixels of ragged boxes.
 #pragma once
 
-#include "op/inputs.h"
-#include "op/op.h"
+#include "geometry/box.h"
 
 namespace krypton {
 
-// Calls body(b, y, x, row) for every pixel of every box, boxes in parallel.
+// Calls body(b, y, x, row) for every pixel of the boxes [begin, end).
 template <class Body>
-void ForEachPixel(const Ort::KernelContext& context, const BoxList& boxes, const Body& body) {
-  ParallelRanges(context, boxes.count, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      const Box& box = boxes[b];
-      if (box.empty()) continue;
-      int64_t row = boxes.offsets[b];
-      for (int64_t y = box.y0; y < box.y1(); ++y) {
-        for (int64_t x = box.x0; x < box.x1(); ++x, ++row) body(b, y, x, row);
-      }
+void WalkPixels(const BoxList& boxes, int64_t begin, int64_t end, const Body& body) {
+  for (int64_t b = begin; b < end; ++b) {
+    const Box& box = boxes[b];
+    if (box.empty()) continue;
+    int64_t row = boxes.offsets[b];
+    for (int64_t y = box.y0; y < box.y1(); ++y) {
+      for (int64_t x = box.x0; x < box.x1(); ++x, ++row) body(b, y, x, row);
     }
-  });
+  }
 }
 
 // The row of pixel (y, x) in box b of `boxes`, or -1 where the box does not hold it.

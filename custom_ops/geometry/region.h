@@ -1,10 +1,9 @@
 // Boxes as callers give them, of signals, pictures and volumes: int32 [B, 2n], all starts, then all sizes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
-
-#include "op/ort.h"
 
 namespace krypton {
 
@@ -14,6 +13,7 @@ struct Region {
   int64_t start(size_t axis) const { return numbers[axis]; }
   int64_t size(size_t axis) const { return numbers[axes + axis]; }
   bool empty() const;
+  bool LiesInside(const std::vector<int64_t>& image) const;
 };
 
 struct RegionList {
@@ -23,12 +23,5 @@ struct RegionList {
   std::vector<int64_t> offsets;  // of each region's first pixel; count + 1 entries
   Region operator[](int64_t b) const { return {data + b * 2 * static_cast<int64_t>(axes), axes}; }
 };
-
-// Attribute image_shape: 1 to 3 sizes.
-std::vector<int64_t> ReadImageShape(const Ort::ConstKernelInfo& info);
-
-// Throws unless each lies inside the image.
-RegionList ReadRegions(const Ort::KernelContext& context, size_t index, const char* name,
-                       const std::vector<int64_t>& image);
 
 }  // namespace krypton

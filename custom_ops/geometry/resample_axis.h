@@ -1,12 +1,12 @@
 // The tables of Resample, one for each axis: output o is the sum over t of weight[o,t] * input[index[o,t]]
-// (reference/resample.py). Resize, Pad that mirrors, Slice and the zeros that ConvTranspose puts between pixels are
-// such.
+// (krypton_compile/reference/moves.py). Resize, Pad that mirrors, Slice and the zeros that ConvTranspose puts between
+// pixels are such.
 #pragma once
 
-#include <string>
+#include <cstdint>
 #include <vector>
 
-#include "op/inputs.h"
+#include "math/device.h"
 
 namespace krypton {
 
@@ -16,9 +16,6 @@ struct ResampleAxis {
   int64_t out, taps;
   KRYPTON_DEVICE int64_t at(int64_t o, int64_t t) const { return index[o * taps + t]; }
 };
-
-// Reads and checks the table at inputs `index` and `weight`; a negative `weight` stands for none.
-ResampleAxis ReadResampleAxis(const Ort::KernelContext& context, int index, int weight, const char* name, int64_t in);
 
 // For each input position the outputs that read it, as the hull [first, last); nothing reads it where first >= last,
 // nor what lies behind the last entry.

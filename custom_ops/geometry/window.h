@@ -5,9 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "geometry/box.h"
 #include "math/device.h"
-#include "op/inputs.h"
-#include "op/op.h"
 
 namespace krypton {
 
@@ -64,56 +63,9 @@ struct DepthWindow {
   int64_t Source(int64_t position, int64_t slice, int64_t tap) const {
     return position * axis.in + axis.Input(slice, tap);
   }
-  void CheckCounts(const BoxList& x_boxes, const BoxList& y_boxes) const {
-    CheckSlices(x_boxes, "x_boxes", axis.in);
-    CheckSlices(y_boxes, "y_boxes", axis.out);
-    if (x_boxes.count / axis.in != y_boxes.count / axis.out) {
-      Fail("x_boxes has " + std::to_string(x_boxes.count / axis.in) + " positions, y_boxes has " +
-           std::to_string(y_boxes.count / axis.out));
-    }
-  }
 
   WindowAxis axis;
   std::vector<Range> taps;
 };
-
-// Attribute depth, [kernel, stride, pad, end pad, dilation, slices before, slices after]; absent, there is one slice.
-inline DepthWindow ReadDepth(const Ort::ConstKernelInfo& info, bool required = false) {
-  std::vector<int64_t> v = {1, 1, 0, 0, 1, 1, 1};
-  try {
-    v = info.GetAttributes<int64_t>("depth");
-  } catch (const Ort::Exception&) {
-    if (required) throw;
-  }
-  if (v.size() != 7) Fail("attribute depth: expected 7 entries, found " + std::to_string(v.size()));
-  constexpr int64_t kLimit = int64_t{1} << 20;
-  for (int i : {0, 1, 4, 5, 6}) {
-    if (v[i] < 1 || v[i] > kLimit) Fail("attribute depth: kernel, stride, dilation and slices must be positive");
-  }
-  for (int i : {2, 3}) {
-    if (v[i] < -kLimit || v[i] > kLimit) Fail("attribute depth: pads out of range");
-  }
-  return DepthWindow({v[0], v[1], v[2], v[3], v[4], v[5], v[6]});
-}
-
-inline Window ReadWindow(const Ort::ConstKernelInfo& info) {
-  const auto kernel = ReadSize(info, "kernel_shape");
-  const auto strides = AttributeList(info, "strides", 2);
-  const auto pads = AttributeList(info, "pads", 4);
-  const auto dilations = AttributeList(info, "dilations", 2);
-  const auto in = ReadSize(info, "input_shape");
-  const auto out = ReadSize(info, "output_shape");
-  constexpr int64_t kLimit = int64_t{1} << 30;  // products of two stay in int64
-  for (int i = 0; i < 2; ++i) {
-    for (int64_t v : {strides[i], dilations[i]}) {
-      if (v < 1 || v > kLimit) Fail("attributes strides and dilations: expected positive numbers");
-    }
-    for (int64_t v : {pads[i], pads[i + 2]}) {
-      if (v < 0 || v > kLimit) Fail("attribute pads: negative pads are not supported");
-    }
-  }
-  return {{kernel[0], strides[0], pads[0], pads[2], dilations[0], in[0], out[0]},
-          {kernel[1], strides[1], pads[1], pads[3], dilations[1], in[1], out[1]}};
-}
 
 }  // namespace krypton

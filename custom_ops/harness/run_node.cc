@@ -94,6 +94,9 @@ const OrtApi* Table() {
       *size = a->count;
       return static_cast<OrtStatus*>(nullptr);
     };
+    api.KernelInfoGetAttributeArray_float = [](const OrtKernelInfo*, const char*, float*, size_t*) noexcept {
+      return Missing();  // no op takes a list of floats, and the ABI hands none over
+    };
     api.KernelContext_GetInputCount = [](const OrtKernelContext* context, size_t* out) noexcept {
       *out = context->inputs.size();
       return static_cast<OrtStatus*>(nullptr);

@@ -1,24 +1,17 @@
 // The functions of two maps, and their deltas: f(A0 + DA, B0 + DB) - f(A0, B0), written so that rounding scales with
-// the deltas where it can (reference/binary.py).
+// the deltas where it can (krypton_compile/reference/pointwise.py).
 #pragma once
 
 #include <cmath>
-#include <string>
+#include <cstdint>
 
 #include "math/device.h"
-#include "op/inputs.h"
 
 namespace krypton {
 
-enum class Binary { kAdd, kSub, kMul, kDiv, kMax, kMin, kPow };
-
-inline Binary FindBinary(const std::string& name) {
-  static constexpr const char* kNames[] = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Pow"};
-  for (int i = 0; i < 7; ++i) {
-    if (name == kNames[i]) return static_cast<Binary>(i);
-  }
-  Fail("attribute function: '" + name + "' is no function of two maps");
-}
+// In the order of their names, which are ONNX's.
+enum class Binary : int32_t { kAdd, kSub, kMul, kDiv, kMax, kMin, kPow };
+inline constexpr const char* kBinaryNames[] = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Pow"};
 
 template <Binary kFunction>
 KRYPTON_DEVICE inline float BinaryDelta([[maybe_unused]] float a0, float da, [[maybe_unused]] float b0, float db) {

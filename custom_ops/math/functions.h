@@ -1,4 +1,4 @@
-// The activations that are neither Relu nor Clip, as one table; names are ONNX's.
+// The activations that are neither Relu nor Clip, as one table in the order of their names, which are ONNX's.
 #pragma once
 
 #include <cstdint>
@@ -33,12 +33,14 @@ enum class Function : int32_t {
   kTanh,
 };
 
+inline constexpr const char* kFunctionNames[] = {
+    "Abs",      "Atan",        "Celu",      "Cos",       "Elu",  "Erf",   "Exp",        "Gelu",
+    "GeluTanh", "HardSigmoid", "HardSwish", "LeakyRelu", "Log",  "Mish",  "Reciprocal", "Selu",
+    "Sigmoid",  "Sin",         "Softplus",  "Softsign",  "Sqrt", "Swish", "Tanh"};
+
 struct Activation {
   Function function;
   float alpha, beta;
 };
-
-// The function of that name; -1 where there is none.
-int32_t FindFunction(const char* name);
 
 }  // namespace krypton

@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 #include "math/device.h"
-#include "op/op.h"
 
 namespace krypton {
 
@@ -20,20 +18,16 @@ KRYPTON_DEVICE inline int32_t Magnitude(float x) {
   return bits & 0x7fffffff;
 }
 
-inline int32_t LargestBits(const Ort::KernelContext& context, const float* data, int64_t count) {
-  constexpr int64_t kPiece = 1 << 16, kLanes = 16;
-  std::vector<int32_t> largest(static_cast<size_t>((count + kPiece - 1) / kPiece), 0);
-  ParallelFor(context, static_cast<int64_t>(largest.size()), [&](int64_t i) {
-    int32_t found[kLanes] = {};  // as many as hide what a comparison waits for the one before
-    const int64_t end = std::min(count, (i + 1) * kPiece);
-    int64_t k = i * kPiece;
-    for (; k + kLanes <= end; k += kLanes) {
-      for (int64_t lane = 0; lane < kLanes; ++lane) found[lane] = std::max(found[lane], Magnitude(data[k + lane]));
-    }
-    for (; k < end; ++k) found[0] = std::max(found[0], Magnitude(data[k]));
-    largest[static_cast<size_t>(i)] = *std::max_element(found, found + kLanes);
-  });
-  return largest.empty() ? 0 : *std::max_element(largest.begin(), largest.end());
+// Of data[0 .. count); 0 where there is nothing.
+inline int32_t LargestMagnitude(const float* data, int64_t count) {
+  constexpr int64_t kLanes = 16;  // as many as hide what a comparison waits for the one before
+  int32_t largest[kLanes] = {};
+  int64_t k = 0;
+  for (; k + kLanes <= count; k += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) largest[lane] = std::max(largest[lane], Magnitude(data[k + lane]));
+  }
+  for (; k < count; ++k) largest[0] = std::max(largest[0], Magnitude(data[k]));
+  return *std::max_element(largest, largest + kLanes);
 }
 
 }  // namespace krypton

@@ -6,8 +6,6 @@
 
 #include "math/device.h"
 #include "math/product.h"
-#include "op/inputs.h"
-#include "op/op.h"
 
 namespace krypton {
 
@@ -23,11 +21,5 @@ struct Norm {
     return p == 2 ? std::sqrt(sum) : std::pow(sum, 1.0 / static_cast<double>(p));
   }
 };
-
-inline Norm ReadNorm(const Ort::ConstKernelInfo& info) {
-  const Norm norm{AttributeOr<int64_t>(info, "p", 2)};
-  if (norm.p < 1) Fail("attribute p: expected at least 1");
-  return norm;
-}
 
 }  // namespace krypton

@@ -4,12 +4,10 @@
 #pragma once
 
 #include <cmath>
-#include <string>
+#include <cstdint>
 
 #include "math/device.h"
 #include "math/product.h"
-#include "op/inputs.h"
-#include "op/op.h"
 
 namespace krypton {
 
@@ -105,13 +103,6 @@ struct LrnParameters {
   float alpha, beta, bias;
 };
 
-inline LrnParameters ReadLrn(const Ort::ConstKernelInfo& info) {
-  const LrnParameters p{RequiredAttribute<int64_t>(info, "size"), AttributeOr<float>(info, "alpha", 1e-4f),
-                        AttributeOr<float>(info, "beta", 0.75f), AttributeOr<float>(info, "bias", 1.0f)};
-  if (p.size < 1) Fail("attribute size: expected at least 1");
-  return p;
-}
-
 template <class Lanes>
 KRYPTON_DEVICE void LrnRow(const Lanes& lanes, const float* z, const float* d, float* y, int64_t channels,
                            const LrnParameters& p) {
@@ -129,15 +120,9 @@ KRYPTON_DEVICE void LrnRow(const Lanes& lanes, const float* z, const float* d, f
   }
 }
 
-enum class Reduction { kL1, kL2, kLogSumExp, kMax, kMean, kMin, kSum, kSumSquare };
-
-inline Reduction FindReduction(const std::string& name) {
-  static constexpr const char* kNames[] = {"L1", "L2", "LogSumExp", "Max", "Mean", "Min", "Sum", "SumSquare"};
-  for (int i = 0; i < 8; ++i) {
-    if (name == kNames[i]) return static_cast<Reduction>(i);
-  }
-  Fail("attribute function: '" + name + "' is no reduction");
-}
+// In the order of their names, which are ONNX's without Reduce.
+enum class Reduction : int32_t { kL1, kL2, kLogSumExp, kMax, kMean, kMin, kSum, kSumSquare };
+inline constexpr const char* kReductionNames[] = {"L1", "L2", "LogSumExp", "Max", "Mean", "Min", "Sum", "SumSquare"};
 
 template <class Lanes, class Entry>
 KRYPTON_DEVICE double Reduce(const Lanes& lanes, Reduction reduction, const Entry& entry, int64_t channels) {

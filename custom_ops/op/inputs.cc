@@ -6,18 +6,19 @@
 namespace krypton {
 namespace {
 
-Ort::ConstValue Input(const Ort::KernelContext& context, size_t index, const char* name, ONNXTensorElementDataType type,
-                      size_t rank) {
-  Ort::ConstValue value = context.GetInput(index);
-  if (!value) Fail(std::string(name) + ": missing");
+Ort::ConstValue Read(const Ort::KernelContext& context, const Input& input, size_t rank) {
+  Ort::ConstValue value = context.GetInput(input.index);
+  if (!value) Fail(std::string(input.name) + ": missing");
   const auto info = value.GetTensorTypeAndShapeInfo();
-  if (info.GetElementType() != type) Fail(std::string(name) + ": unexpected element type");
+  if (info.GetElementType() != input.slot.type) Fail(std::string(input.name) + ": unexpected element type");
   const std::vector<int64_t> shape = info.GetShape();
   if (shape.size() != rank) {
-    Fail(std::string(name) + ": expected rank " + std::to_string(rank) + ", found shape " + ShapeText(shape));
+    Fail(std::string(input.name) + ": expected rank " + std::to_string(rank) + ", found shape " + ShapeText(shape));
   }
   return value;
 }
+
+std::vector<int64_t> ShapeOf(const Ort::ConstValue& value) { return value.GetTensorTypeAndShapeInfo().GetShape(); }
 
 std::string MapText(MapShape shape, int64_t channels, int64_t depth) {
   return depth == 1 ? ShapeText({shape.h, shape.w, channels}) : ShapeText({depth, shape.h, shape.w, channels});
@@ -25,44 +26,21 @@ std::string MapText(MapShape shape, int64_t channels, int64_t depth) {
 
 std::string BoxText(const Box& box) { return ShapeText({box.y0, box.x0, box.h, box.w}); }
 
+// Sums of that many pixels cannot wrap before they are compared with a tensor's rows.
+bool TooManyPixels(int64_t before, int64_t more) { return before > (INT64_MAX >> 2) - more; }
+
 }  // namespace
 
-void Fail(const std::string& message) {
-  constexpr size_t kLongest = 500;  // a name or an attribute in it may be of any length
-  const bool fits = message.size() <= kLongest;
-  throw Ort::Exception(fits ? std::string(message) : message.substr(0, kLongest) + "...", ORT_INVALID_ARGUMENT);
-}
-
-std::string ShapeText(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i ? "," : "") + std::to_string(shape[i]);
-  return text + "]";
-}
-
-VolumeShape ReadMapShape(const Ort::ConstKernelInfo& info) {
-  std::vector<int64_t> shape;
-  try {
-    shape = info.GetAttributes<int64_t>("input_shape");
-  } catch (const Ort::Exception&) {  // missing, or of another type: no entries
-  }
-  constexpr int64_t kLimit = int64_t{1} << 20;
-  const bool sized = std::all_of(shape.begin(), shape.end(), [](int64_t n) { return n >= 1 && n <= kLimit; });
-  if (!sized || (shape.size() != 2 && shape.size() != 3)) {
-    Fail("attribute input_shape: expected the size of a map, [H,W] or [D,H,W], found " + ShapeText(shape));
-  }
-  const size_t first = shape.size() - 2;
-  return {{shape[first], shape[first + 1]}, first == 0 ? 1 : shape[0]};
-}
-
-BoxList ReadBoxes(const Ort::KernelContext& context, size_t index, const char* name) {
+BoxList ReadBoxes(const Ort::KernelContext& context, const Input& input) {
   // The largest map an int32 box can lie on; ops that know their map pass it.
-  return ReadBoxes(context, index, name, {INT32_MAX, INT32_MAX});
+  return ReadBoxes(context, input, {INT32_MAX, INT32_MAX});
 }
 
-BoxList ReadBoxes(const Ort::KernelContext& context, size_t index, const char* name, MapShape map) {
-  const Ort::ConstValue value = Input(context, index, name, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, 2);
-  const std::vector<int64_t> shape = value.GetTensorTypeAndShapeInfo().GetShape();
-  if (shape[1] != 4) Fail(std::string(name) + ": expected shape [B,4], found " + ShapeText(shape));
+BoxList ReadBoxes(const Ort::KernelContext& context, const Input& input, MapShape map) {
+  const Ort::ConstValue value = Read(context, input, 2);
+  const std::vector<int64_t> shape = ShapeOf(value);
+  const std::string name = input.name;
+  if (shape[1] != 4) Fail(name + ": expected shape [B,4], found " + ShapeText(shape));
   BoxList boxes;
   boxes.data = reinterpret_cast<const Box*>(value.GetTensorData<int32_t>());
   boxes.count = shape[0];
@@ -71,63 +49,112 @@ BoxList ReadBoxes(const Ort::KernelContext& context, size_t index, const char* n
   for (int64_t b = 0; b < boxes.count; ++b) {
     const Box& box = boxes[b];
     if (box.y0 < 0 || box.x0 < 0 || box.h < 0 || box.w < 0 || box.y1() > map.h || box.x1() > map.w) {
-      Fail(std::string(name) + ": box " + std::to_string(b) + " = (y0,x0,h,w) " + BoxText(box) +
-           " does not lie inside the map of " + ShapeText({map.h, map.w}));
+      Fail(name + ": box " + std::to_string(b) + " = (y0,x0,h,w) " + BoxText(box) + " does not lie inside the map of " +
+           ShapeText({map.h, map.w}));
     }
-    // Rows are counted in int64 and bounded by the values tensor, so the sum cannot wrap before it is compared.
-    if (boxes.offsets[b] > (INT64_MAX >> 2) - box.area()) Fail(std::string(name) + ": boxes hold too many pixels");
+    if (TooManyPixels(boxes.offsets[b], box.area())) Fail(name + ": boxes hold too many pixels");
     boxes.offsets[b + 1] = boxes.offsets[b] + box.area();
   }
   return boxes;
 }
 
-Values ReadValues(const Ort::KernelContext& context, size_t index, const char* name) {
-  const Ort::ConstValue value = Input(context, index, name, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, 2);
-  const std::vector<int64_t> shape = value.GetTensorTypeAndShapeInfo().GetShape();
+Values ReadValues(const Ort::KernelContext& context, const Input& input) {
+  const Ort::ConstValue value = Read(context, input, 2);
+  const std::vector<int64_t> shape = ShapeOf(value);
   return {value.GetTensorData<float>(), shape[0], shape[1]};
 }
 
-Values ReadValues(const Ort::KernelContext& context, size_t index, const char* name, const BoxList& boxes) {
-  const Values values = ReadValues(context, index, name);
+Values ReadValues(const Ort::KernelContext& context, const Input& input, const BoxList& boxes) {
+  const Values values = ReadValues(context, input);
   if (values.rows != boxes.rows()) {
-    Fail(std::string(name) + ": expected " + std::to_string(boxes.rows()) + " rows (the pixels of its boxes), found " +
-         std::to_string(values.rows));
+    Fail(std::string(input.name) + ": expected " + std::to_string(boxes.rows()) +
+         " rows (the pixels of its boxes), found " + std::to_string(values.rows));
   }
   return values;
 }
 
-BaseMap ReadBaseMap(const Ort::KernelContext& context, size_t index, const char* name) {
-  const size_t rank = context.GetInput(index).GetTensorTypeAndShapeInfo().GetDimensionsCount();
-  const bool volume = rank == 4;
-  const Ort::ConstValue value = Input(context, index, name, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, volume ? 4 : 3);
-  const std::vector<int64_t> shape = value.GetTensorTypeAndShapeInfo().GetShape();
+BaseMap ReadBaseMap(const Ort::KernelContext& context, const Input& input) {
+  const bool volume = context.GetInput(input.index).GetTensorTypeAndShapeInfo().GetDimensionsCount() == 4;
+  const Ort::ConstValue value = Read(context, input, volume ? 4 : 3);
+  const std::vector<int64_t> shape = ShapeOf(value);
   if (!volume) return {value.GetTensorData<float>(), shape[0], shape[1], shape[2]};
-  if (shape[0] < 1) Fail(std::string(name) + ": expected at least one slice, found shape " + ShapeText(shape));
+  if (shape[0] < 1) Fail(std::string(input.name) + ": expected at least one slice, found shape " + ShapeText(shape));
   return {value.GetTensorData<float>(), shape[1], shape[2], shape[3], shape[0]};
 }
 
-const float* ReadPerChannel(const Ort::KernelContext& context, size_t index, const char* name, int64_t channels) {
-  const Ort::ConstValue value = context.GetInput(index);
-  if (value.GetTensorTypeAndShapeInfo().GetShape() != std::vector<int64_t>{channels}) {
-    Fail(std::string(name) + ": expected " + std::to_string(channels) + " values, one a channel");
+const float* ReadPerChannel(const Ort::KernelContext& context, const Input& input, int64_t channels) {
+  const Ort::ConstValue value = context.GetInput(input.index);
+  if (ShapeOf(value) != std::vector<int64_t>{channels}) {
+    Fail(std::string(input.name) + ": expected " + std::to_string(channels) + " values, one a channel");
   }
   return value.GetTensorData<float>();
 }
 
-float* WriteValues(Ort::KernelContext& context, size_t index, int64_t rows, int64_t channels) {
-  return context.GetOutput(index, {rows, channels}).GetTensorMutableData<float>();
+const int64_t* ReadOffsets(const Ort::KernelContext& context, const Input& input, int64_t boxes) {
+  const Ort::ConstValue value = context.GetInput(input.index);
+  const int64_t* offsets = value.GetTensorData<int64_t>();
+  if (ShapeOf(value) != std::vector<int64_t>{boxes}) Fail(std::string(input.name) + ": expected one for each box");
+  return offsets;
 }
 
-Box* WriteBoxes(Ort::KernelContext& context, size_t index, int64_t count) {
-  return reinterpret_cast<Box*>(context.GetOutput(index, {count, 4}).GetTensorMutableData<int32_t>());
+RegionList ReadRegions(const Ort::KernelContext& context, const Input& input, const std::vector<int64_t>& image) {
+  constexpr const char* kNumbers[] = {"(x0,w)", "(y0,x0,h,w)", "(z0,y0,x0,d,h,w)"};
+  const Ort::ConstValue value = context.GetInput(input.index);
+  const auto info = value.GetTensorTypeAndShapeInfo();
+  const std::vector<int64_t> shape = info.GetShape();
+  const std::string name = input.name;
+  const size_t axes = image.size();
+  if (info.GetElementType() != input.slot.type || shape.size() != 2 || shape[1] != static_cast<int64_t>(2 * axes)) {
+    Fail(name + ": expected int32 [B," + std::to_string(2 * axes) + "], found shape " + ShapeText(shape));
+  }
+  RegionList regions{value.GetTensorData<int32_t>(), shape[0], axes, {0}};
+  regions.offsets.reserve(static_cast<size_t>(regions.count) + 1);
+  for (int64_t b = 0; b < regions.count; ++b) {
+    const Region region = regions[b];
+    if (!region.LiesInside(image)) {
+      Fail(name + ": box " + std::to_string(b) + " = " + kNumbers[axes - 1] + " " +
+           ShapeText(std::vector<int64_t>(region.numbers, region.numbers + 2 * axes)) +
+           " does not lie inside the image of " + ShapeText(image));
+    }
+    int64_t pixels = 1;
+    for (size_t axis = 0; axis < axes; ++axis) pixels *= region.size(axis);
+    if (TooManyPixels(regions.offsets[b], pixels)) Fail(name + ": boxes hold too many pixels");
+    regions.offsets.push_back(regions.offsets[b] + pixels);
+  }
+  return regions;
 }
 
-Box Hull(const Box& a, const Box& b) {
-  if (a.empty()) return b;
-  if (b.empty()) return a;
-  const int32_t y0 = std::min(a.y0, b.y0), x0 = std::min(a.x0, b.x0);
-  return {y0, x0, static_cast<int32_t>(std::max(a.y1(), b.y1()) - y0),
-          static_cast<int32_t>(std::max(a.x1(), b.x1()) - x0)};
+ResampleAxis ReadResampleAxis(const Ort::KernelContext& context, const Input& index, int64_t in) {
+  const Ort::ConstValue table = context.GetInput(index.index);
+  const std::vector<int64_t> shape = ShapeOf(table);
+  if (shape.size() != 2) Fail(std::string(index.name) + ": expected [outputs, taps], found " + ShapeText(shape));
+  const ResampleAxis axis{table.GetTensorData<int64_t>(), nullptr, shape[0], shape[1]};
+  for (int64_t i = 0; i < axis.out * axis.taps; ++i) {
+    if (axis.index[i] < -1 || axis.index[i] >= in) {
+      Fail(std::string(index.name) + ": expected -1 to " + std::to_string(in - 1) + ", found " +
+           std::to_string(axis.index[i]));
+    }
+  }
+  return axis;
+}
+
+ResampleAxis ReadResampleAxis(const Ort::KernelContext& context, const Input& index, const Input& weight, int64_t in) {
+  ResampleAxis axis = ReadResampleAxis(context, index, in);
+  const Ort::ConstValue weights = context.GetInput(weight.index);
+  const std::vector<int64_t> shape = {axis.out, axis.taps};
+  if (ShapeOf(weights) != shape) {
+    Fail(std::string(weight.name) + ": expected the shape of " + index.name + ", " + ShapeText(shape));
+  }
+  axis.weight = weights.GetTensorData<float>();
+  return axis;
+}
+
+float* WriteValues(Ort::KernelContext& context, int64_t rows, int64_t channels) {
+  return context.GetOutput(0, {rows, channels}).GetTensorMutableData<float>();
+}
+
+Box* WriteBoxes(Ort::KernelContext& context, int64_t count) {
+  return reinterpret_cast<Box*>(context.GetOutput(0, {count, 4}).GetTensorMutableData<int32_t>());
 }
 
 void CheckInside(const BoxList& hull, const std::vector<BoxList>& parts) {
@@ -152,17 +179,28 @@ void CheckSameCount(const BoxList& a, const BoxList& b, const char* a_name, cons
   }
 }
 
-void CheckMap(const BaseMap& map, const char* name, MapShape shape, int64_t channels, int64_t depth) {
+void CheckMap(const BaseMap& map, const Input& input, MapShape shape, int64_t channels, int64_t depth) {
   if (map.h != shape.h || map.w != shape.w || map.channels != channels || map.depth != depth) {
-    Fail(std::string(name) + ": expected " + MapText(shape, channels, depth) + ", found " +
+    Fail(std::string(input.name) + ": expected " + MapText(shape, channels, depth) + ", found " +
          MapText({map.h, map.w}, map.channels, map.depth));
   }
 }
 
-void CheckSlices(const BoxList& boxes, const char* name, int64_t depth) {
+void CheckSlices(const BoxList& boxes, const Input& input, int64_t depth) {
   if (boxes.count % depth != 0) {
-    Fail(std::string(name) + ": expected " + std::to_string(depth) + " boxes a position, one a slice; found " +
+    Fail(std::string(input.name) + ": expected " + std::to_string(depth) + " boxes a position, one a slice; found " +
          std::to_string(boxes.count) + " in all");
+  }
+}
+
+void CheckPositions(const DepthWindow& depth, const BoxList& x_boxes, const Input& x_input, const BoxList& y_boxes,
+                    const Input& y_input) {
+  const int64_t in = depth.axis.in, out = depth.axis.out;
+  CheckSlices(x_boxes, x_input, in);
+  CheckSlices(y_boxes, y_input, out);
+  if (x_boxes.count / in != y_boxes.count / out) {
+    Fail(std::string(x_input.name) + " has " + std::to_string(x_boxes.count / in) + " positions, " + y_input.name +
+         " has " + std::to_string(y_boxes.count / out));
   }
 }
 

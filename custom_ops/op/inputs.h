@@ -1,89 +1,56 @@
-// Boxes and ragged rows (DESIGN section 4): `values` float32 [R, C] holds the rows of all boxes of a
-// chunk, one after another; box b owns rows offsets[b] .. offsets[b + 1]. A volume of D slices has D boxes a position,
-// one a slice: box b of position b / D lies on slice b % D.
+// Reads the inputs of a call and makes its outputs. Readers check type, rank and bounds, and fail with the input's
+// name: boxes come from callers, and nothing behind these checks may read out of bounds.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-#include "math/device.h"
-#include "op/ort.h"
+#include "geometry/box.h"
+#include "geometry/region.h"
+#include "geometry/resample_axis.h"
+#include "geometry/window.h"
+#include "op/fail.h"
+#include "op/slots.h"
 
 namespace krypton {
 
-struct Box {
-  int32_t y0, x0, h, w;
-  KRYPTON_DEVICE bool empty() const { return h <= 0 || w <= 0; }
-  KRYPTON_DEVICE int64_t area() const { return empty() ? 0 : static_cast<int64_t>(h) * w; }
-  KRYPTON_DEVICE int64_t y1() const { return static_cast<int64_t>(y0) + h; }
-  KRYPTON_DEVICE int64_t x1() const { return static_cast<int64_t>(x0) + w; }
-};
-static_assert(sizeof(Box) == 4 * sizeof(int32_t), "boxes are read straight from the tensor");
+// Boxes [B, 4] on a map of that size, or on any.
+BoxList ReadBoxes(const Ort::KernelContext& context, const Input& input);
+BoxList ReadBoxes(const Ort::KernelContext& context, const Input& input, MapShape map);
 
-struct MapShape {
-  int64_t h, w;
-};
+// A matrix, or the rows of a delta, as many as its boxes have pixels.
+Values ReadValues(const Ort::KernelContext& context, const Input& input);
+Values ReadValues(const Ort::KernelContext& context, const Input& input, const BoxList& boxes);
 
-// Attribute input_shape of ops that end the spatial part: [H, W], or [D, H, W] of a volume.
-struct VolumeShape {
-  MapShape slice;
-  int64_t depth;
-  int64_t pixels() const { return depth * slice.h * slice.w; }
-};
+// [H, W, C] or [D, H, W, C].
+BaseMap ReadBaseMap(const Ort::KernelContext& context, const Input& input);
 
-struct BoxList {
-  const Box* data = nullptr;
-  int64_t count = 0;
-  std::vector<int64_t> offsets;  // count + 1 entries
-  const Box& operator[](int64_t b) const { return data[b]; }
-  int64_t rows() const { return offsets.back(); }
-};
+// [C], one number a channel.
+const float* ReadPerChannel(const Ort::KernelContext& context, const Input& input, int64_t channels);
 
-struct Values {
-  const float* data;
-  int64_t rows, channels;
-  KRYPTON_DEVICE const float* row(int64_t r) const { return data + r * channels; }
-};
+// [B], the first row of each box.
+const int64_t* ReadOffsets(const Ort::KernelContext& context, const Input& input, int64_t boxes);
 
-// [H, W, C]; of volumes [D, H, W, C].
-struct BaseMap {
-  const float* data;
-  int64_t h, w, channels, depth = 1;
-  // Below box b of a chunk.
-  KRYPTON_DEVICE const float* pixel(int64_t b, int64_t y, int64_t x) const {
-    return data + ((depth == 1 ? y : b % depth * h + y) * w + x) * channels;
-  }
-  // The same of a map that may have one row or column for all.
-  KRYPTON_DEVICE const float* spread_pixel(int64_t b, int64_t y, int64_t x) const {
-    return pixel(b, h == 1 ? 0 : y, w == 1 ? 0 : x);
-  }
-};
+// Boxes [B, 2n], each inside the image of n axes.
+RegionList ReadRegions(const Ort::KernelContext& context, const Input& input, const std::vector<int64_t>& image);
 
-VolumeShape ReadMapShape(const Ort::ConstKernelInfo& info);
+// The table of one axis of `in` pixels, with weights or without.
+ResampleAxis ReadResampleAxis(const Ort::KernelContext& context, const Input& index, int64_t in);
+ResampleAxis ReadResampleAxis(const Ort::KernelContext& context, const Input& index, const Input& weight, int64_t in);
 
-// Readers check type, rank and bounds and throw Ort::Exception naming the input: boxes come from
-// callers, and nothing after these checks may read out of bounds.
-BoxList ReadBoxes(const Ort::KernelContext& context, size_t index, const char* name);
-BoxList ReadBoxes(const Ort::KernelContext& context, size_t index, const char* name, MapShape map);
-Values ReadValues(const Ort::KernelContext& context, size_t index, const char* name);
-Values ReadValues(const Ort::KernelContext& context, size_t index, const char* name, const BoxList& boxes);
-BaseMap ReadBaseMap(const Ort::KernelContext& context, size_t index, const char* name);
-const float* ReadPerChannel(const Ort::KernelContext& context, size_t index, const char* name, int64_t channels);
-
-float* WriteValues(Ort::KernelContext& context, size_t index, int64_t rows, int64_t channels);
-Box* WriteBoxes(Ort::KernelContext& context, size_t index, int64_t count);
-
-Box Hull(const Box& a, const Box& b);
+// The first output, [rows, channels] or [count, 4].
+float* WriteValues(Ort::KernelContext& context, int64_t rows, int64_t channels);
+Box* WriteBoxes(Ort::KernelContext& context, int64_t count);
 
 // Every box of `hull` lies inside the hull of the boxes of the same position in `parts`: a caller's boxes cannot ask
 // for more rows than the parts have room for.
 void CheckInside(const BoxList& hull, const std::vector<BoxList>& parts);
 void CheckSameCount(const BoxList& a, const BoxList& b, const char* a_name, const char* b_name);
-void CheckMap(const BaseMap& map, const char* name, MapShape shape, int64_t channels, int64_t depth = 1);
+void CheckMap(const BaseMap& map, const Input& input, MapShape shape, int64_t channels, int64_t depth = 1);
 // As many boxes a position as the volume has slices.
-void CheckSlices(const BoxList& boxes, const char* name, int64_t depth);
-
-[[noreturn]] void Fail(const std::string& message);
-std::string ShapeText(const std::vector<int64_t>& shape);
+void CheckSlices(const BoxList& boxes, const Input& input, int64_t depth);
+// The same before and after a window along the slices, of equally many positions.
+void CheckPositions(const DepthWindow& depth, const BoxList& x_boxes, const Input& x_input, const BoxList& y_boxes,
+                    const Input& y_input);
 
 }  // namespace krypton

@@ -1,10 +1,10 @@
-// Boxes and ragged rows (op/inputs.h) as kernels see them: boxes and offsets lie in the device's memory.
+// Boxes and ragged rows (geometry/box.h) as kernels see them: boxes and offsets lie in the device's memory.
 #pragma once
 
 #include <algorithm>
 
 #include "cuda/device/upload.h"
-#include "op/inputs.h"
+#include "geometry/box.h"
 
 namespace krypton::cuda {
 
@@ -64,6 +64,25 @@ inline PutBoxes Put(Upload& upload, const BoxList& list) {
   marks.push_back(static_cast<int32_t>(list.count - 1));
   return {upload.Put(list.data, static_cast<size_t>(list.count)), upload.Put(list.offsets), upload.Put(marks)};
 }
+
+// The boxes of a call on the device, sent in one copy, for as long as this lives.
+class SentBoxes {
+ public:
+  SentBoxes(Stream stream, const std::vector<const BoxList*>& lists) : SentBoxes(stream, lists, [](Upload&) {}) {}
+  // What more(upload) puts is sent with them.
+  template <class More>
+  SentBoxes(Stream stream, const std::vector<const BoxList*>& lists, const More& more) : upload_(stream) {
+    for (const BoxList* list : lists) put_.push_back(Put(upload_, *list));
+    more(upload_);
+    upload_.Send();
+  }
+  DeviceBoxes operator[](size_t list) const { return put_[list].In(upload_); }
+  const Upload& upload() const { return upload_; }
+
+ private:
+  Upload upload_;
+  std::vector<PutBoxes> put_;
+};
 
 // Entries up to the limit, in absolute value, become 0; NaN stays. The limit lies in the device's memory, where
 // DeltaLimit wrote it; null is exact.

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "math/device.h"
-#include "op/inputs.h"
+#include "op/fail.h"
 
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "op/inputs.h"
+#include "op/fail.h"
 
 #if defined(__SANITIZE_THREAD__)  // GCC's name; Clang's is below
 #define KRYPTON_TSAN

@@ -7,9 +7,9 @@
 #include <xmmintrin.h>
 #endif
 
-#include "math/largest.h"
 #include "op/op.h"
-#include "ops/conv/call.h"
+#include "ops/boundary/call.h"
+#include "ops/boundary/largest.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -17,20 +17,19 @@ namespace {
 
 struct BaseMapKernel : KernelBase<BaseMapKernel> {
   static constexpr const char* kName = "BaseMap";
-  static constexpr Slot kInputs[] = {kFloat}, kOutputs[] = {kFloat};
+  using In = BaseMapInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit BaseMapKernel(const Ort::ConstKernelInfo& info)
-      : KernelBase(info),
-        layout_(RequiredAttribute<std::string>(info, "layout")),
-        tensor_name_(AttributeOr<std::string>(info, "tensor_name", "")) {}
+      : KernelBase(info), attributes_(ReadBaseMapAttributes(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BaseMapCall call = ReadBaseMapCall(context, layout_);
+    const BaseMapCall call = ReadBaseMapCall(context, attributes_.layout);
     const float* source = call.data;
     const int64_t pixels = call.pixels, channels = call.channels;
     CheckFinite(context, source, pixels * channels);
     float* map = context.GetOutput(0, call.shape).GetTensorMutableData<float>();
-    if (!ChannelsFirst(layout_)) {
+    if (!ChannelsFirst(attributes_.layout)) {
       std::copy(source, source + pixels * channels, map);
       return;
     }
@@ -77,11 +76,10 @@ struct BaseMapKernel : KernelBase<BaseMapKernel> {
   }
 
   void CheckFinite(const Ort::KernelContext& context, const float* data, int64_t count) const {
-    if (LargestBits(context, data, count) > kLargestFinite) FailNotFinite(tensor_name_);
+    if (LargestBits(context, data, count) > kLargestFinite) FailNotFinite(attributes_.tensor_name);
   }
 
-  std::string layout_;
-  std::string tensor_name_;
+  BaseMapAttributes attributes_;
 };
 
 }  // namespace

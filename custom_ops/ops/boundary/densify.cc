@@ -2,8 +2,9 @@
 #include <algorithm>
 #include <string>
 
-#include "geometry/pixels.h"
-#include "ops/conv/call.h"
+#include "op/op.h"
+#include "op/parallel.h"
+#include "ops/boundary/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -11,17 +12,17 @@ namespace {
 
 struct Densify : KernelBase<Densify> {
   static constexpr const char* kName = "Densify";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
+  using In = DensifyInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit Densify(const Ort::ConstKernelInfo& info)
       : KernelBase(info), layout_(RequiredAttribute<std::string>(info, "layout")) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BaseMap t = ReadBaseMap(context, 2, "T0");
-    const BoxList boxes = ReadBoxes(context, 1, "boxes", {t.h, t.w});
-    const Values d = ReadValues(context, 0, "X", boxes);
-    CheckMap(t, "T0", {t.h, t.w}, d.channels, t.depth);
-    CheckSlices(boxes, "boxes", t.depth);
+    const DeltaOnBase call = ReadDensifyCall(context);
+    const BaseMap& t = call.base;
+    const BoxList& boxes = call.boxes;
+    const Values& d = call.d;
     const int64_t channels = d.channels, pixels = t.h * t.w, all = t.depth * pixels;
     const bool channels_first = ChannelsFirst(layout_);
     float* out = context.GetOutput(0, DenseShape(layout_, boxes.count / t.depth, t)).GetTensorMutableData<float>();

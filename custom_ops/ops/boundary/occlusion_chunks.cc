@@ -5,9 +5,8 @@
 #include <cmath>
 #include <string>
 
-#include "geometry/region.h"
-#include "op/inputs.h"
 #include "op/op.h"
+#include "ops/boundary/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -17,7 +16,8 @@ int64_t Count(const Ort::ConstValue& value) { return value.GetTensorTypeAndShape
 
 struct OcclusionChunks : KernelBase<OcclusionChunks> {
   static constexpr const char* kName = "OcclusionChunks";
-  static constexpr Slot kInputs[] = {kInt32, kFloat, kBool, kFloat, kFloat}, kOutputs[] = {kInt32, kInt64};
+  using In = OcclusionChunksInputs;
+  static constexpr Slot kOutputs[] = {kInt32, kInt64};
 
   explicit OcclusionChunks(const Ort::ConstKernelInfo& info)
       : KernelBase(info),
@@ -29,17 +29,17 @@ struct OcclusionChunks : KernelBase<OcclusionChunks> {
   }
 
   void Compute(Ort::KernelContext context) const {
-    const RegionList boxes = ReadRegions(context, 0, "boxes", image_);
+    const RegionList boxes = ReadRegions(context, In::boxes, image_);
     const int64_t rows = boxes.offsets.back(), numbers = static_cast<int64_t>(2 * boxes.axes);
-    CheckPatches(context.GetInput(1), rows);
-    const std::vector<int64_t> mask = context.GetInput(2).GetTensorTypeAndShapeInfo().GetShape();
+    CheckPatches(context.GetInput(In::patches.index), rows);
+    const std::vector<int64_t> mask = context.GetInput(In::mask.index).GetTensorTypeAndShapeInfo().GetShape();
     if (mask.size() != 1 || (mask[0] != 0 && mask[0] != rows)) {
       Fail("mask: expected [0] or [" + std::to_string(rows) + "], a value for each pixel of the boxes; found " +
            ShapeText(mask));
     }
-    CheckThresholds(context.GetInput(3), "krypton_tau", "more than 0 and at most 1 (exact)",
+    CheckThresholds(context.GetInput(In::tau.index), "krypton_tau", "more than 0 and at most 1 (exact)",
                     [](float tau) { return tau > 0 && tau <= 1; });
-    CheckThresholds(context.GetInput(4), "krypton_eps", "0 (exact) or more",
+    CheckThresholds(context.GetInput(In::eps.index), "krypton_eps", "0 (exact) or more",
                     [](float eps) { return eps >= 0 && std::isfinite(eps); });
 
     const int64_t chunk = chunk_ == 0 ? std::max<int64_t>(1, boxes.count) : chunk_;

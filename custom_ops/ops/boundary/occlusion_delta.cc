@@ -1,7 +1,7 @@
 // OcclusionDelta: the input's delta, d = new - image inside each box, 0 where a mask says so; new is
 // the baseline's pixel, or the position's own row of `patches`. Of volumes, one box a slice (SliceBoxes).
 #include "op/op.h"
-#include "ops/conv/call.h"
+#include "ops/boundary/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -9,14 +9,15 @@ namespace {
 
 struct OcclusionDelta : KernelBase<OcclusionDelta> {
   static constexpr const char* kName = "OcclusionDelta";
-  static constexpr Slot kInputs[] = {kFloat, kFloat, kFloat, kBool, kInt32, kInt64}, kOutputs[] = {kFloat};
+  using In = OcclusionDeltaInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit OcclusionDelta(const Ort::ConstKernelInfo& info) : KernelBase(info) {}
 
   void Compute(Ort::KernelContext context) const {
     const OcclusionCall call = ReadOcclusionCall(context);
     const int64_t channels = call.image.channels;
-    float* out = WriteValues(context, 0, call.boxes.rows(), channels);
+    float* out = WriteValues(context, call.boxes.rows(), channels);
     for (int64_t b = 0; b < call.boxes.count; ++b) {
       const Box& box = call.boxes[b];
       float* d = out + call.boxes.offsets[b] * channels;

@@ -1,8 +1,7 @@
 // DepthBoxes: the box rule of a window along the slices of volumes (geometry.depth_boxes): the box of an output slice
 // is the hull of those of the slices that it reads.
-#include "geometry/window.h"
-#include "op/inputs.h"
 #include "op/op.h"
+#include "ops/boxes/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -10,15 +9,16 @@ namespace {
 
 struct DepthBoxes : KernelBase<DepthBoxes> {
   static constexpr const char* kName = "DepthBoxes";
-  static constexpr Slot kInputs[] = {kInt32}, kOutputs[] = {kInt32};
+  using In = DepthBoxesInputs;
+  static constexpr Slot kOutputs[] = {kInt32};
 
   explicit DepthBoxes(const Ort::ConstKernelInfo& info) : KernelBase(info), depth_(ReadDepth(info, true)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList boxes = ReadBoxes(context, 0, "boxes");
-    CheckSlices(boxes, "boxes", depth_.axis.in);
+    const BoxList boxes = ReadBoxes(context, In::boxes);
+    CheckSlices(boxes, In::boxes, depth_.axis.in);
     const int64_t count = boxes.count / depth_.axis.in * depth_.axis.out;
-    Box* out = WriteBoxes(context, 0, count);
+    Box* out = WriteBoxes(context, count);
     for (int64_t b = 0; b < count; ++b) {
       const int64_t position = depth_.Position(b), slice = depth_.Slice(b);
       Box hull{0, 0, 0, 0};

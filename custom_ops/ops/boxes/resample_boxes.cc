@@ -1,8 +1,8 @@
 // ResampleBoxes: the hull of the outputs that read anything of a box (geometry.resample_boxes).
 #include <algorithm>
 
-#include "geometry/resample_axis.h"
 #include "op/op.h"
+#include "ops/boxes/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -24,15 +24,16 @@ Interval Reading(const Readers& readers, int64_t lo, int64_t hi) {
 
 struct ResampleBoxes : KernelBase<ResampleBoxes> {
   static constexpr const char* kName = "ResampleBoxes";
-  static constexpr Slot kInputs[] = {kInt32, kInt64, kInt64}, kOutputs[] = {kInt32};
+  using In = ResampleBoxesInputs;
+  static constexpr Slot kOutputs[] = {kInt32};
 
   explicit ResampleBoxes(const Ort::ConstKernelInfo& info) : KernelBase(info), shape_(ReadSize(info, "input_shape")) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList boxes = ReadBoxes(context, 0, "boxes", {shape_[0], shape_[1]});
-    const Readers ys(ReadResampleAxis(context, 1, -1, "y", shape_[0]));
-    const Readers xs(ReadResampleAxis(context, 2, -1, "x", shape_[1]));
-    Box* out = WriteBoxes(context, 0, boxes.count);
+    const BoxList boxes = ReadBoxes(context, In::boxes, {shape_[0], shape_[1]});
+    const Readers ys(ReadResampleAxis(context, In::y_index, shape_[0]));
+    const Readers xs(ReadResampleAxis(context, In::x_index, shape_[1]));
+    Box* out = WriteBoxes(context, boxes.count);
     for (int64_t b = 0; b < boxes.count; ++b) {
       const Box& box = boxes[b];
       out[b] = {0, 0, 0, 0};

@@ -1,8 +1,9 @@
 // ShrinkBoxes: each box cut to the hull of its rows that hold a non-zero: what later boxes grow from. The values stay
 // on their own box. The only box op that looks at values.
 #include "kernels/table.h"
-#include "op/inputs.h"
 #include "op/op.h"
+#include "op/parallel.h"
+#include "ops/boxes/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -33,14 +34,15 @@ Box NonzeroHull(const Values& values, const Box& box, int64_t first_row) {
 
 struct ShrinkBoxes : KernelBase<ShrinkBoxes> {
   static constexpr const char* kName = "ShrinkBoxes";
-  static constexpr Slot kInputs[] = {kFloat, kInt32}, kOutputs[] = {kInt32};
+  using In = ShrinkBoxesInputs;
+  static constexpr Slot kOutputs[] = {kInt32};
 
   explicit ShrinkBoxes(const Ort::ConstKernelInfo& info) : KernelBase(info) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList boxes = ReadBoxes(context, 1, "boxes");
-    const Values values = ReadValues(context, 0, "X", boxes);
-    Box* out_boxes = WriteBoxes(context, 0, boxes.count);
+    const BoxList boxes = ReadBoxes(context, In::boxes);
+    const Values values = ReadValues(context, In::X, boxes);
+    Box* out_boxes = WriteBoxes(context, boxes.count);
     ParallelRanges(context, boxes.count, 4, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         out_boxes[b] = boxes[b].empty() ? Box{0, 0, 0, 0} : NonzeroHull(values, boxes[b], boxes.offsets[b]);

@@ -2,9 +2,8 @@
 // on each of its slices and empty ones beside them, a signal is a picture of one row. Offsets follow.
 #include <string>
 
-#include "geometry/region.h"
-#include "op/inputs.h"
 #include "op/op.h"
+#include "ops/boxes/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -12,19 +11,16 @@ namespace {
 
 struct SliceBoxes : KernelBase<SliceBoxes> {
   static constexpr const char* kName = "SliceBoxes";
-  static constexpr Slot kInputs[] = {kInt32, kInt64}, kOutputs[] = {kInt32, kInt64};
+  using In = SliceBoxesInputs;
+  static constexpr Slot kOutputs[] = {kInt32, kInt64};
 
   explicit SliceBoxes(const Ort::ConstKernelInfo& info) : KernelBase(info), image_(ReadImageShape(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const RegionList regions = ReadRegions(context, 0, "boxes", image_);
-    const Ort::ConstValue offsets_value = context.GetInput(1);
-    const int64_t* offsets = offsets_value.GetTensorData<int64_t>();
-    if (offsets_value.GetTensorTypeAndShapeInfo().GetShape() != std::vector<int64_t>{regions.count}) {
-      Fail("offsets: expected one for each box");
-    }
+    const RegionList regions = ReadRegions(context, In::boxes, image_);
+    const int64_t* offsets = ReadOffsets(context, In::offsets, regions.count);
     const int64_t depth = image_.size() == 3 ? image_[0] : 1, count = regions.count * depth;
-    Box* out = WriteBoxes(context, 0, count);
+    Box* out = WriteBoxes(context, count);
     int64_t* first_rows = context.GetOutput(1, {count}).GetTensorMutableData<int64_t>();
     for (int64_t b = 0; b < regions.count; ++b) {
       const Region region = regions[b];

@@ -1,8 +1,8 @@
 // StackBoxes: the boxes of several tensors of the same positions, one list after another.
 #include <algorithm>
 
-#include "op/inputs.h"
 #include "op/op.h"
+#include "ops/boxes/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -10,17 +10,18 @@ namespace {
 
 struct StackBoxes : KernelBase<StackBoxes> {
   static constexpr const char* kName = "StackBoxes";
-  static constexpr Slot kInputs[] = {kInt32Variadic}, kOutputs[] = {kInt32};
+  using In = StackBoxesInputs;
+  static constexpr Slot kOutputs[] = {kInt32};
 
   explicit StackBoxes(const Ort::ConstKernelInfo& info) : KernelBase(info) {}
 
   void Compute(Ort::KernelContext context) const {
     std::vector<BoxList> lists;
     for (size_t i = 0; i < context.GetInputCount(); ++i) {
-      lists.push_back(ReadBoxes(context, i, "boxes"));
+      lists.push_back(ReadBoxes(context, In::boxes[i]));
       CheckSameCount(lists[0], lists[i], "boxes[0]", "another input");
     }
-    Box* out = WriteBoxes(context, 0, static_cast<int64_t>(lists.size()) * lists[0].count);
+    Box* out = WriteBoxes(context, static_cast<int64_t>(lists.size()) * lists[0].count);
     for (const BoxList& list : lists) out = std::copy_n(list.data, list.count, out);
   }
 };

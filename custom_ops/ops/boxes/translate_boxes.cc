@@ -1,8 +1,8 @@
 // TranslateBoxes: the box rule of a constant Pad (geometry.translate_boxes).
 #include <algorithm>
 
-#include "op/inputs.h"
 #include "op/op.h"
+#include "ops/boxes/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -10,14 +10,15 @@ namespace {
 
 struct TranslateBoxes : KernelBase<TranslateBoxes> {
   static constexpr const char* kName = "TranslateBoxes";
-  static constexpr Slot kInputs[] = {kInt32}, kOutputs[] = {kInt32};
+  using In = TranslateBoxesInputs;
+  static constexpr Slot kOutputs[] = {kInt32};
 
   explicit TranslateBoxes(const Ort::ConstKernelInfo& info)
       : KernelBase(info), shift_(ReadShift(info)), shape_(ReadSize(info, "output_shape")) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList boxes = ReadBoxes(context, 0, "boxes");
-    Box* out = WriteBoxes(context, 0, boxes.count);
+    const BoxList boxes = ReadBoxes(context, In::boxes);
+    Box* out = WriteBoxes(context, boxes.count);
     for (int64_t b = 0; b < boxes.count; ++b) {
       const Box& box = boxes[b];
       const int64_t y0 = Clip(box.y0 + shift_[0], 0), y1 = Clip(box.y1() + shift_[0], 0);

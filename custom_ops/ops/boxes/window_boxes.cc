@@ -4,8 +4,9 @@
 #include <cmath>
 #include <string>
 
-#include "geometry/window.h"
+#include "op/op.h"
 #include "op/thresholds.h"
+#include "ops/boxes/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -13,19 +14,20 @@ namespace {
 
 struct WindowBoxes : KernelBase<WindowBoxes> {
   static constexpr const char* kName = "WindowBoxes";
-  static constexpr Slot kInputs[] = {kInt32, kFloatOptional}, kOutputs[] = {kInt32};
+  using In = WindowBoxesInputs;
+  static constexpr Slot kOutputs[] = {kInt32};
 
   explicit WindowBoxes(const Ort::ConstKernelInfo& info)
       : KernelBase(info), window_(ReadWindow(info)), group_(AttributeOr<int64_t>(info, "layer_group", 0)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList boxes = ReadBoxes(context, 0, "boxes", window_.input());
+    const BoxList boxes = ReadBoxes(context, In::boxes, window_.input());
     double tau = 1;
-    if (context.GetInputCount() > 1 && context.GetInput(1)) {
-      tau = ReadThreshold(context, 1, "tau", group_);
+    if (IsGiven(context, In::tau)) {
+      tau = ReadThreshold(context, In::tau, group_);
       if (!(tau > 0 && tau <= 1)) Fail("tau: expected more than 0 and at most 1 (exact), found " + std::to_string(tau));
     }
-    Box* out = WriteBoxes(context, 0, boxes.count);
+    Box* out = WriteBoxes(context, boxes.count);
     for (int64_t b = 0; b < boxes.count; ++b) {
       const Box& box = boxes[b];
       out[b] = {0, 0, 0, 0};

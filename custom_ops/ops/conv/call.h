@@ -1,75 +1,26 @@
-// What an op is called with, read and checked: for ops whose inputs take more than a few lines, so that every kernel of
-// such an op, the CPU's and the GPU's, refuses the same.
+// The calls of convolutions and matrix products, read and checked: every kernel, the CPU's and the GPU's, takes its
+// inputs from here and refuses the same.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "geometry/window.h"
+#include "op/attributes.h"
 #include "op/inputs.h"
 
 namespace krypton {
 
-// One side of IncrementalBinary: its base, and its delta where it has one.
-struct Operand {
-  BaseMap base;
-  bool moves;
-  BoxList boxes;
-  Values d;
+struct IncrementalConvInputs {
+  static constexpr Input X{0, "X", kFloat}, x_boxes{1, "x_boxes", kInt32}, y_boxes{2, "y_boxes", kInt32},
+      W{3, "W", kFloat}, Z0{4, "Z0", kFloatOptional}, B{5, "B", kFloatOptional}, b_boxes{6, "b_boxes", kInt32Optional},
+      limit{7, "limit", kFloatOptional};
+  static constexpr Input kAll[] = {X, x_boxes, y_boxes, W, Z0, B, b_boxes, limit};
 };
 
-// Operands may have one channel for all, and one that is constant one row or column too.
-struct BinaryCall {
-  Operand a, b;
-  BoxList y_boxes;
-  int64_t channels;
+struct IncrementalGemmInputs {
+  static constexpr Input X{0, "X", kFloat}, boxes{1, "boxes", kInt32}, W{2, "W", kFloat};
+  static constexpr Input kAll[] = {X, boxes, W};
 };
-BinaryCall ReadBinaryCall(const Ort::KernelContext& context);
-
-struct ConcatCall {
-  BoxList y_boxes;
-  std::vector<BoxList> boxes;
-  std::vector<Values> values;
-  int64_t channels;
-};
-ConcatCall ReadConcatCall(const Ort::KernelContext& context);
-
-// `mask` has as many entries as rows; both may be empty, and then the baseline is everywhere in the boxes.
-struct OcclusionCall {
-  BaseMap image, baseline;
-  Values patches;
-  const bool* mask;
-  int64_t mask_rows;
-  BoxList boxes;
-  const int64_t* offsets;  // of each box's first row in patches and mask
-};
-OcclusionCall ReadOcclusionCall(const Ort::KernelContext& context);
-
-// A pool's inputs X, x_boxes and y_boxes, which come first.
-struct PoolCall {
-  BoxList x_boxes, y_boxes;
-  Values d;
-};
-PoolCall ReadPoolCall(const Ort::KernelContext& context, const Window& window, const DepthWindow& depth);
-
-struct GatherCall {
-  Values x;
-  BoxList x_boxes, y_boxes;
-};
-GatherCall ReadGatherCall(const Ort::KernelContext& context, const DepthWindow& depth, int64_t groups);
-
-// One image's tensor, which BaseMap gives as `shape`, [H, W, C] or [D, H, W, C].
-struct BaseMapCall {
-  const float* data;
-  int64_t channels, pixels;
-  std::vector<int64_t> shape;
-};
-BaseMapCall ReadBaseMapCall(const Ort::KernelContext& context, const std::string& layout);
-[[noreturn]] void FailNotFinite(const std::string& tensor_name);
-
-// The sizes of `positions` full maps: [B, C, sizes] or [B, sizes, C], as many sizes as the layout has.
-std::vector<int64_t> DenseShape(const std::string& layout, int64_t positions, const BaseMap& map);
-inline bool ChannelsFirst(const std::string& layout) { return layout.size() > 1 && layout[1] == 'C'; }
 
 // A convolution by W [M, C/group, kH, kW]; of signals without kH, of volumes with a kD in front, whose slices lie side
 // by side in the channels of X (DepthGather).
@@ -79,13 +30,13 @@ struct ConvShape {
   bool depthwise() const { return depth == 1 && groups == channels && maps == channels; }
 };
 
-// The lowest that a convolution may multiply in (krypton_compile/schemas.py).
+// The lowest that a convolution may multiply in (krypton_compile's schemas).
 enum class Precision { kFloat32, kBfloat16x3, kBfloat16 };
 
 struct ConvAttributes {
   Window window;
   int64_t groups, slices;  // output slices a position, of volumes
-  float lo, hi;            // of the clip rule
+  Bounds bounds;           // of the clip rule
   Precision precision;
 };
 ConvAttributes ReadConvAttributes(const Ort::ConstKernelInfo& info);

@@ -1,9 +1,9 @@
 // The depthwise convolution of a delta: box by box and row by row, so that each pixel is fetched from memory once.
 #pragma once
 
-#include "geometry/pixels.h"
 #include "geometry/window.h"
 #include "op/packed_weights.h"
+#include "op/parallel.h"
 #include "op/thresholds.h"
 
 namespace krypton {

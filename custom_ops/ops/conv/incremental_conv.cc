@@ -12,8 +12,9 @@
 #include <optional>
 #include <string>
 
-#include "geometry/pixels.h"
+#include "op/op.h"
 #include "op/packed_weights.h"
+#include "op/parallel.h"
 #include "op/thresholds.h"
 #include "ops/conv/call.h"
 #include "ops/conv/depthwise.h"
@@ -95,7 +96,7 @@ class SumRows {
     const Kernels& kernels = ActiveKernels();
     const auto [b, z] = rows_[row];
     if (b != nullptr) kernels.add_scaled_row(y, b, 1.0f, call.shape.maps);
-    if (z != nullptr) kernels.clip_row(y, y, z, call.shape.maps, attributes.lo, attributes.hi);
+    if (z != nullptr) kernels.clip_row(y, y, z, call.shape.maps, attributes.bounds.lo, attributes.bounds.hi);
   }
 
  private:
@@ -107,9 +108,8 @@ class SumRows {
 
 struct IncrementalConv : KernelBase<IncrementalConv> {
   static constexpr const char* kName = "IncrementalConv";
-  static constexpr Slot kInputs[] = {kFloat,         kInt32,         kInt32,         kFloat,
-                                     kFloatOptional, kFloatOptional, kInt32Optional, kFloatOptional},
-                        kOutputs[] = {kFloat};
+  using In = IncrementalConvInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalConv(const Ort::ConstKernelInfo& info)
       : KernelBase(info), attributes_(ReadConvAttributes(info)) {}
@@ -120,7 +120,7 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     const Values& x = call.x;
     const ConvShape& shape = call.shape;
     const BaseMap z = call.adds ? BaseMap{} : call.z;  // what the sums themselves are clipped by
-    const DeltaLimit limit(context, 7);
+    const DeltaLimit limit(context, In::limit);
     const int64_t taps = attributes_.window.y.kernel * attributes_.window.x.kernel;
     // Packs what pack(W) makes of the weights, once.
     const auto packed_once = [&](PackedWeights* kept, const auto& pack) {
@@ -128,11 +128,11 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
         return pack(shape.slices == 1 ? call.weights : GatheredOrder(call.weights, shape, taps).data());
       });
     };
-    float* y = WriteValues(context, 0, y_boxes.rows(), shape.maps);
+    float* y = WriteValues(context, y_boxes.rows(), shape.maps);
     if (shape.depthwise() && !call.adds) {
       const float* packed = packed_once(&packed_, [&](const float* w) { return PackTaps(w, shape.channels, taps); });
-      DepthwiseConv(context, attributes_.window, x, x_boxes, y_boxes, packed, z, attributes_.lo, attributes_.hi, limit,
-                    y);
+      DepthwiseConv(context, attributes_.window, x, x_boxes, y_boxes, packed, z, attributes_.bounds.lo,
+                    attributes_.bounds.hi, limit, y);
       return;
     }
     const NonzeroMap nonzero(context, x);
@@ -163,7 +163,7 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
       block.x_hi = pieces->hi(), block.x_lo = pieces->lo();
       block.w = reinterpret_cast<const uint16_t*>(packed), block.depth = taps * shape.channels;
       block.columns = shape.maps, block.y = y, block.y_stride = shape.maps;
-      block.z = z.data, block.z_stride = shape.maps, block.lo = attributes_.lo, block.hi = attributes_.hi;
+      block.z = z.data, block.z_stride = shape.maps, block.lo = attributes_.bounds.lo, block.hi = attributes_.bounds.hi;
     }
     const int64_t task_rows = pieces ? kSplitTaskRows : kTaskRows;
     ForTasks(context, plan, task_rows, [&](const TapClass& c, int64_t begin, int64_t end) {
@@ -234,7 +234,7 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
     const ColumnBlocks blocks(shape.maps_per_group);
     const int64_t depth = attributes_.window.y.kernel * attributes_.window.x.kernel * shape.depth;
     ConvBlock block{};
-    block.lo = attributes_.lo, block.hi = attributes_.hi, block.z_stride = shape.maps;
+    block.lo = attributes_.bounds.lo, block.hi = attributes_.bounds.hi, block.z_stride = shape.maps;
     for (int64_t group = 0; group < shape.groups; ++group) {
       Segments(c, shape, blocks.full, &segments);
       tiles.Build(plan.rows.data() + begin, end - begin, segments, nonzero, group * shape.depth);
@@ -273,7 +273,8 @@ struct IncrementalConv : KernelBase<IncrementalConv> {
         if (z == nullptr) {
           std::copy_n(from, columns, to);
         } else {
-          kernels.clip_row(to, from, z + row.pixel * block.z_stride, columns, attributes_.lo, attributes_.hi);
+          kernels.clip_row(to, from, z + row.pixel * block.z_stride, columns, attributes_.bounds.lo,
+                           attributes_.bounds.hi);
         }
       }
     }

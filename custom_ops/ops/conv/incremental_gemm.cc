@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "kernels/table.h"
-#include "op/inputs.h"
 #include "op/op.h"
 #include "op/packed_weights.h"
 #include "ops/conv/call.h"
@@ -51,7 +50,8 @@ PixelRows GroupByPixel(const BoxList& boxes, int64_t channels, const VolumeShape
 
 struct IncrementalGemm : KernelBase<IncrementalGemm> {
   static constexpr const char* kName = "IncrementalGemm";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
+  using In = IncrementalGemmInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalGemm(const Ort::ConstKernelInfo& info) : KernelBase(info), map_(ReadMapShape(info)) {}
 

@@ -7,6 +7,7 @@
 
 #include "geometry/window.h"
 #include "kernels/table.h"
+#include "op/parallel.h"
 
 namespace krypton {
 

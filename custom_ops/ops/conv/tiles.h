@@ -4,9 +4,9 @@
 
 #include <vector>
 
+#include "geometry/box.h"
 #include "kernels/table.h"
-#include "op/inputs.h"
-#include "op/op.h"
+#include "op/parallel.h"
 
 namespace krypton {
 

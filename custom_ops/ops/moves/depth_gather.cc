@@ -3,9 +3,9 @@
 // slices behind it.
 #include <algorithm>
 
-#include "geometry/pixels.h"
-#include "geometry/window.h"
-#include "ops/conv/call.h"
+#include "op/op.h"
+#include "op/parallel.h"
+#include "ops/moves/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -13,23 +13,25 @@ namespace {
 
 struct DepthGather : KernelBase<DepthGather> {
   static constexpr const char* kName = "DepthGather";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32}, kOutputs[] = {kFloat};
+  using In = DepthGatherInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
-  explicit DepthGather(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), depth_(ReadDepth(info, true)), groups_(AttributeOr<int64_t>(info, "group", 1)) {}
+  explicit DepthGather(const Ort::ConstKernelInfo& info) : KernelBase(info), attributes_(ReadGatherAttributes(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const GatherCall call = ReadGatherCall(context, depth_, groups_);
+    const GatherCall call = ReadGatherCall(context, attributes_);
+    const DepthWindow& depth = attributes_.depth;
     const Values& x = call.x;
-    const int64_t taps = depth_.axis.kernel, part = x.channels / groups_, channels = taps * x.channels;
-    float* out = WriteValues(context, 0, call.y_boxes.rows(), channels);
+    const int64_t taps = depth.axis.kernel, groups = attributes_.groups;
+    const int64_t part = x.channels / groups, channels = taps * x.channels;
+    float* out = WriteValues(context, call.y_boxes.rows(), channels);
     ForEachPixel(context, call.y_boxes, [&](int64_t b, int64_t py, int64_t px, int64_t row) {
-      const int64_t position = depth_.Position(b), slice = depth_.Slice(b);
-      const Range inside = depth_.taps[slice];
+      const int64_t position = depth.Position(b), slice = depth.Slice(b);
+      const Range inside = depth.taps[slice];
       for (int64_t tap = 0; tap < taps; ++tap) {
         const bool there = tap >= inside.lo && tap < inside.hi;
-        const int64_t from = there ? RowOf(call.x_boxes, depth_.Source(position, slice, tap), py, px) : -1;
-        for (int64_t group = 0; group < groups_; ++group) {
+        const int64_t from = there ? RowOf(call.x_boxes, depth.Source(position, slice, tap), py, px) : -1;
+        for (int64_t group = 0; group < groups; ++group) {
           float* to = out + row * channels + (group * taps + tap) * part;
           if (from < 0) {
             std::fill_n(to, part, 0.0f);
@@ -42,8 +44,7 @@ struct DepthGather : KernelBase<DepthGather> {
   }
 
  private:
-  DepthWindow depth_;
-  int64_t groups_;
+  GatherAttributes attributes_;
 };
 
 }  // namespace

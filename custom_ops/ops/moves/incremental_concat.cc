@@ -2,8 +2,9 @@
 // Inputs: y_boxes, the boxes of all parts one list after another, X1, X2, ...
 #include <algorithm>
 
-#include "geometry/pixels.h"
-#include "ops/conv/call.h"
+#include "op/op.h"
+#include "op/parallel.h"
+#include "ops/moves/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -11,14 +12,15 @@ namespace {
 
 struct IncrementalConcat : KernelBase<IncrementalConcat> {
   static constexpr const char* kName = "IncrementalConcat";
-  static constexpr Slot kInputs[] = {kInt32, kInt32, kFloatVariadic}, kOutputs[] = {kFloat};
+  using In = IncrementalConcatInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalConcat(const Ort::ConstKernelInfo& info) : KernelBase(info) {}
 
   void Compute(Ort::KernelContext context) const {
     const ConcatCall call = ReadConcatCall(context);
     const int64_t channels = call.channels;
-    float* out = WriteValues(context, 0, call.y_boxes.rows(), channels);
+    float* out = WriteValues(context, call.y_boxes.rows(), channels);
     ForEachPixel(context, call.y_boxes, [&](int64_t b, int64_t py, int64_t px, int64_t row) {
       float* y = out + row * channels;
       for (size_t i = 0; i < call.values.size(); ++i) {

@@ -1,7 +1,9 @@
 // IncrementalPad: a constant Pad moves a delta and, with negative pads, crops it.
 #include <algorithm>
 
-#include "geometry/pixels.h"
+#include "op/op.h"
+#include "op/parallel.h"
+#include "ops/moves/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -9,19 +11,17 @@ namespace {
 
 struct IncrementalPad : KernelBase<IncrementalPad> {
   static constexpr const char* kName = "IncrementalPad";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32}, kOutputs[] = {kFloat};
+  using In = IncrementalPadInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
-  explicit IncrementalPad(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), shift_(ReadShift(info)), shape_(ReadSize(info, "output_shape")) {}
+  explicit IncrementalPad(const Ort::ConstKernelInfo& info) : KernelBase(info), attributes_(ReadPadAttributes(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes"),
-                  y_boxes = ReadBoxes(context, 2, "y_boxes", {shape_[0], shape_[1]});
-    CheckSameCount(x_boxes, y_boxes, "x_boxes", "y_boxes");
-    const Values x = ReadValues(context, 0, "X", x_boxes);
-    float* out = WriteValues(context, 0, y_boxes.rows(), x.channels);
-    ForEachPixel(context, y_boxes, [&](int64_t b, int64_t py, int64_t px, int64_t row) {
-      const int64_t from = RowOf(x_boxes, b, py - shift_[0], px - shift_[1]);
+    const PadCall call = ReadPadCall(context, attributes_);
+    const Values& x = call.x;
+    float* out = WriteValues(context, call.y_boxes.rows(), x.channels);
+    ForEachPixel(context, call.y_boxes, [&](int64_t b, int64_t py, int64_t px, int64_t row) {
+      const int64_t from = RowOf(call.x_boxes, b, py - attributes_.down, px - attributes_.right);
       if (from < 0) {
         std::fill_n(out + row * x.channels, x.channels, 0.0f);
       } else {
@@ -31,7 +31,7 @@ struct IncrementalPad : KernelBase<IncrementalPad> {
   }
 
  private:
-  std::vector<int64_t> shift_, shape_;
+  PadAttributes attributes_;
 };
 
 }  // namespace

@@ -1,10 +1,11 @@
 // IncrementalResample: each pixel a sum of weighted pixels, the weights a product of one factor for each axis.
 #include <algorithm>
 
-#include "geometry/pixels.h"
-#include "geometry/resample_axis.h"
 #include "kernels/table.h"
+#include "op/op.h"
+#include "op/parallel.h"
 #include "op/thresholds.h"
+#include "ops/moves/call.h"
 #include "ops/ops.h"
 
 namespace krypton {
@@ -12,21 +13,18 @@ namespace {
 
 struct IncrementalResample : KernelBase<IncrementalResample> {
   static constexpr const char* kName = "IncrementalResample";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kInt64, kFloat, kInt64, kFloat, kFloatOptional};
+  using In = IncrementalResampleInputs;
   static constexpr Slot kOutputs[] = {kFloat};
 
-  explicit IncrementalResample(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), shape_(ReadSize(info, "input_shape")) {}
+  explicit IncrementalResample(const Ort::ConstKernelInfo& info) : KernelBase(info), shape_(ReadInputShape(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const ResampleAxis ys = ReadResampleAxis(context, 3, 4, "y", shape_[0]);
-    const ResampleAxis xs = ReadResampleAxis(context, 5, 6, "x", shape_[1]);
-    const BoxList x_boxes = ReadBoxes(context, 1, "x_boxes", {shape_[0], shape_[1]});
-    const BoxList y_boxes = ReadBoxes(context, 2, "y_boxes", {ys.out, xs.out});
-    CheckSameCount(x_boxes, y_boxes, "x_boxes", "y_boxes");
-    const Values d = ReadValues(context, 0, "X", x_boxes);
-    const DeltaLimit limit(context, 7);
-    float* out = WriteValues(context, 0, y_boxes.rows(), d.channels);
+    const ResampleCall call = ReadResampleCall(context, shape_);
+    const ResampleAxis &ys = call.ys, &xs = call.xs;
+    const BoxList &x_boxes = call.x_boxes, &y_boxes = call.y_boxes;
+    const Values& d = call.d;
+    const DeltaLimit limit(context, In::limit);
+    float* out = WriteValues(context, y_boxes.rows(), d.channels);
     ForEachPixel(context, y_boxes, [&](int64_t b, int64_t oy, int64_t ox, int64_t row) {
       float* y = out + row * d.channels;
       std::fill_n(y, d.channels, 0.0f);
@@ -44,7 +42,7 @@ struct IncrementalResample : KernelBase<IncrementalResample> {
   }
 
  private:
-  std::vector<int64_t> shape_;
+  MapShape shape_;
 };
 
 }  // namespace

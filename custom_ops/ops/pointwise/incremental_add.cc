@@ -1,33 +1,32 @@
 // IncrementalAdd: Y = A + beta * B, each delta zero outside its own box (Add, Sub, a residual).
 #include <algorithm>
 
-#include "geometry/pixels.h"
 #include "kernels/table.h"
-#include "op/thresholds.h"
+#include "op/op.h"
+#include "op/parallel.h"
 #include "ops/ops.h"
+#include "ops/pointwise/call.h"
 
 namespace krypton {
 namespace {
 
 struct IncrementalAdd : KernelBase<IncrementalAdd> {
   static constexpr const char* kName = "IncrementalAdd";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat, kInt32, kInt32, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalAddInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalAdd(const Ort::ConstKernelInfo& info)
       : KernelBase(info), beta_(AttributeOr<float>(info, "beta", 1.0f)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList a_boxes = ReadBoxes(context, 1, "a_boxes"), b_boxes = ReadBoxes(context, 3, "b_boxes");
-    const BoxList y_boxes = ReadBoxes(context, 4, "y_boxes");
-    const Values a = ReadValues(context, 0, "A", a_boxes), b = ReadValues(context, 2, "B", b_boxes);
-    if (a.channels != b.channels) Fail("A and B: expected equal channels");
-    CheckInside(y_boxes, {a_boxes, b_boxes});
-    const DeltaLimit limit(context, 5);
+    const AddCall call = ReadAddCall(context);
+    const Values &a = call.a, &b = call.b;
+    const DeltaLimit limit(context, In::limit);
     const int64_t channels = a.channels;
-    float* out = WriteValues(context, 0, y_boxes.rows(), channels);
-    ForEachPixel(context, y_boxes, [&](int64_t p, int64_t py, int64_t px, int64_t row) {
+    float* out = WriteValues(context, call.y_boxes.rows(), channels);
+    ForEachPixel(context, call.y_boxes, [&](int64_t p, int64_t py, int64_t px, int64_t row) {
       float* y = out + row * channels;
-      const int64_t from_a = RowOf(a_boxes, p, py, px), from_b = RowOf(b_boxes, p, py, px);
+      const int64_t from_a = RowOf(call.a_boxes, p, py, px), from_b = RowOf(call.b_boxes, p, py, px);
       if (from_a < 0) {
         std::fill_n(y, channels, 0.0f);
       } else {

@@ -3,15 +3,13 @@
 //   Mul       (A0 + DA) DB + B0 DA          Div       (DA - (A0 / B0) DB) / (B0 + DB)          Pow  the difference
 // or of f(B, A) where `swapped`. An operand may have one channel for all; B without a delta is a constant, which may
 // have one row or column too.
-#include <string>
 #include <vector>
 
-#include "geometry/pixels.h"
 #include "kernels/table.h"
-#include "math/binary.h"
-#include "op/thresholds.h"
-#include "ops/conv/call.h"
+#include "op/op.h"
+#include "op/parallel.h"
 #include "ops/ops.h"
+#include "ops/pointwise/call.h"
 
 namespace krypton {
 namespace {
@@ -51,30 +49,28 @@ void Row(Binary function, float* y, int64_t n, const Terms& t) {
 
 struct IncrementalBinary : KernelBase<IncrementalBinary> {
   static constexpr const char* kName = "IncrementalBinary";
-  static constexpr Slot kInputs[] = {kFloat, kInt32,         kFloat,         kFloat,
-                                     kInt32, kFloatOptional, kInt32Optional, kFloatOptional};
+  using In = IncrementalBinaryInputs;
   static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalBinary(const Ort::ConstKernelInfo& info)
-      : KernelBase(info),
-        function_(FindBinary(RequiredAttribute<std::string>(info, "function"))),
-        swapped_(AttributeOr<int64_t>(info, "swapped", 0) != 0) {}
+      : KernelBase(info), attributes_(ReadBinaryAttributes(info)) {}
 
   void Compute(Ort::KernelContext context) const {
     const BinaryCall call = ReadBinaryCall(context);
-    const Operand &left = swapped_ ? call.b : call.a, &right = swapped_ ? call.a : call.b;
+    const bool swapped = attributes_.swapped;
+    const Operand &left = swapped ? call.b : call.a, &right = swapped ? call.a : call.b;
     const BoxList& y_boxes = call.y_boxes;
     const int64_t channels = call.channels;
-    const DeltaLimit limit(context, 7);
+    const DeltaLimit limit(context, In::limit);
     const std::vector<float> none(static_cast<size_t>(channels), 0.0f);
-    float* out = WriteValues(context, 0, y_boxes.rows(), channels);
+    float* out = WriteValues(context, y_boxes.rows(), channels);
     ForEachPixel(context, y_boxes, [&](int64_t p, int64_t py, int64_t px, int64_t row) {
       const auto moved = [&](const Operand& operand) {
         const int64_t from = operand.moves ? RowOf(operand.boxes, p, py, px) : -1;
         return from < 0 ? none.data() : operand.d.row(from);
       };
       float* y = out + row * channels;
-      Row(function_, y, channels,
+      Row(attributes_.function, y, channels,
           {left.base.spread_pixel(p, py, px), moved(left), right.base.spread_pixel(p, py, px), moved(right),
            left.base.channels == channels, right.base.channels == channels});
       limit.Flush(y, channels);
@@ -82,8 +78,7 @@ struct IncrementalBinary : KernelBase<IncrementalBinary> {
   }
 
  private:
-  Binary function_;
-  bool swapped_;
+  BinaryAttributes attributes_;
 };
 
 }  // namespace

@@ -3,24 +3,25 @@
 #include <algorithm>
 
 #include "kernels/table.h"
-#include "op/inputs.h"
 #include "op/op.h"
 #include "ops/ops.h"
+#include "ops/pool/call.h"
 
 namespace krypton {
 namespace {
 
 struct IncrementalGlobalAveragePool : KernelBase<IncrementalGlobalAveragePool> {
   static constexpr const char* kName = "IncrementalGlobalAveragePool";
-  static constexpr Slot kInputs[] = {kFloat, kInt32}, kOutputs[] = {kFloat};
+  using In = IncrementalGlobalAveragePoolInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalGlobalAveragePool(const Ort::ConstKernelInfo& info)
       : KernelBase(info), map_(ReadMapShape(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const BoxList boxes = ReadBoxes(context, 1, "boxes", map_.slice);
-    CheckSlices(boxes, "boxes", map_.depth);
-    const Values d = ReadValues(context, 0, "X", boxes);
+    const GlobalAverageCall call = ReadGlobalAverageCall(context, map_);
+    const BoxList& boxes = call.boxes;
+    const Values& d = call.d;
     const float scale = 1.0f / static_cast<float>(map_.pixels());
     const int64_t positions = boxes.count / map_.depth;
     float* out = context.GetOutput(0, {positions, d.channels}).GetTensorMutableData<float>();

@@ -4,25 +4,25 @@
 #include <limits>
 #include <vector>
 
-#include "op/inputs.h"
 #include "op/op.h"
 #include "ops/ops.h"
+#include "ops/pool/call.h"
 
 namespace krypton {
 namespace {
 
 struct IncrementalGlobalMaxPool : KernelBase<IncrementalGlobalMaxPool> {
   static constexpr const char* kName = "IncrementalGlobalMaxPool";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kFloat}, kOutputs[] = {kFloat};
+  using In = IncrementalGlobalMaxPoolInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   using KernelBase::KernelBase;
 
   void Compute(Ort::KernelContext context) const {
-    const BaseMap x0 = ReadBaseMap(context, 2, "X0");
-    const BoxList boxes = ReadBoxes(context, 1, "boxes", {x0.h, x0.w});
-    const Values d = ReadValues(context, 0, "X", boxes);
-    CheckMap(x0, "X0", {x0.h, x0.w}, d.channels, x0.depth);
-    CheckSlices(boxes, "boxes", x0.depth);
+    const DeltaOnBase call = ReadGlobalMaxCall(context);
+    const BaseMap& x0 = call.base;
+    const BoxList& boxes = call.boxes;
+    const Values& d = call.d;
     const int64_t channels = d.channels, positions = boxes.count / x0.depth;
     float* out = context.GetOutput(0, {positions, channels}).GetTensorMutableData<float>();
     std::vector<float> base = Nothing(channels);

@@ -2,42 +2,40 @@
 // window has a depth too.
 #include <vector>
 
-#include "geometry/pixels.h"
-#include "geometry/window.h"
-#include "math/norm.h"
-#include "op/thresholds.h"
-#include "ops/conv/call.h"
+#include "op/op.h"
+#include "op/parallel.h"
 #include "ops/ops.h"
+#include "ops/pool/call.h"
 
 namespace krypton {
 namespace {
 
 struct IncrementalLpPool : KernelBase<IncrementalLpPool> {
   static constexpr const char* kName = "IncrementalLpPool";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalLpPoolInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
   explicit IncrementalLpPool(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), window_(ReadWindow(info)), depth_(ReadDepth(info)), norm_(ReadNorm(info)) {}
+      : KernelBase(info), window_(ReadPoolWindow(info)), norm_(ReadNorm(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const PoolCall call = ReadPoolCall(context, window_, depth_);
+    const PoolCall call = ReadLpPoolCall(context, window_);
     const BoxList &x_boxes = call.x_boxes, &y_boxes = call.y_boxes;
     const Values& d = call.d;
-    const BaseMap x0 = ReadBaseMap(context, 3, "X0");
-    CheckMap(x0, "X0", window_.input(), d.channels, depth_.axis.in);
-    const DeltaLimit limit(context, 4);
-    float* out = WriteValues(context, 0, y_boxes.rows(), d.channels);
+    const BaseMap& x0 = call.x0;
+    const DeltaLimit limit(context, In::limit);
+    float* out = WriteValues(context, y_boxes.rows(), d.channels);
     ForEachPixel(context, y_boxes, [&](int64_t b, int64_t oy, int64_t ox, int64_t row) {
       static thread_local std::vector<double> before, after;
       before.assign(static_cast<size_t>(d.channels), 0.0);
       after.assign(static_cast<size_t>(d.channels), 0.0);
-      const Range taps_y = window_.y.Taps(oy, 0, x0.h), taps_x = window_.x.Taps(ox, 0, x0.w);
-      const int64_t position = depth_.Position(b), slice = depth_.Slice(b);
-      for (int64_t kz = depth_.taps[slice].lo; kz < depth_.taps[slice].hi; ++kz) {
-        const int64_t x_box = depth_.Source(position, slice, kz);
+      const Range taps_y = window_.map.y.Taps(oy, 0, x0.h), taps_x = window_.map.x.Taps(ox, 0, x0.w);
+      const int64_t position = window_.depth.Position(b), slice = window_.depth.Slice(b);
+      for (int64_t kz = window_.depth.taps[slice].lo; kz < window_.depth.taps[slice].hi; ++kz) {
+        const int64_t x_box = window_.depth.Source(position, slice, kz);
         for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
           for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
-            const int64_t iy = window_.y.Input(oy, ky), ix = window_.x.Input(ox, kx);
+            const int64_t iy = window_.map.y.Input(oy, ky), ix = window_.map.x.Input(ox, kx);
             const int64_t source = RowOf(x_boxes, x_box, iy, ix);
             Add(x0.pixel(x_box, iy, ix), source < 0 ? nullptr : d.row(source), d.channels, before.data(), after.data());
           }
@@ -58,8 +56,7 @@ struct IncrementalLpPool : KernelBase<IncrementalLpPool> {
     }
   }
 
-  Window window_;
-  DepthWindow depth_;
+  PoolWindow window_;
   Norm norm_;
 };
 

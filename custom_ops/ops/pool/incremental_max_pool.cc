@@ -4,44 +4,41 @@
 #include <algorithm>
 #include <limits>
 
-#include "geometry/pixels.h"
-#include "geometry/window.h"
 #include "kernels/table.h"
-#include "op/thresholds.h"
-#include "ops/conv/call.h"
+#include "op/op.h"
+#include "op/parallel.h"
 #include "ops/ops.h"
+#include "ops/pool/call.h"
 
 namespace krypton {
 namespace {
 
 struct IncrementalMaxPool : KernelBase<IncrementalMaxPool> {
   static constexpr const char* kName = "IncrementalMaxPool";
-  static constexpr Slot kInputs[] = {kFloat, kInt32, kInt32, kFloat, kFloat, kFloatOptional}, kOutputs[] = {kFloat};
+  using In = IncrementalMaxPoolInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
 
-  explicit IncrementalMaxPool(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), window_(ReadWindow(info)), depth_(ReadDepth(info)) {}
+  explicit IncrementalMaxPool(const Ort::ConstKernelInfo& info) : KernelBase(info), window_(ReadPoolWindow(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    const PoolCall call = ReadPoolCall(context, window_, depth_);
+    const PoolCall call = ReadMaxPoolCall(context, window_);
     const BoxList &x_boxes = call.x_boxes, &y_boxes = call.y_boxes;
     const Values& d = call.d;
-    const BaseMap x0 = ReadBaseMap(context, 3, "X0"), y0 = ReadBaseMap(context, 4, "Y0");
-    CheckMap(x0, "X0", window_.input(), d.channels, depth_.axis.in);
-    CheckMap(y0, "Y0", window_.output(), d.channels, depth_.axis.out);
-    const DeltaLimit limit(context, 5);
-    float* out = WriteValues(context, 0, y_boxes.rows(), d.channels);
+    const BaseMap &x0 = call.x0, &y0 = call.y0;
+    const DeltaLimit limit(context, In::limit);
+    float* out = WriteValues(context, y_boxes.rows(), d.channels);
     ForEachPixel(context, y_boxes, [&](int64_t b, int64_t oy, int64_t ox, int64_t row) {
       float* y = out + row * d.channels;
       std::fill_n(y, d.channels, -std::numeric_limits<float>::infinity());
-      const Range taps_y = window_.y.Taps(oy, 0, x0.h), taps_x = window_.x.Taps(ox, 0, x0.w);
-      const int64_t position = depth_.Position(b), slice = depth_.Slice(b);
-      const Range taps_z = depth_.taps[slice];
+      const Range taps_y = window_.map.y.Taps(oy, 0, x0.h), taps_x = window_.map.x.Taps(ox, 0, x0.w);
+      const int64_t position = window_.depth.Position(b), slice = window_.depth.Slice(b);
+      const Range taps_z = window_.depth.taps[slice];
       const float* before = y0.pixel(b, oy, ox);
       for (int64_t kz = taps_z.lo; kz < taps_z.hi; ++kz) {
-        const int64_t x_box = depth_.Source(position, slice, kz);
+        const int64_t x_box = window_.depth.Source(position, slice, kz);
         for (int64_t ky = taps_y.lo; ky < taps_y.hi; ++ky) {
           for (int64_t kx = taps_x.lo; kx < taps_x.hi; ++kx) {
-            const int64_t iy = window_.y.Input(oy, ky), ix = window_.x.Input(ox, kx);
+            const int64_t iy = window_.map.y.Input(oy, ky), ix = window_.map.x.Input(ox, kx);
             const int64_t source = RowOf(x_boxes, x_box, iy, ix);
             ActiveKernels().max_row(y, x0.pixel(x_box, iy, ix), before, source < 0 ? nullptr : d.row(source),
                                     d.channels);
@@ -53,8 +50,7 @@ struct IncrementalMaxPool : KernelBase<IncrementalMaxPool> {
   }
 
  private:
-  Window window_;
-  DepthWindow depth_;
+  PoolWindow window_;
 };
 
 }  // namespace

@@ -1,0 +1,43 @@
+#include "ops/rows/call.h"
+
+#include <utility>
+
+namespace krypton {
+namespace {
+
+template <class In>
+DeltaOnBase ReadRowsOfChannels(const Ort::KernelContext& context) {
+  DeltaOnBase call = ReadDeltaOnBase<In>(context);
+  if (call.d.channels == 0) Fail("X: expected channels");
+  return call;
+}
+
+}  // namespace
+
+LrnParameters ReadLrn(const Ort::ConstKernelInfo& info) {
+  const LrnParameters p{RequiredAttribute<int64_t>(info, "size"), AttributeOr<float>(info, "alpha", 1e-4f),
+                        AttributeOr<float>(info, "beta", 0.75f), AttributeOr<float>(info, "bias", 1.0f)};
+  if (p.size < 1) Fail("attribute size: expected at least 1");
+  return p;
+}
+
+Reduction ReadReduction(const Ort::ConstKernelInfo& info) {
+  return ReadFunction<Reduction>(info, kReductionNames, "no reduction");
+}
+
+LayerNormCall ReadLayerNormCall(const Ort::KernelContext& context) {
+  using In = IncrementalLayerNormInputs;
+  DeltaOnBase on_base = ReadDeltaOnBase<In>(context);
+  const float* scale = ReadPerChannel(context, In::scale, on_base.d.channels);
+  return {std::move(on_base), scale};
+}
+
+DeltaOnBase ReadSoftmaxCall(const Ort::KernelContext& context) {
+  return ReadRowsOfChannels<IncrementalSoftmaxInputs>(context);
+}
+
+DeltaOnBase ReadReduceChannelsCall(const Ort::KernelContext& context) {
+  return ReadRowsOfChannels<IncrementalReduceChannelsInputs>(context);
+}
+
+}  // namespace krypton
