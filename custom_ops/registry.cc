@@ -17,67 +17,16 @@ namespace {
 using OpFunction = const OrtCustomOp* (*)();
 
 constexpr OpFunction kOps[] = {
-    BaseMapOp,
-    DeltaLimitOp,
-    DensifyOp,
-    DepthBoxesOp,
-    DepthGatherOp,
-    IncrementalActivationOp,
-    IncrementalAddOp,
-    IncrementalAveragePoolOp,
-    IncrementalBinaryOp,
-    IncrementalClipOp,
-    IncrementalConcatOp,
-    IncrementalConvOp,
-    IncrementalGemmOp,
-    IncrementalGlobalAveragePoolOp,
-    IncrementalGlobalMaxPoolOp,
-    IncrementalLRNOp,
-    IncrementalLayerNormOp,
-    IncrementalLpPoolOp,
-    IncrementalMaxPoolOp,
-    IncrementalPadOp,
-    IncrementalReduceChannelsOp,
-    IncrementalResampleOp,
-    IncrementalScaleOp,
-    IncrementalSoftmaxOp,
-    OcclusionChunksOp,
-    OcclusionDeltaOp,
-    ResampleBoxesOp,
-    ShrinkBoxesOp,
-    SliceBoxesOp,
-    StackBoxesOp,
-    TranslateBoxesOp,
-    UnionBoxesOp,
-    WindowBoxesOp,
+#define KRYPTON_OP(name, family, kernels) name##Op,
+#include "ops.def"
+#undef KRYPTON_OP
 };
 
 #if defined(KRYPTON_CUDA) || defined(KRYPTON_EMULATE_CUDA)
 constexpr OpFunction kDeviceOps[] = {
-    cuda::BaseMapOp,
-    cuda::DeltaLimitOp,
-    cuda::DensifyOp,
-    cuda::DepthGatherOp,
-    cuda::IncrementalActivationOp,
-    cuda::IncrementalAddOp,
-    cuda::IncrementalAveragePoolOp,
-    cuda::IncrementalBinaryOp,
-    cuda::IncrementalClipOp,
-    cuda::IncrementalConcatOp,
-    cuda::IncrementalConvOp,
-    cuda::IncrementalGemmOp,
-    cuda::IncrementalGlobalAveragePoolOp,
-    cuda::IncrementalGlobalMaxPoolOp,
-    cuda::IncrementalLRNOp,
-    cuda::IncrementalLayerNormOp,
-    cuda::IncrementalLpPoolOp,
-    cuda::IncrementalMaxPoolOp,
-    cuda::IncrementalPadOp,
-    cuda::IncrementalReduceChannelsOp,
-    cuda::IncrementalResampleOp,
-    cuda::IncrementalScaleOp,
-    cuda::IncrementalSoftmaxOp,
-    cuda::OcclusionDeltaOp,
+#define KRYPTON_OP(name, family, kernels) KRYPTON_WHERE_##kernels(cuda::name##Op, )
+#include "ops.def"
+#undef KRYPTON_OP
 };
 #endif
 

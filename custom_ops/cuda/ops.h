@@ -1,36 +1,16 @@
-// Every op that the CUDA provider has a kernel for, one function each.
-//
-// On the CPU remain, by design: all box ops and OcclusionChunks, which make integers, and ShrinkBoxes, which would have
-// to bring boxes back from the device (the compiler leaves it out for CUDA).
+// Every op that the CUDA provider has a kernel for, one function each (ops.def says which).
 #pragma once
 
 #include "op/ort.h"
 
+// The arguments where an op's kernels are those of CPU and GPU, nothing where it runs on the CPU alone.
+#define KRYPTON_WHERE_CPU(...)
+#define KRYPTON_WHERE_CPU_AND_GPU(...) __VA_ARGS__
+
 namespace krypton::cuda {
 
-const OrtCustomOp* BaseMapOp();
-const OrtCustomOp* DeltaLimitOp();
-const OrtCustomOp* DensifyOp();
-const OrtCustomOp* DepthGatherOp();
-const OrtCustomOp* IncrementalActivationOp();
-const OrtCustomOp* IncrementalAddOp();
-const OrtCustomOp* IncrementalAveragePoolOp();
-const OrtCustomOp* IncrementalBinaryOp();
-const OrtCustomOp* IncrementalClipOp();
-const OrtCustomOp* IncrementalConcatOp();
-const OrtCustomOp* IncrementalConvOp();
-const OrtCustomOp* IncrementalGemmOp();
-const OrtCustomOp* IncrementalGlobalAveragePoolOp();
-const OrtCustomOp* IncrementalGlobalMaxPoolOp();
-const OrtCustomOp* IncrementalLRNOp();
-const OrtCustomOp* IncrementalLayerNormOp();
-const OrtCustomOp* IncrementalLpPoolOp();
-const OrtCustomOp* IncrementalMaxPoolOp();
-const OrtCustomOp* IncrementalPadOp();
-const OrtCustomOp* IncrementalReduceChannelsOp();
-const OrtCustomOp* IncrementalResampleOp();
-const OrtCustomOp* IncrementalScaleOp();
-const OrtCustomOp* IncrementalSoftmaxOp();
-const OrtCustomOp* OcclusionDeltaOp();
+#define KRYPTON_OP(name, family, kernels) KRYPTON_WHERE_##kernels(const OrtCustomOp* name##Op();)
+#include "ops.def"
+#undef KRYPTON_OP
 
 }  // namespace krypton::cuda
