@@ -9,26 +9,39 @@ from __future__ import annotations
 
 from onnx.reference.op_run import OpRun
 
-from krypton_compile.reference.activation import IncrementalActivation, IncrementalClip
-from krypton_compile.reference.binary import IncrementalBinary
-from krypton_compile.reference.boxes import ShrinkBoxes, StackBoxes, TranslateBoxes, UnionBoxes, WindowBoxes
-from krypton_compile.reference.channels import IncrementalReduceChannels, IncrementalSoftmax
-from krypton_compile.reference.conv import IncrementalConv
-from krypton_compile.reference.densify import BaseMap, Densify
-from krypton_compile.reference.elementwise import (
+from krypton_compile.reference.boundary import BaseMap, DeltaLimit, Densify, OcclusionChunks, OcclusionDelta
+from krypton_compile.reference.boxes import (
+    DepthBoxes,
+    ResampleBoxes,
+    ShrinkBoxes,
+    SliceBoxes,
+    StackBoxes,
+    TranslateBoxes,
+    UnionBoxes,
+    WindowBoxes,
+)
+from krypton_compile.reference.conv import IncrementalConv, IncrementalGemm
+from krypton_compile.reference.moves import DepthGather, IncrementalConcat, IncrementalPad, IncrementalResample
+from krypton_compile.reference.pointwise import (
+    IncrementalActivation,
     IncrementalAdd,
-    IncrementalConcat,
-    IncrementalLayerNorm,
-    IncrementalLRN,
-    IncrementalPad,
+    IncrementalBinary,
+    IncrementalClip,
     IncrementalScale,
 )
-from krypton_compile.reference.occlusion import OcclusionChunks, OcclusionDelta
-from krypton_compile.reference.pool import IncrementalAveragePool, IncrementalLpPool, IncrementalMaxPool
-from krypton_compile.reference.reduce import IncrementalGemm, IncrementalGlobalAveragePool, IncrementalGlobalMaxPool
-from krypton_compile.reference.resample import IncrementalResample, ResampleBoxes
-from krypton_compile.reference.slices import DepthBoxes, DepthGather, SliceBoxes
-from krypton_compile.reference.thresholds import DeltaLimit
+from krypton_compile.reference.pool import (
+    IncrementalAveragePool,
+    IncrementalGlobalAveragePool,
+    IncrementalGlobalMaxPool,
+    IncrementalLpPool,
+    IncrementalMaxPool,
+)
+from krypton_compile.reference.rows import (
+    IncrementalLayerNorm,
+    IncrementalLRN,
+    IncrementalReduceChannels,
+    IncrementalSoftmax,
+)
 
 REFERENCE_OPS: tuple[type[OpRun], ...] = (
     OcclusionChunks,

@@ -1,5 +1,8 @@
 """Box ops: integers only (geometry.py), except ShrinkBoxes, the one that looks at values.
 
+SliceBoxes and DepthBoxes are of volumes, which are carried as slices: a delta of B positions on D slices has B * D
+boxes, box b * D + z that of slice z.
+
 ShrinkBoxes: the smallest box that still holds every entry that is not zero. The values stay where they are, on their
 own box; the shrunk one is what later boxes grow from. NaN counts as not zero, so that it is never dropped.
 """
@@ -14,9 +17,19 @@ from onnx.reference.op_run import OpRun
 from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.schemas import DOMAIN
-from krypton_compile.reference.ragged import Floats, check_boxes, split
+from krypton_compile.reference.ragged import (
+    Floats,
+    Offsets,
+    Table,
+    check_boxes,
+    check_offsets,
+    check_regions,
+    check_slices,
+    check_table,
+    split,
+)
 from krypton_compile.reference.thresholds import pick
-from krypton_compile.reference.windows import WindowAttributes, read_window
+from krypton_compile.reference.windows import WindowAttributes, read_depth, read_window
 
 
 class WindowBoxes(OpRun):
@@ -70,6 +83,41 @@ class TranslateBoxes(OpRun):
     def _run(self, boxes: Boxes, shift: list[int], output_shape: list[int]) -> tuple[Boxes]:
         check_boxes("boxes", boxes)
         return (geometry.translate_boxes(boxes, (shift[0], shift[1]), (output_shape[0], output_shape[1])),)
+
+
+class ResampleBoxes(OpRun):
+    """The hull of the outputs that read anything of a box."""
+
+    op_domain = DOMAIN
+
+    def _run(self, boxes: Boxes, y_index: Table, x_index: Table, input_shape: list[int]) -> tuple[Boxes]:
+        check_boxes("boxes", boxes, (input_shape[0], input_shape[1]))
+        for index, size in ((y_index, input_shape[0]), (x_index, input_shape[1])):
+            check_table(index, size)
+        return (geometry.resample_boxes(boxes, y_index, x_index),)
+
+
+class SliceBoxes(OpRun):
+    """Boxes [B, 2n] and their first rows, as those of their slices."""
+
+    op_domain = DOMAIN
+
+    def _run(self, boxes: Boxes, offsets: Offsets, image_shape: list[int]) -> tuple[Boxes, Offsets]:
+        check_regions("boxes", boxes, tuple(image_shape))
+        check_offsets("offsets", offsets, boxes)
+        return geometry.slice_boxes(boxes, offsets, tuple(image_shape))
+
+
+class DepthBoxes(OpRun):
+    """Boxes after a window along the slices."""
+
+    op_domain = DOMAIN
+
+    def _run(self, boxes: Boxes, depth: list[int]) -> tuple[Boxes]:
+        window = read_depth(depth)
+        check_boxes("boxes", boxes)
+        check_slices("boxes", boxes, window.input_depth)
+        return (geometry.depth_boxes(boxes, window),)
 
 
 class ShrinkBoxes(OpRun):

@@ -1,8 +1,8 @@
-"""IncrementalConv: convolution is linear, so the output's delta is the same convolution of the delta, without bias.
+"""IncrementalConv and IncrementalGemm: both are linear, so the output's delta is theirs of the delta, without bias.
 
-DY = W * DX,    or W * DX + DB with another delta B, where a convolution ends a residual block
-
-and with Z0, the base map before a Clip that follows, the clip rule of activation.py on that.
+    IncrementalConv    DY = W * DX,    or W * DX + DB with another delta B, where a convolution ends a residual block;
+                       and with Z0, the base map before a Clip that follows, the clip rule of pointwise.py on that
+    IncrementalGemm    DY = flatten(D) W, the map flattened as (y, x, c), of volumes (z, y, x, c)
 
 ``precision`` is the lowest that a kernel may multiply in; the reference always sums in float64.
 """
@@ -17,7 +17,7 @@ from onnx.reference.op_run import OpRun
 
 from krypton_compile.contract.geometry import Boxes, Window
 from krypton_compile.contract.schemas import DOMAIN, PRECISIONS
-from krypton_compile.reference.activation import clip_delta
+from krypton_compile.reference.pointwise import clip_delta
 from krypton_compile.reference.ragged import (
     Floats,
     base_rows,
@@ -27,6 +27,7 @@ from krypton_compile.reference.ragged import (
     cut_boxes,
     delta_maps,
     read_hull,
+    volume_maps,
 )
 from krypton_compile.reference.thresholds import flush
 from krypton_compile.reference.windows import WindowAttributes, read_window, tap_pictures
@@ -81,6 +82,17 @@ class IncrementalConv(OpRun):
             check_map("Z0", Z0, before if slices > 1 or Z0.ndim == 4 else before[1:])
             values = clip_delta(values, base_rows("Z0", Z0, y_boxes, features), min, max)
         return (flush(values, limit),)
+
+
+class IncrementalGemm(OpRun):
+    """The first Gemm or MatMul after Flatten, without bias: [B, N]."""
+
+    op_domain = DOMAIN
+
+    def _run(self, X: Floats, boxes: Boxes, W: Floats, input_shape: list[int]) -> tuple[Floats]:
+        volumes = volume_maps(X, boxes, input_shape)
+        check_map("W", W, (math.prod(input_shape) * X.shape[1], -1))
+        return ((volumes.reshape(len(volumes), -1) @ W.astype(np.float64)).astype(np.float32),)
 
 
 def gathered_order(weights: Floats) -> Floats:

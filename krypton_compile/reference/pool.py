@@ -1,4 +1,4 @@
-"""IncrementalMaxPool, IncrementalLpPool and IncrementalAveragePool.
+"""Pools: IncrementalMaxPool, IncrementalLpPool and IncrementalAveragePool, and those of the whole map.
 
     max:      DY = max over the taps inside the map of ((X0 - Y0) + DX): at most one rounding of a difference,
               and exactly 0 where an untouched winner still wins
@@ -7,6 +7,8 @@
     average:  DY = sum over the taps of DX / n, n the taps of the absolute output window inside the map; with
               count_include_pad inside the padded map [-begin, size + end) instead, which a window of
               ceil_mode may leave
+
+    global:   DY = sum of D over the box / (H*W);  max of X0 + D over the map - max of X0; one row [C] a position
 
 A window without any tap to count has the delta 0. Of volumes the window has a ``depth`` too: taps are then those of
 the slices that it reads.
@@ -22,12 +24,20 @@ from onnx.reference.op_run import OpRun
 
 from krypton_compile.contract.geometry import Boxes, DepthWindow, Pair, Window, depth_sources
 from krypton_compile.contract.schemas import DOMAIN
-from krypton_compile.reference.ragged import Floats, check_boxes, check_map, cut_boxes, delta_maps, slices_of
-from krypton_compile.reference.slices import check_depth
+from krypton_compile.reference.ragged import (
+    Floats,
+    check_boxes,
+    check_map,
+    cut_boxes,
+    delta_maps,
+    slices_of,
+    volume_maps,
+)
 from krypton_compile.reference.thresholds import flush
 from krypton_compile.reference.windows import (
     Real,
     WindowAttributes,
+    check_depth,
     read_depth,
     read_window,
     tap_pictures,
@@ -119,6 +129,26 @@ class IncrementalAveragePool(OpRun):
         )
         values = cut_boxes((average.astype(np.float32) for average in averages), y_boxes, X.shape[1])
         return (flush(values, limit),)
+
+
+class IncrementalGlobalAveragePool(OpRun):
+    """GlobalAveragePool, or ReduceMean over H and W: [B, C]."""
+
+    op_domain = DOMAIN
+
+    def _run(self, X: Floats, boxes: Boxes, input_shape: list[int]) -> tuple[Floats]:
+        return (volume_maps(X, boxes, input_shape).mean(axis=(1, 2, 3)).astype(np.float32),)
+
+
+class IncrementalGlobalMaxPool(OpRun):
+    """GlobalMaxPool, or ReduceMax over H and W: [B, C]."""
+
+    op_domain = DOMAIN
+
+    def _run(self, X: Floats, boxes: Boxes, X0: Floats) -> tuple[Floats]:
+        base = slices_of("X0", X0, X.shape[1])
+        moved = base + volume_maps(X, boxes, base.shape[:3])
+        return ((moved.max(axis=(1, 2, 3)) - base.max(axis=(0, 1, 2))).astype(np.float32),)
 
 
 def read_call(

@@ -11,14 +11,19 @@ onnxruntime error in the kernels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.contract.geometry import Boxes, Pair, row_offsets
+from krypton_compile.contract.geometry import Boxes, Pair, is_empty, row_offsets, union_boxes
+from krypton_compile.contract.layouts import as_volume
 
 Floats = npt.NDArray[np.float32]
+Offsets = npt.NDArray[np.int64]
+"""The row of a caller's patches and mask at which each box begins."""
+Table = npt.NDArray[np.int64]
+"""The pixels of an axis that each output reads, [outputs, taps]."""
 
 _LARGEST = int(np.iinfo(np.int32).max)
 
@@ -50,6 +55,34 @@ def check_regions(name: str, boxes: Boxes, shape: tuple[int, ...]) -> None:
     if outside.any():
         row = int(outside.argmax())
         raise ValueError(f"{name}: box {row} is {boxes[row].tolist()}, not inside a map of {list(shape)}")
+
+
+def check_inside(hull: Boxes, parts: Sequence[Boxes]) -> None:
+    """Raise ValueError unless each box of ``hull`` lies inside the hull of its parts."""
+    check_boxes("y_boxes", hull)
+    for part in parts:
+        check_boxes("an input's boxes", part)
+        if len(part) != len(hull):
+            raise ValueError(f"an input has {len(part)} boxes, y_boxes has {len(hull)}")
+    expected = union_boxes(parts)
+    corner, wide = hull[:, :2].astype(np.int64), expected.astype(np.int64)
+    beyond = (corner < wide[:, :2]).any(axis=1) | (corner + hull[:, 2:] > wide[:, :2] + wide[:, 2:]).any(axis=1)
+    wrong = beyond & ~is_empty(hull)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(f"y_boxes: box {row} is {hull[row].tolist()}, expected one inside {expected[row].tolist()}")
+
+
+def check_table(index: Table, size: int) -> None:
+    """Raise ValueError unless the indices are [outputs, taps] of positions below ``size``, or -1."""
+    if index.ndim != 2 or index.dtype != np.int64 or (index < -1).any() or (index >= size).any():
+        raise ValueError(f"expected int64 indices [outputs, taps] from -1 to {size - 1}, found {index}")
+
+
+def check_offsets(name: str, offsets: Offsets, boxes: Boxes) -> None:
+    """Raise ValueError unless there is an int64 for each box."""
+    if offsets.dtype != np.int64 or offsets.shape != (len(boxes),):
+        raise ValueError(f"{name}: expected int64 [{len(boxes)}], found {offsets.dtype} {list(offsets.shape)}")
 
 
 def check_map(name: str, tensor: Floats, shape: tuple[int, ...]) -> None:
@@ -92,6 +125,16 @@ def delta_maps(name: str, values: Floats, boxes: Boxes, shape: Pair) -> Iterator
     check_boxes(f"{name}'s boxes", boxes, shape)
     pictures = split(name, values, boxes)
     return (read_box(picture, box, (0, 0, *shape)) for picture, box in zip(pictures, boxes, strict=True))
+
+
+def volume_maps(values: Floats, boxes: Boxes, shape: Sequence[int]) -> npt.NDArray[np.float64]:
+    """One full map [D, H, W, C] a position."""
+    depth, height, width = as_volume(shape)
+    check_slices("boxes", boxes, depth)
+    full = np.zeros((len(boxes), height, width, values.shape[1]))
+    for row, delta in enumerate(delta_maps("X", values, boxes, (height, width))):
+        full[row] = delta
+    return full.reshape(-1, depth, height, width, values.shape[1])
 
 
 def read_hull(name: str, values: Floats, boxes: Boxes, hull: Iterable[Iterable[int]]) -> Floats:

@@ -1,7 +1,7 @@
 """The two thresholds of approximate inference (DESIGN section 3); both are exact at their defaults.
 
 tau, propagation: boxes are cut around their centre to the share tau of the map (geometry.crop_boxes)
-eps, value:       entries of a delta with |D| <= limit become 0,    limit = eps * max |T0|
+eps, value:       entries of a delta with |D| <= limit become 0,    limit = eps * max |T0|    (boundary.DeltaLimit)
 """
 
 from __future__ import annotations
@@ -9,23 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from onnx.reference.op_run import OpRun
 
-from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.ragged import Floats, check_map
-
-
-class DeltaLimit(OpRun):
-    """Below what a tensor's delta counts as zero; it runs once an image."""
-
-    op_domain = DOMAIN
-
-    def _run(self, tensor: Floats, eps: Floats, layer_group: int = 0) -> tuple[Floats]:
-        share = pick("eps", eps, layer_group)
-        if not 0 <= share < math.inf:
-            raise ValueError(f"eps: expected 0 (exact) or more, found {share}")
-        largest = np.abs(tensor).max(initial=0) if share else np.float32(0)
-        return (np.array([np.float32(share) * largest], np.float32),)
 
 
 def flush(values: Floats, limit: Floats | None) -> Floats:

@@ -1,4 +1,4 @@
-"""Taps of a sliding window, one picture a tap: the im2col that Conv and the pools share.
+"""Taps of a sliding window, one picture a tap: the im2col that Conv and the pools share; and windows along slices.
 
 Output o reads, by tap k of an axis, the input ``o*stride - pad + k*dilation`` (geometry.py).
 """
@@ -12,7 +12,8 @@ from typing import TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.contract.geometry import DepthWindow, Pair, Window
+from krypton_compile.contract.geometry import Boxes, DepthWindow, Pair, Window, depth_sources, row_offsets
+from krypton_compile.reference.ragged import Floats, check_boxes, check_slices
 
 Real = TypeVar("Real", np.float32, np.float64)
 
@@ -50,6 +51,30 @@ def read_depth(depth: list[int] | None, slices: int = 1) -> DepthWindow:
         raise ValueError(f"depth: expected [kernel, stride, pad, end pad, dilation, before, after], found {depth}")
     kernel, stride, pad, _, dilation, before, after = depth
     return DepthWindow(kernel, stride, pad, dilation, before, after)
+
+
+def check_depth(x_boxes: Boxes, y_boxes: Boxes, window: DepthWindow) -> None:
+    """Raise ValueError unless there are as many boxes a position as slices before and after."""
+    for name, boxes, depth in (
+        ("x_boxes", x_boxes, window.input_depth),
+        ("y_boxes", y_boxes, window.output_depth),
+    ):
+        check_boxes(name, boxes)
+        check_slices(name, boxes, depth)
+    if len(x_boxes) // window.input_depth != len(y_boxes) // window.output_depth:
+        raise ValueError(f"x_boxes has {len(x_boxes)} boxes, y_boxes {len(y_boxes)}: not the same positions")
+
+
+def take_slices(values: Floats, boxes: Boxes, window: DepthWindow, tap: int) -> tuple[Floats, Boxes]:
+    """The delta of the slice that ``tap`` of each output slice reads; nothing where there is none."""
+    source, inside = depth_sources(window, tap)
+    positions = len(boxes) // window.input_depth
+    at = (np.arange(positions)[:, None] * window.input_depth + source).ravel()
+    there = np.tile(inside, positions)
+    offsets = row_offsets(boxes)
+    rows = [np.arange(offsets[b], offsets[b + 1]) for b in at[there]]
+    taken = np.concatenate([np.zeros(0, np.int64), *rows])
+    return values[taken], np.where(there[:, None], boxes[at], 0).astype(np.int32)
 
 
 def tap_positions(window: Window, axis: int, tap: int) -> npt.NDArray[np.int64]:

@@ -1,22 +1,39 @@
-"""The occluder: from what a caller gives to the first delta.
+"""Ops between a caller's tensors and deltas.
 
-OcclusionDelta, at pixel p of a box whose rows of ``patches`` and ``mask`` begin at its offset:
+OcclusionChunks and OcclusionDelta lead from what a caller gives to the first delta; at pixel p of a box whose rows of
+``patches`` and ``mask`` begin at its offset
 
     d(p) = (patches or baseline)(p) - image(p)    where the mask holds (an empty mask holds everywhere), else 0
+
+BaseMap lets a tensor of the base graph in, DeltaLimit says below what its delta counts as zero, and Densify lets full
+maps out, T' = T0 + D as [B, C, H, W] or [B, H, W, C], for an op without a delta rule; signals and volumes alike.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
 from krypton_compile.contract.geometry import Boxes, areas, is_empty, row_offsets
+from krypton_compile.contract.layouts import LAYOUTS, as_volume, axes_of, channel_axis
 from krypton_compile.contract.schemas import DOMAIN
-from krypton_compile.reference.ragged import Floats, base_rows, check_map, check_regions, slices_of
+from krypton_compile.reference.ragged import (
+    Floats,
+    Offsets,
+    base_rows,
+    check_map,
+    check_offsets,
+    check_regions,
+    check_slices,
+    delta_maps,
+    slices_of,
+)
+from krypton_compile.reference.thresholds import pick
 
 Mask = npt.NDArray[np.bool_]
-Offsets = npt.NDArray[np.int64]
 
 
 class OcclusionChunks(OpRun):
@@ -73,8 +90,7 @@ class OcclusionDelta(OpRun):
         check_map("baseline", baseline, image.shape)
         check_map("patches", patches, (-1, channels) if len(patches) else (0, -1))
         _check_mask(mask, len(mask))
-        if offsets.dtype != np.int64 or offsets.shape != (len(boxes),):
-            raise ValueError(f"offsets: expected int64 [{len(boxes)}], found {offsets.dtype} {list(offsets.shape)}")
+        check_offsets("offsets", offsets, boxes)
         before = base_rows("image", image, boxes, channels)
         after = base_rows("baseline", baseline, boxes, channels)
         if len(patches):
@@ -82,6 +98,55 @@ class OcclusionDelta(OpRun):
         if not len(mask):
             return (after - before,)
         return (np.where(mask[_caller_rows(boxes, offsets, len(mask))][:, None], after - before, np.float32(0)),)
+
+
+class BaseMap(OpRun):
+    """A tensor of the base graph as a map [H, W, C]; Inf - Inf would break the algebra, so NaN and Inf are refused.
+
+    Of a volume [D, H, W, C]; a signal's has one row.
+    """
+
+    op_domain = DOMAIN
+
+    def _run(self, tensor: Floats, layout: str, tensor_name: str) -> tuple[Floats]:
+        _check_layout(layout)
+        check_map("tensor", tensor, (1, *[-1] * (len(layout) - 1)))
+        if not np.isfinite(tensor).all():
+            raise ValueError(f"{tensor_name}: holds NaN or Inf; delta inference needs finite base maps")
+        pixels = np.moveaxis(tensor[0], channel_axis(layout) - 1, -1)
+        return (np.ascontiguousarray(pixels[None] if axes_of(layout) == 1 else pixels),)
+
+
+class DeltaLimit(OpRun):
+    """Below what a tensor's delta counts as zero; it runs once an image."""
+
+    op_domain = DOMAIN
+
+    def _run(self, tensor: Floats, eps: Floats, layer_group: int = 0) -> tuple[Floats]:
+        share = pick("eps", eps, layer_group)
+        if not 0 <= share < math.inf:
+            raise ValueError(f"eps: expected 0 (exact) or more, found {share}")
+        largest = np.abs(tensor).max(initial=0) if share else np.float32(0)
+        return (np.array([np.float32(share) * largest], np.float32),)
+
+
+class Densify(OpRun):
+    """T0 + D as full maps, one a position."""
+
+    op_domain = DOMAIN
+
+    def _run(self, X: Floats, boxes: Boxes, T0: Floats, layout: str) -> tuple[Floats]:
+        _check_layout(layout)
+        slices = slices_of("T0", T0, X.shape[1])
+        check_slices("boxes", boxes, len(slices))
+        sizes, axes = slices.shape[:3], axes_of(layout)
+        if as_volume(sizes[3 - axes :]) != sizes:
+            raise ValueError(f"T0: {list(sizes)} pixels are no map of layout {layout}")
+        result = np.empty((len(boxes), *slices.shape[1:]), np.float32)
+        for row, delta in enumerate(delta_maps("X", X, boxes, slices.shape[1:3])):
+            result[row] = slices[row % len(slices)] + delta
+        full = result.reshape(-1, *sizes[3 - axes :], X.shape[1])
+        return (np.ascontiguousarray(np.moveaxis(full, -1, channel_axis(layout))),)
 
 
 def _check_mask(mask: Mask, rows: int) -> None:
@@ -96,3 +161,8 @@ def _caller_rows(boxes: Boxes, offsets: Offsets, available: int) -> Offsets:
     if len(flat) and (flat.min() < 0 or flat.max() >= available):
         raise ValueError(f"offsets: rows {flat.min()} to {flat.max()} are read of {available}")
     return flat
+
+
+def _check_layout(layout: str) -> None:
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout: expected one of {', '.join(LAYOUTS)}, found {layout!r}")
