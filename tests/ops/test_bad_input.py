@@ -291,6 +291,36 @@ def test_bad_attributes_are_refused(op: str, name: str, value: object, message: 
     assert len(str(found.value)) < 2_000
 
 
+WRONG_TYPES: list[tuple[str, str, object]] = [
+    ("IncrementalConv", "precision", 32),
+    ("IncrementalClip", "min", 0),
+    ("IncrementalActivation", "alpha", 1),
+    ("IncrementalActivation", "beta", [0.5, 0.5]),
+    ("IncrementalAdd", "beta", -1),
+    ("IncrementalBinary", "swapped", 1.0),
+    ("IncrementalLRN", "alpha", "large"),
+    ("IncrementalLayerNorm", "epsilon", 1),
+    ("IncrementalSoftmax", "logarithm", "no"),
+    ("IncrementalMaxPool", "depth", 3),
+    ("IncrementalLpPool", "p", 2.0),
+    ("IncrementalAveragePool", "count_include_pad", 1.0),
+    ("DepthGather", "group", [1]),
+    ("WindowBoxes", "layer_group", 0.0),
+    ("DeltaLimit", "layer_group", "all"),
+    ("BaseMap", "tensor_name", 7),
+    ("OcclusionChunks", "chunk", 4.0),
+    ("OcclusionChunks", "layer_groups", [1]),
+]
+"""Attributes that an op can do without, with a value of a type that it does not take."""
+
+
+@pytest.mark.parametrize(("op", "name", "value"), WRONG_TYPES)
+def test_an_attribute_of_another_type_is_no_absent_one(op: str, name: str, value: object) -> None:
+    case = BY_OP[op]
+    with pytest.raises(Exception, match=f"krypton.{op}.*attribute {name}: expected"):
+        run_cpu(replace(case, attributes={**case.attributes, name: value}))
+
+
 def assert_close(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
     scale = np.abs(expected[0]).max()
     np.testing.assert_allclose(found[0], expected[0], rtol=0, atol=1e-5 * scale)  # DESIGN section 10's bound

@@ -12,21 +12,11 @@ import numpy as np
 import pytest
 
 from krypton_compile.contract.schemas import PRECISIONS, SCHEMAS
-from krypton_compile.ort.library import multiplies_bfloat16, multiplies_bfloat16x3
 from krypton_compile.passes.body.add_thresholds import LIMITED
+from tests.ops.agreement import OFFERED, RELATIVE, agree, precision_of
 from tests.ops.cases import Case, cases
 from tests.ops.limited import limited_cases
 from tests.ops.running import EMULATED, run_cpu, run_reference
-
-RELATIVE = {"float32": 2e-6, "bfloat16x3": 2e-5, "bfloat16": 2e-2}
-"""Of the largest entry: sums of up to 3,000 products against float64 ones."""
-
-OFFERED = {
-    "float32": True,
-    "bfloat16x3": multiplies_bfloat16x3() and not EMULATED,
-    "bfloat16": multiplies_bfloat16() or EMULATED,
-}
-"""By the kernels in use; what is not is float32. Those of the GPU multiply TF32 numbers in place of bfloat16 ones."""
 
 CASES = cases()
 CASES += list(limited_cases(CASES))
@@ -36,25 +26,9 @@ def has(*flags: str) -> bool:
     return set(flags) <= set(Path("/proc/cpuinfo").read_text().split())
 
 
-def precision(case: Case) -> str:
-    """The one that the case's sums may be made in."""
-    asked = case.attributes.get("precision", "float32") if case.op == "IncrementalConv" else "float32"
-    return asked if OFFERED[asked] else "float32"
-
-
-def agree(found: np.ndarray, expected: np.ndarray, relative: float) -> None:
-    assert found.dtype == expected.dtype
-    assert found.shape == expected.shape
-    if found.dtype != np.float32:
-        np.testing.assert_array_equal(found, expected)
-        return
-    scale = float(np.nanmax(np.abs(expected), initial=1.0))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=relative * scale)
-
-
 def check(case: Case) -> None:
     for found, expected in zip(run_cpu(case), run_reference(case), strict=True):
-        agree(found, np.asarray(expected), RELATIVE[precision(case)])
+        agree(found, np.asarray(expected), RELATIVE[precision_of(case)])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

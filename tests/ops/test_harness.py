@@ -10,10 +10,10 @@ import os
 import numpy as np
 import pytest
 
+from tests.ops.agreement import RELATIVE, agree
 from tests.ops.cases import Case, cases
 from tests.ops.limited import limited_cases
 from tests.ops.running import run_reference
-from tests.ops.test_cpu_ops import RELATIVE, agree
 from tests.support.harness import Harness, HarnessError
 
 PATH = os.environ.get("KRYPTON_HARNESS_LIBRARY")

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.ops.agreement import RELATIVE, agree, precision_of
 from tests.ops.cases import cases
 from tests.ops.running import run_reference
-from tests.ops.test_cpu_ops import RELATIVE, agree, precision
 from tests.support.harness import Harness
 
 BUILD = Path(os.environ.get("KRYPTON_RACES_BUILD", ""))
@@ -174,7 +174,7 @@ def check(*names: str) -> None:
         if case.name in names:
             made = harness.run(case.op, case.attributes, case.inputs)
             for one, expected in zip(made, run_reference(case), strict=True):
-                agree(one, np.asarray(expected), RELATIVE[precision(case)])
+                agree(one, np.asarray(expected), RELATIVE[precision_of(case)])
 
 
 def run_some(*names: str) -> list[str]:
