@@ -1,4 +1,4 @@
-// IncrementalConv and IncrementalGemm: DY = W * DX on the boxes' pixels, on tensor cores (conv_program.h); convolutions
+// IncrementalConv and IncrementalGemm: DY = W * DX on the boxes' pixels, on tensor cores (conv/program.h); convolutions
 // with few maps a group, depthwise ones among them, entry by entry.
 #include <array>
 #include <cstring>

@@ -4,7 +4,7 @@
  *   krypton_compute(kernel, inputs, count, allocate, user, stream, error, sizeof error);
  *   krypton_destroy(kernel);
  *
- * Inputs and outputs are as krypton_compile/schemas.py says; types are ONNX's numbers (1 float, 6 int32, 7 int64, 9
+ * Inputs and outputs are as krypton_compile's schemas say; types are ONNX's numbers (1 float, 6 int32, 7 int64, 9
  * bool). Of the library for CUDA, inputs for which krypton_on_host gives 0, and all outputs, lie in the device's
  * memory.
  */

@@ -1,5 +1,8 @@
-// The clip rule of one entry (rows.inl.h has that of vectors): with c = clip(z), y = min(max(d + (z - c), lo - c), hi -
-// c). Included beside what uses it, so that each instruction set compiles its own.
+// The clip rule of one entry (kernels/tiles/rows.inl.h has that of vectors), with c = clip(z):
+//
+//   y = min(max(d + (z - c), lo - c), hi - c)
+//
+// It is included beside what uses it, so that each instruction set compiles its own.
 
 KRYPTON_DEVICE inline float ClipRuleScalar(float d, float z, float lo, float hi) {
   const float raised = lo > z ? lo : z;

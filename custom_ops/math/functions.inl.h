@@ -1,4 +1,4 @@
-// y = f(z + d) - f(z) for each function of activation.h; included beside rows.inl.h, so that each instruction set
+// y = f(z + d) - f(z) for each function of functions.h; included behind clip_rule.inl.h, so that each instruction set
 // vectorises the loops in its own way. Every f is written without branches and without calls where it is common.
 //
 // Both terms come from the same code, so d = 0 gives exactly 0. Where a function is linear, the delta is carried by the

@@ -6,6 +6,10 @@
 // A piece of device memory is mapped twice. Its address is that of the view that the device has; copies go through the
 // other one. With KRYPTON_STANDIN_GUARD set the device's view cannot be touched at all: host code that takes it for its
 // own memory ends with a segmentation fault. Copies refuse addresses that do not lie where their direction says.
+//
+// It is one file of more than 400 lines because the library that it stands in for is one: half of it are functions of a
+// few lines each, the part of CUDA's interface that the provider calls, over the one table of memory, streams and
+// kernels above them.
 #include <cuda_runtime_api.h>
 #include <cxxabi.h>
 #include <sys/mman.h>

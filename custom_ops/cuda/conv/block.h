@@ -1,4 +1,4 @@
-// The loop of a block's threads over the stretches of one tile (conv_program.h): the one body of the GPU's kernel and
+// The loop of a block's threads over the stretches of one tile (program.h): the one body of the GPU's kernel and
 // of its emulation. What differs is the thread that runs it:
 //
 //   index()                        in the block
@@ -23,7 +23,7 @@ KRYPTON_KERNEL inline void ConvBlock(Thread& self, const ConvArguments& g, const
   const int64_t stretches = Program::Stretches(g, tile, shared);
   typename Program::Registers registers;
   Program::Clear(registers.sums);
-  typename Program::Cursor cursor{tile.ky0, tile.kx0, 0, static_cast<int32_t>(Program::PieceLength(g, tile))};
+  Cursor cursor{tile.ky0, tile.kx0, 0, static_cast<int32_t>(Program::PieceLength(g, tile))};
   const auto load = [&](int64_t index) {
     if (index < stretches) {
       if constexpr (kReads == Reads::kInside) {

@@ -1,5 +1,5 @@
 // For each pixel of X the channels in which any position of a chunk has a delta, listed on the device: what tiles of
-// one output pixel walk over (conv_program.h).
+// one output pixel walk over (program.h).
 //
 //   a warp a row of X        marks the channels that are not zero in its pixel's bits
 //   a warp a pixel           lists them

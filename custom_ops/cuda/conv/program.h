@@ -1,4 +1,4 @@
-// What one block of threads does for one tile of a delta convolution, in the pieces of which conv_block.h makes a
+// What one block of threads does for one tile of a delta convolution, in the pieces of which block.h makes a
 // kernel: an implicit GEMM on tensor cores,
 //
 //   A [kRows, k]  rows of X, gathered: the pixel that the tap reads, zero where the delta ends (never copied)
@@ -13,44 +13,12 @@
 // zero and added in float32 (Ootomo and Yokota, 2022).
 #pragma once
 
+#include "cuda/conv/arguments.h"
 #include "cuda/conv/tf32.h"
-#include "cuda/conv/tiles.h"
-#include "cuda/device/boxes.h"
 
 namespace krypton::cuda {
 
 #include "math/clip_rule.inl.h"
-
-struct ConvArguments {
-  const float* x;
-  DeviceBoxes x_boxes, y_boxes;
-  int64_t box_depth;  // boxes of x a position: the slices that a Gemm of volumes reads; 1 elsewhere
-  WindowAxis window_y, window_x;
-  const float* w;  // [group][tap][depth][w_pitch]
-  int64_t w_pitch, w_group;
-  float* y;
-  BaseMap z;  // data is null where no clip rule follows
-  float lo, hi;
-  const float* b;  // another delta to be added, on boxes of its own; null for none
-  DeviceBoxes b_boxes;
-  DeviceLimit limit;
-  const Tile* tiles;
-  const Part* parts;
-  const int64_t* starts;
-  int64_t channels, depth, maps, columns;  // of X; of a group; of Y; of a group
-  const uint16_t* lists;                   // [pixel of X][depth], channels of a delta; null where k runs over all
-  const int32_t* counts;                   // [pixel of X], of its list
-  // Stretches that all tiles with lists take, counted on the device, and those without: both kinds are launched, and
-  // one of them finds that it is not wanted. Null where there is one kind.
-  const uint64_t* list_stretches;
-  uint64_t class_stretches;
-  bool joined;  // neighbouring taps are one stretch of X and of W
-  bool single;  // one TF32 product instead of three
-  bool inside;  // every tap of a tile reads inside the boxes of all its rows
-};
-
-// Where a tile's taps read: inside the deltas of all its rows, or of some; or the channels of their lists.
-enum class Reads { kInside, kAnywhere, kLists };
 
 template <int kTileRows, int kTileColumns, int kTileDepth>
 struct ConvProgram {
@@ -62,15 +30,6 @@ struct ConvProgram {
   static constexpr int kTilesM = kWarpRows / 16, kTilesN = kWarpColumns / 8;
   // Rows of the buffers are padded so that a warp's lanes read from 32 banks.
   static constexpr int kPitchA = kDepth + 4, kPitchB = kColumns + 8;
-
-  // One output pixel: where tap (0, 0) reads in its box of X, the box, and where the result goes.
-  struct Row {
-    int64_t source;                // the box's first row
-    int64_t target, pixel, added;  // added: the row of B, or -1
-    int64_t entry;                 // of X, that tap (0, 0) reads first
-    int32_t box, y, x, h, w;       // y and x in the box, which is h x w
-    int32_t line;                  // entries of a row of the box
-  };
 
   // Whether tiles of this kind are those to run. A stretch with lists costs more: its channels are copied one by one.
   KRYPTON_DEVICE static bool Wanted(const ConvArguments& g, bool with_lists) {
@@ -85,17 +44,11 @@ struct ConvProgram {
     int32_t counts[kMostTaps];  // channels of each tap's list
     float a[kStages][kRows][kPitchA];
     float b[kStages][kDepth][kPitchB];
-    Row rows[kRows];
+    TileRow rows[kRows];
   };
 
   struct Registers {
     FragmentC sums[kTilesM][kTilesN], parts[kTilesM][kTilesN];
-  };
-
-  // A stretch of the reduction: k entries from `k` on of one tap, or of the joined taps of one row of the window.
-  struct Stretch {
-    int32_t z, ky, kx;
-    int64_t k, length;  // of all the tap's entries
   };
 
   KRYPTON_DEVICE static int64_t Cuts(int64_t length) { return (length + kDepth - 1) / kDepth; }
@@ -137,11 +90,6 @@ struct ConvProgram {
             static_cast<int32_t>(tile.kx0 + piece % pieces), index % cuts * kDepth, length};
   }
 
-  // Where the next stretch begins, for tiles that read inside.
-  struct Cursor {
-    int32_t ky, kx, k, length;  // of all the tap's entries
-  };
-
   // Fetches the stretch at the cursor and moves it on: what Load does, without a division or a look at a box. Addresses
   // of what is not there are worked out too, so that nothing branches; nothing is read from them.
   template <class Thread>
@@ -157,7 +105,7 @@ struct ConvProgram {
     KRYPTON_UNROLL
     for (int j = 0; j < kRows / kRowStep; ++j) {
       const int r = thread / kQuads + j * kRowStep;
-      const Row& row = shared.rows[r];
+      const TileRow& row = shared.rows[r];
       const bool there = row.target >= 0 && in_depth;
       self.template Copy<16>(&shared.a[stage][r][q], x + (row.entry + int64_t{down} * row.line), there);
     }
@@ -183,7 +131,7 @@ struct ConvProgram {
       shared.counts[tap] = pixel < 0 ? 0 : g.counts[pixel];
     }
     for (int r = thread; r < kRows; r += kThreads) {
-      Row& row = shared.rows[r];
+      TileRow& row = shared.rows[r];
       if (r >= tile.count) {
         row = {0, -1, 0, -1, 0, 0, 0, 0, 0, 0, 0};
         continue;
@@ -215,7 +163,7 @@ struct ConvProgram {
   }
 
   // The row of X that a tap reads for an output pixel, or -1 where its delta ends.
-  KRYPTON_DEVICE static int64_t SourceRow(const ConvArguments& g, const Row& row, const Stretch& at) {
+  KRYPTON_DEVICE static int64_t SourceRow(const ConvArguments& g, const TileRow& row, const Stretch& at) {
     if (row.target < 0) return -1;
     if (g.box_depth == 1) {
       const int64_t y = row.y + at.ky * g.window_y.dilation, x = row.x + at.kx * g.window_x.dilation;
@@ -320,7 +268,7 @@ struct ConvProgram {
     for (int m = 0; m < kTilesM; ++m) {
       KRYPTON_UNROLL
       for (int half = 0; half < 2; ++half) {
-        const Row& row = shared.rows[warp / kWarpsAcross * kWarpRows + m * 16 + half * 8 + lane / 4];
+        const TileRow& row = shared.rows[warp / kWarpsAcross * kWarpRows + m * 16 + half * 8 + lane / 4];
         if (row.target < 0) continue;
         KRYPTON_UNROLL
         for (int n = 0; n < kTilesN; ++n) {

@@ -1,4 +1,4 @@
-// Runs a delta convolution's tiles (conv_block.h): as a kernel of the GPU, or on the CPU.
+// Runs a delta convolution's tiles (block.h): as a kernel of the GPU, or on the CPU.
 #pragma once
 
 #include "cuda/conv/block.h"

@@ -1,4 +1,4 @@
-// A GPU's thread for conv_block.h.
+// A GPU's thread for block.h.
 #pragma once
 
 #include "cuda/conv/program.h"

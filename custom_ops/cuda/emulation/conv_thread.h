@@ -1,4 +1,4 @@
-// The GPU's thread of conv_block.h on the CPU (threads.h).
+// The GPU's thread of cuda/conv/block.h on the CPU (threads.h).
 //
 // An asynchronous copy may happen at any time from where it is issued to the wait that retires it: here at both ends.
 // Where it is issued NaN is written, and at the wait what was meant, so what is read in between is wrong, and a race to

@@ -1,5 +1,5 @@
-// 16 floats, the vector type of the kernels' templates; included by every kernels_<isa>.cc that has AVX-512, inside an
-// anonymous namespace (conv_tile.inl.h says why).
+// 16 floats, the vector type of the kernels' templates. Every file of kernels/isa that has AVX-512 includes it inside
+// an anonymous namespace (conv_tile.inl.h says why).
 
 struct Vector {
   using Type = __m512;

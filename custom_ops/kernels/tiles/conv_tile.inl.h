@@ -6,8 +6,8 @@
 // needs only the union of their non-zeros (DESIGN section 7): the same k for all rows, full vectors, nothing gathered.
 // A rows are read in place, rows of B through the list, from L2 and a few steps ahead.
 //
-// Included by one kernels_<isa>.cc each, inside an anonymous namespace, so that code compiled
-// for one instruction set is never merged with another's.
+// Each file of kernels/isa includes it inside an anonymous namespace, so that code compiled for one instruction set is
+// never merged with another's.
 
 // Loops over `acc` are unrolled before anything else is done to them, or GCC leaves the sums in memory: a tile of
 // AVX2 then runs at less than half its speed.

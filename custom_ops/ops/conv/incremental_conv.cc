@@ -2,9 +2,9 @@
 // with Z0 the clip rule of the activation follows while the tile is in registers, with another delta B while it is in
 // the cache: DY = W * DX + DB.
 //
-//   rows are sorted by tap set, then by pixel (conv_plan.h); a task is some hundred rows and all columns:
-//   for tap set among the rows: tiles and their lists of non-zeros (conv_tiles.h)
-//     for group: for block of columns: conv_block (kernels.h)
+//   rows are sorted by tap set, then by pixel (plan.h); a task is some hundred rows and all columns:
+//   for tap set among the rows: tiles and their lists of non-zeros (tiles.h)
+//     for group: for block of columns: conv_block (kernels/table.h)
 //
 // A convolution of volumes is this one of its slices, behind DepthGather; its W keeps the depth of its window.
 #include <algorithm>
