@@ -58,7 +58,7 @@ def multiplies_bfloat16() -> bool:
 
 
 def _uses(isa: str) -> bool:
-    """Whether custom_ops/kernels/kernels.cc would take the kernels of this name if the processor had them."""
+    """Whether custom_ops/kernels/table.cc would take the kernels of this name if the processor had them."""
     return os.environ.get("KRYPTON_CPU_ISA") in (None, "", isa)
 
 
