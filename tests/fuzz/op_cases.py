@@ -1,4 +1,4 @@
-"""Valid calls of every op (tests/ops/cases.py) with one thing changed: an input, an attribute, an output."""
+"""Valid calls of every op (tests/ops/cases) with one thing changed: an input, an attribute, an output."""
 
 from __future__ import annotations
 
