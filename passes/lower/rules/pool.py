@@ -45,15 +45,16 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
         maps = [context.base_map(node, 0), emitter.base_map(node.outputs[0], x.layout)]
         values = emitter.emit("IncrementalMaxPool", [x.values, x.boxes, boxes, *maps], attributes, f"{name}.delta")
         return make_delta(node, values, boxes, x.layout, emitter.shrink(values, boxes, name))
-    inputs = [x.values, x.boxes, boxes]
+    op, inputs = "IncrementalAveragePool", [x.values, x.boxes, boxes]
     if node.op_type == "LpPool":
+        op = "IncrementalLpPool"
         inputs.append(context.base_map(node, 0))
         attributes["p"] = power
     else:
         # The divisor counts the pads that the node states, not those that ceil_mode adds.
         attributes["pads"] = [*window.pads, *end_pads(axes)]
         attributes["count_include_pad"] = counts_pads
-    values = emitter.emit(f"Incremental{node.op_type}", inputs, attributes, f"{name}.delta")
+    values = emitter.emit(op, inputs, attributes, f"{name}.delta")
     return make_delta(node, values, boxes, x.layout)
 
 
