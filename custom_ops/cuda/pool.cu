@@ -8,7 +8,7 @@
 namespace krypton::cuda {
 namespace {
 
-// Where an output pixel's window lies, for kernels: the slices, and per slice the box that holds its delta.
+// The window of an output pixel, for kernels: its slices, and the box that holds the delta of each.
 struct DeviceWindow {
   WindowAxis z, y, x;
   KRYPTON_DEVICE int64_t Slice(int64_t y_box) const { return y_box % z.out; }
@@ -18,7 +18,7 @@ struct DeviceWindow {
   }
 };
 
-// What the taps of one output pixel read.
+// The pixels that the taps of one output pixel read.
 struct PixelTaps {
   DeviceWindow window;
   Pixel at;

@@ -17,8 +17,8 @@ struct ResampleAxis {
   KRYPTON_DEVICE int64_t at(int64_t o, int64_t t) const { return index[o * taps + t]; }
 };
 
-// For each input position the outputs that read it, as the hull [first, last); nothing reads it where first >= last,
-// nor what lies behind the last entry.
+// The outputs that read each input position, as the hull [first, last). Nothing reads a position where first >= last,
+// nor one that lies behind the last entry.
 struct Readers {
   std::vector<int64_t> first, last;
   explicit Readers(const ResampleAxis& axis);

@@ -36,7 +36,7 @@ struct WindowAxis {
     return {first, std::max(first, last)};
   }
 
-  // What an average of output `o` divides by along this axis: its taps inside the map, or inside map and pads.
+  // The divisor of an average of output `o` along this axis: its taps inside the map, or inside map and pads.
   KRYPTON_DEVICE int64_t Count(int64_t o, bool include_pad) const {
     const Range taps = include_pad ? Taps(o, -pad, in + pad_end) : Taps(o, 0, in);
     return std::max<int64_t>(1, taps.hi - taps.lo);

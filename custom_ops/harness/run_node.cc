@@ -1,5 +1,5 @@
-// As much of onnxruntime's API as one op needs. The ops know no other world than that API, a table of functions that is
-// handed to them: here it is filled from the arguments of krypton_make and krypton_compute.
+// This is as much of onnxruntime's API as one op needs. The ops know no other world than that API, a table of functions
+// that is handed to them: here it is filled from the arguments of krypton_make and krypton_compute.
 #include "harness/run_node.h"
 
 #include <algorithm>

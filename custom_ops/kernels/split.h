@@ -47,7 +47,7 @@ struct SplitBlock {
   float lo, hi;
 };
 
-// What a convolution costs, in cycles as they were fitted to measurements (docs/experiments.md).
+// The costs of a convolution, in cycles as they were fitted to measurements (docs/experiments.md).
 struct SplitCosts {
   double vectors;         // multiply-adds a cycle of float32 vectors,
   double triple, single;  // of bfloat16x3, 0 where it is not offered, and of plain bfloat16

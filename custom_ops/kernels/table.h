@@ -1,5 +1,13 @@
-// The function table that separates ops from instruction sets. One implementation a table, picked
-// at run time; KRYPTON_CPU_ISA=portable|avx2|avx512|avx512bf16|amx forces one.
+// The function table that separates ops from instruction sets. Each instruction set fills one, and one is picked at run
+// time; KRYPTON_CPU_ISA=portable|avx2|avx512|avx512bf16|amx forces it.
+//
+// The convolution is an implicit GEMM, Y [M, N] = A [M, K] B [K, N]: M counts output pixels, K the taps of a window
+// times the channels, N the output channels. In the words of BLAS and oneDNN:
+//
+//   conv_block    is the micro-kernel's loop: all register tiles of one tap set by one block of columns
+//   ConvTile      is the tile's kTileRows rows of A (MR), read in place, not packed (an indirection, as in XNNPACK)
+//   block of W    is a packed panel of B, block_columns wide (NR), K by K
+//   segments      cut K into stretches that are contiguous in A and B; of each a tile lists the k that are not zero
 #pragma once
 
 #include <cstdint>
@@ -8,7 +16,7 @@
 
 namespace krypton {
 
-// Rows of one register tile, for every instruction set.
+// Rows of one register tile (MR), for every instruction set.
 constexpr int kTileRows = 6;
 constexpr int kMaxBlockColumns = 64;
 
@@ -25,8 +33,8 @@ struct ConvSegment {
   int64_t ky, x, w, length;
 };
 
-// Up to kTileRows rows, and for each segment the k at which any of them is non-zero. Where the lists are shared
-// (they name every k of a segment), all segments start at the same place.
+// Up to kTileRows rows, and for each segment the k at which any of them is not zero. Where the lists are shared (they
+// name every k of a segment), all segments start at the same place.
 struct ConvTile {
   const ConvRow* rows;
   int64_t count;

@@ -9,7 +9,7 @@
 
 namespace krypton {
 
-// In the order of their names, which are ONNX's.
+// Numbered in the order of their names, which are ONNX's.
 enum class Binary : int32_t { kAdd, kSub, kMul, kDiv, kMax, kMin, kPow };
 inline constexpr const char* kBinaryNames[] = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Pow"};
 

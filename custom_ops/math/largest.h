@@ -18,7 +18,7 @@ KRYPTON_DEVICE inline int32_t Magnitude(float x) {
   return bits & 0x7fffffff;
 }
 
-// Of data[0 .. count); 0 where there is nothing.
+// The largest magnitude of data[0 .. count); 0 where there is nothing.
 inline int32_t LargestMagnitude(const float* data, int64_t count) {
   constexpr int64_t kLanes = 16;  // as many as hide what a comparison waits for the one before
   int32_t largest[kLanes] = {};

@@ -1,4 +1,4 @@
-// What ops of one pixel's row of channels compute, for lanes that share the row: each takes the channels lane, lane +
+// The functions of one pixel's row of channels, for lanes that share the row: each takes the channels lane, lane +
 // lanes, ..., and Sum and Max unite what they found. In double: differences of two nearly equal numbers keep few
 // digits.
 #pragma once
@@ -120,7 +120,7 @@ KRYPTON_DEVICE void LrnRow(const Lanes& lanes, const float* z, const float* d, f
   }
 }
 
-// In the order of their names, which are ONNX's without Reduce.
+// Numbered in the order of their names, which are ONNX's without Reduce.
 enum class Reduction : int32_t { kL1, kL2, kLogSumExp, kMax, kMean, kMin, kSum, kSumSquare };
 inline constexpr const char* kReductionNames[] = {"L1", "L2", "LogSumExp", "Max", "Mean", "Min", "Sum", "SumSquare"};
 

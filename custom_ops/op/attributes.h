@@ -49,7 +49,7 @@ std::vector<int64_t> AttributeList(const Ort::ConstKernelInfo& info, const char*
 // (H, W) of a map, within what boxes of int32 can lie on and what products of them with channels leave in int64.
 std::vector<int64_t> ReadSize(const Ort::ConstKernelInfo& info, const char* name);
 
-// What a Pad moves a map by: no more than a map is large, so that sums with coordinates stay in int64.
+// Attribute shift of a Pad: no more than a map is large, so that sums with coordinates stay in int64.
 std::vector<int64_t> ReadShift(const Ort::ConstKernelInfo& info);
 
 // Attribute input_shape of ops that end the spatial part.

@@ -47,7 +47,7 @@ Box* WriteBoxes(Ort::KernelContext& context, int64_t count);
 void CheckInside(const BoxList& hull, const std::vector<BoxList>& parts);
 void CheckSameCount(const BoxList& a, const BoxList& b, const char* a_name, const char* b_name);
 void CheckMap(const BaseMap& map, const Input& input, MapShape shape, int64_t channels, int64_t depth = 1);
-// As many boxes a position as the volume has slices.
+// There are as many boxes a position as the volume has slices.
 void CheckSlices(const BoxList& boxes, const Input& input, int64_t depth);
 // The same before and after a window along the slices, of equally many positions.
 void CheckPositions(const DepthWindow& depth, const BoxList& x_boxes, const Input& x_input, const BoxList& y_boxes,

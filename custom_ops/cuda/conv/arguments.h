@@ -1,4 +1,4 @@
-// What a delta convolution's kernel is launched with, and the small records that its threads keep of a tile.
+// The arguments of a delta convolution's kernel, and the small records that its threads keep of a tile.
 #pragma once
 
 #include "cuda/conv/tiles.h"
@@ -34,7 +34,7 @@ struct ConvArguments {
   bool inside;  // every tap of a tile reads inside the boxes of all its rows
 };
 
-// Where a tile's taps read: inside the deltas of all its rows, or of some; or the channels of their lists.
+// The reach of a tile's taps: inside the deltas of all its rows, or of some; or the channels of their lists.
 enum class Reads { kInside, kAnywhere, kLists };
 
 // One output pixel: where tap (0, 0) reads in its box of X, the box, and where the result goes.
@@ -52,7 +52,7 @@ struct Stretch {
   int64_t k, length;  // of all the tap's entries
 };
 
-// Where the next stretch begins, for tiles that read inside.
+// The beginning of the next stretch, for tiles that read inside.
 struct Cursor {
   int32_t ky, kx, k, length;  // of all the tap's entries
 };

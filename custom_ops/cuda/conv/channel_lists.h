@@ -1,5 +1,5 @@
-// For each pixel of X the channels in which any position of a chunk has a delta, listed on the device: what tiles of
-// one output pixel walk over (program.h).
+// Lists, made on the device, of the channels in which any position of a chunk has a delta at a pixel of X: what tiles
+// of one output pixel walk over (program.h).
 //
 //   a warp a row of X        marks the channels that are not zero in its pixel's bits
 //   a warp a pixel           lists them
@@ -19,7 +19,7 @@ KRYPTON_DEVICE inline int CountBits(uint32_t bits) {
 #endif
 }
 
-// Which of the channels first ... first + 31 of a row are not zero, a bit each; NaN is not. All lanes get them.
+// A bit for each of the channels first ... first + 31 of a row that is not zero; NaN counts. All lanes get them.
 KRYPTON_DEVICE inline uint32_t NonZeros([[maybe_unused]] const Warp& warp, const float* row, int64_t first,
                                         int64_t channels) {
 #if defined(__CUDA_ARCH__)

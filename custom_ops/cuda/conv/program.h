@@ -1,5 +1,5 @@
-// What one block of threads does for one tile of a delta convolution, in the pieces of which block.h makes a
-// kernel: an implicit GEMM on tensor cores,
+// The work of one block of threads on one tile of a delta convolution, in the pieces of which block.h makes a kernel.
+// It is an implicit GEMM on tensor cores,
 //
 //   A [kRows, k]  rows of X, gathered: the pixel that the tap reads, zero where the delta ends (never copied)
 //   B [k, kColumns]  the tap's rows of W

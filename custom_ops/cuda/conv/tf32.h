@@ -48,7 +48,7 @@ KRYPTON_DEVICE inline Pieces Split(float x) {
   return {hi, lo};
 }
 
-// What one lane holds of mma.m16n8k8's operands: row g = lane / 4, column t = lane % 4 of A [16, 8]; B [8, 8]; C [16,
+// A lane's part of mma.m16n8k8's operands: row g = lane / 4, column t = lane % 4 of A [16, 8]; B [8, 8]; C [16,
 // 8].
 struct FragmentA {
   Pieces v[4];  // (g, t) (g + 8, t) (g, t + 4) (g + 8, t + 4)

@@ -15,7 +15,7 @@ struct Class {
   std::vector<int64_t> starts{};
 };
 
-// Its taps, ky0, ky1, kx0, kx1.
+// The taps of a class: ky0, ky1, kx0, kx1.
 using Taps = std::tuple<int32_t, int32_t, int32_t, int32_t>;
 
 int64_t Area(const Taps& taps) {

@@ -8,7 +8,7 @@
 
 namespace krypton::cuda {
 
-// As it is now or was a moment ago.
+// The word as it is now or was a moment ago.
 template <class T>
 KRYPTON_DEVICE inline T Peek(const T* word) {
 #if defined(__CUDA_ARCH__)

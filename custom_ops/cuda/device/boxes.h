@@ -69,7 +69,7 @@ inline PutBoxes Put(Upload& upload, const BoxList& list) {
 class SentBoxes {
  public:
   SentBoxes(Stream stream, const std::vector<const BoxList*>& lists) : SentBoxes(stream, lists, [](Upload&) {}) {}
-  // What more(upload) puts is sent with them.
+  // Sends with them what more(upload) puts.
   template <class More>
   SentBoxes(Stream stream, const std::vector<const BoxList*>& lists, const More& more) : upload_(stream) {
     for (const BoxList* list : lists) put_.push_back(Put(upload_, *list));

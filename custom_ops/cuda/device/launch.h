@@ -82,7 +82,7 @@ inline unsigned Blocks(int64_t rows, int64_t rows_a_block) {
   return static_cast<unsigned>(blocks < kMost ? blocks : kMost);
 }
 #else
-// As many rows a block as no map is wide: rows that write to the same place fall to different threads.
+// The rows of a block are a number that is no map's width: rows that write to the same place fall to different threads.
 constexpr int kRowsAtOnce = 7, kMostAcross = 4, kWarpsAtOnce = 3;
 #endif
 

@@ -1,4 +1,4 @@
-// What the host has worked out for a kernel, on its way to the device: put side by side, sent as one copy.
+// Brings what the host has worked out for a kernel to the device: put side by side, sent as one copy.
 //
 //   Upload upload(stream);
 //   const size_t at = upload.Put(values, count);  ...
@@ -21,8 +21,8 @@ struct Block;  // page-locked memory of the host and as much of the device
 
 class Upload {
  public:
-  // What is sent is used until the Upload goes; of one that is `kept`, which may outlive the stream, until Used(). Only
-  // the device's memory is held that long.
+  // Kernels may use what is sent until the Upload goes. One that is `kept` may outlive the stream; its last use is
+  // where Used() was called. Only the device's memory is held that long.
   explicit Upload(Stream stream, bool kept = false) : stream_(stream), kept_(kept) {}
   ~Upload();
   Upload(const Upload&) = delete;
@@ -40,7 +40,7 @@ class Upload {
   size_t Put(const std::vector<T>& data) {
     return Put(data.data(), data.size());
   }
-  // As much memory of the device, from which nothing is copied; after all that is put.
+  // Reserves memory of the device to which nothing is copied; call it after all that is put.
   size_t Reserve(size_t bytes) {
     const size_t at = Put<std::byte>(nullptr, 0) + reserved_;
     reserved_ += (bytes + 15) / 16 * 16;

@@ -16,7 +16,7 @@
 
 namespace krypton::cuda::emulation {
 
-// What the lanes of a warp hand to the tensor cores. Not seen by ThreadSanitizer, since it orders nothing.
+// The operands that the lanes of a warp hand to the tensor cores. ThreadSanitizer must not see it: it orders nothing.
 template <int kM, int kN>
 struct Operands {
   Pieces a[kM][16][8], b[kN][8][8];

@@ -31,7 +31,7 @@ void* CurrentFiber() { return __tsan_get_current_fiber(); }
 void* MakeFiber() { return __tsan_create_fiber(0); }
 void EndFiber(void* fiber) { __tsan_destroy_fiber(fiber); }
 void EnterFiber(void* fiber) { __tsan_switch_to_fiber(fiber, __tsan_switch_to_fiber_no_sync); }
-// What was done before Release(&order) comes before what is done after Acquire(&order).
+// Whatever was done before Release(&order) comes before whatever is done after Acquire(&order).
 void Release(char* order) { __tsan_release(order); }
 void Acquire(char* order) { __tsan_acquire(order); }
 #else
@@ -43,7 +43,7 @@ void Release(char*) {}
 void Acquire(char*) {}
 #endif
 
-// Of the threads' own affairs; relaxed, so that ThreadSanitizer learns of no order from them.
+// A variable of the threads' own affairs; relaxed, so that ThreadSanitizer learns of no order from it.
 template <class T>
 class Note {
  public:
@@ -56,7 +56,7 @@ class Note {
 
 enum class State { kDone, kReady, kAtBarrier, kAtMeeting };
 
-// What one set of threads has in common.
+// State that one set of threads has in common.
 struct Common {
   ucontext_t launcher{};
   void* launcher_fiber = CurrentFiber();
@@ -180,7 +180,7 @@ class Set {
   }
 
  private:
-  // As far as it gets without the others.
+  // Runs the warp as far as it gets without the others.
   void RunWarp(int begin, int end, bool last_first) {
     for (;;) {
       for (int i = begin; i < end; ++i) {

@@ -1,4 +1,4 @@
-// What the kernels of split precision (split.h) do to X and to the masks before they multiply; included beside
+// The kernels of split precision (split.h) prepare X and the masks with these before they multiply. Included beside
 // avx512.inl.h, by files compiled for AVX512_BF16 and AVX512_VBMI2.
 
 // `size` entries that start on a cache line; a buffer only grows.

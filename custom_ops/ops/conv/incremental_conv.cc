@@ -1,8 +1,10 @@
-// IncrementalConv: the convolution of a delta, DY = W * DX without bias, on the boxes' pixels only;
-// with Z0 the clip rule of the activation follows while the tile is in registers, with another delta B while it is in
-// the cache: DY = W * DX + DB.
+// IncrementalConv: the convolution of a delta, DY = W * DX without bias, on the boxes' pixels only. With Z0 the clip
+// rule of the activation follows while the tile is in registers; another delta B is added while it is in the cache: DY
+// = W * DX + DB.
 //
-//   rows are sorted by tap set, then by pixel (plan.h); a task is some hundred rows and all columns:
+// It is an implicit GEMM whose rows are output pixels (kernels/table.h). Rows are sorted by tap set, then by pixel
+// (plan.h); a task is some hundred rows and all columns:
+//
 //   for tap set among the rows: tiles and their lists of non-zeros (tiles.h)
 //     for group: for block of columns: conv_block (kernels/table.h)
 //
@@ -80,7 +82,7 @@ std::vector<float> GatheredOrder(const float* w, const ConvShape& s, int64_t tap
   return ordered;
 }
 
-// For each row of Y what is added to it, and what it is clipped by.
+// Each row of Y finds here the row that is added to it and the base that it is clipped by.
 class SumRows {
  public:
   SumRows(const Ort::KernelContext& context, const ConvCall& call) {

@@ -1,5 +1,5 @@
 // IncrementalGlobalAveragePool: DY = sum of DX over the box / (H * W); [B, C]. Also ReduceMean over H, W.
-// Of volumes over the rows of all slices of a position, which follow each other.
+// A volume's sum runs over the rows of all slices of a position, which follow each other.
 #include <algorithm>
 
 #include "kernels/table.h"

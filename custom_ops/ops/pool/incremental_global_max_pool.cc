@@ -43,7 +43,7 @@ struct IncrementalGlobalMaxPool : KernelBase<IncrementalGlobalMaxPool> {
     return std::vector<float>(static_cast<size_t>(channels), -std::numeric_limits<float>::infinity());
   }
 
-  // By the base map below box b, with `d` added on the box.
+  // Raises `top` by the base map below box b, with `d` added on the box.
   static void Raise(std::vector<float>& top, const BaseMap& x0, int64_t b, const Box& box, const float* d) {
     for (int64_t y = 0; y < x0.h; ++y) {
       for (int64_t x = 0; x < x0.w; ++x) {
