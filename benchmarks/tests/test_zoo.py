@@ -9,39 +9,38 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from benchmarks.zoo import networks  # noqa: E402
 from benchmarks.zoo.check import Checked, DenseCause, check, dense_causes, random_boxes  # noqa: E402
 from benchmarks.zoo.entries import ENTRIES, Entry, find  # noqa: E402
-from benchmarks.zoo.export import write  # noqa: E402
 from benchmarks.zoo.measure import PAIRS, Measured, chunks, measure  # noqa: E402
-from benchmarks.zoo.pictures import hidden, pictures  # noqa: E402
 from benchmarks.zoo.records import Record, read_all, read_record  # noqa: E402
 from benchmarks.zoo.table import write_table  # noqa: E402
-from benchmarks.zoo.weights import fill  # noqa: E402
 from krypton_compile import Report  # noqa: E402
 from krypton_compile.compiler.report import LayerReport  # noqa: E402
 from krypton_compile.contract.geometry import neighbour_order, occlusion_grid  # noqa: E402
+from models.zoo import networks  # noqa: E402
+from models.zoo.pictures import hidden, pictures  # noqa: E402
+from models.zoo.small import SMALL, exported  # noqa: E402
 
 SHAPE = (3, 64, 72)
 SMALL_ENTRY = Entry("small", "own", "small", SHAPE)
-SMALL = [
-    # what, network, exporter, least share of the multiply-adds that is incremental, op that makes it dense
-    ("preactivation", lambda: networks.preactivation_resnet50(8, (1, 1, 1), 10), "dynamo", 0.99, None),
-    ("cbam", lambda: networks.cbam_resnet18(8, (1, 1), 10), "torchscript", 0.01, "Mul"),
-    ("unet", lambda: networks.unet_classifier(8, 3, 10), "torchscript", 0.99, None),
-    ("unet bilinear", networks.small_unet_bilinear, "dynamo", 0.99, None),
-    ("densenet", networks.small_densenet, "torchscript", 0.99, None),
-    ("shufflenet", networks.small_shufflenet, "dynamo", 0.99, None),
-    ("gated", networks.small_gated, "torchscript", 0.01, "Mul"),
-    ("convnext", networks.small_convnext, "dynamo", 0.99, None),
-]
+EXPECTED = {
+    # least share of the multiply-adds that is incremental, op that makes it dense
+    "preactivation": (0.99, None),
+    "cbam": (0.01, "Mul"),
+    "unet": (0.99, None),
+    "unet bilinear": (0.99, None),
+    "densenet": (0.99, None),
+    "shufflenet": (0.99, None),
+    "gated": (0.01, "Mul"),
+    "convnext": (0.99, None),
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "network", "exporter", "share", "dense"), SMALL, ids=[row[0] for row in SMALL])
-def test_small_relatives_are_exact(what, network, exporter, share, dense, tmp_path):
-    write(fill(network(), SHAPE), SHAPE, tmp_path / "net.onnx", exporter)
-    found = check(SMALL_ENTRY, tmp_path / "net.onnx", tmp_path / "net.krypton.onnx", pictures(1, SHAPE, 1))
+@pytest.mark.parametrize("what", EXPECTED)
+def test_small_relatives_are_exact(what, tmp_path):
+    share, dense = EXPECTED[what]
+    found = check(SMALL_ENTRY, exported(what), tmp_path / "net.krypton.onnx", pictures(1, SHAPE, 1))
     assert found.exact, found
     assert found.share >= share, found.dense
     if share >= 0.99:
@@ -52,13 +51,10 @@ def test_small_relatives_are_exact(what, network, exporter, share, dense, tmp_pa
 
 @pytest.mark.slow
 def test_an_entry_is_measured_recorded_and_listed(tmp_path):
-    write(fill(networks.small_densenet(), SHAPE), SHAPE, tmp_path / "net.onnx", "torchscript")
-    image, compiled = pictures(1, SHAPE, 1), tmp_path / "net.krypton.onnx"
-    record = Record(
-        "torchscript", "ValueError: a | b", check(SMALL_ENTRY, tmp_path / "net.onnx", compiled, image, boxes=4)
-    )
+    source, image, compiled = exported("densenet"), pictures(1, SHAPE, 1), tmp_path / "net.krypton.onnx"
+    record = Record("torchscript", "ValueError: a | b", check(SMALL_ENTRY, source, compiled, image, boxes=4))
     said = []
-    record.measured = measure(SMALL_ENTRY, tmp_path / "net.onnx", compiled, image, 1, 0.5, said.append)
+    record.measured = measure(SMALL_ENTRY, source, compiled, image, 1, 0.5, said.append)
     assert len(record.measured.ratios) >= PAIRS
     assert record.measured.positions == 13 * 15
     assert 2 <= len(said) <= 3  # others may use the machine, which is said too
@@ -141,13 +137,13 @@ def test_windows_are_hidden_in_signals_and_volumes():
 
 
 def test_signals_are_checked_and_measured_too(tmp_path):
-    entry = Entry("signal", "own", "signal", (12, 256), patch=32, stride=16)
-    write(fill(networks.signal_resnet34(8, (1, 1), 5), entry.shape), entry.shape, tmp_path / "net.onnx", "torchscript")
+    entry = Entry("signal", "own", "signal", SMALL["signal"].shape, patch=32, stride=16)
+    source = exported("signal")
     image, compiled = pictures(1, entry.shape, 1), tmp_path / "net.krypton.onnx"
-    found = check(entry, tmp_path / "net.onnx", compiled, image)
+    found = check(entry, source, compiled, image)
     assert found.exact, found
     assert found.share == 1.0
-    measured = measure(entry, tmp_path / "net.onnx", compiled, image, 1, 0.2, lambda _: None)
+    measured = measure(entry, source, compiled, image, 1, 0.2, lambda _: None)
     assert measured.positions == 15
 
 

@@ -97,7 +97,7 @@ def _do(step: str, entry: Entry, record: Record, budget: float) -> None:
     from benchmarks.zoo.check import check
     from benchmarks.zoo.export import find_exported
     from benchmarks.zoo.measure import measure
-    from benchmarks.zoo.pictures import pictures
+    from models.zoo.pictures import pictures
 
     found = find_exported(entry)
     assert found is not None, "exported in the step before"

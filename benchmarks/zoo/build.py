@@ -1,11 +1,11 @@
-"""From an entry to a torch network: torchvision, timm (extra ``zoo``), or this folder's own definitions."""
+"""From an entry to a torch network: torchvision, timm (extra ``zoo``), or models/zoo's own definitions."""
 
 from __future__ import annotations
 
 from torch import nn
 
 from benchmarks.zoo.entries import Entry
-from benchmarks.zoo.weights import fill
+from models.zoo.weights import fill
 
 # Classifiers beside the main one, which only training reads, and initialisations that take minutes.
 _OPTIONS = {
@@ -21,7 +21,7 @@ def build(entry: Entry, seed: int = 0) -> nn.Module:
         ValueError: a source that is none.
     """
     if entry.source == "own":
-        from benchmarks.zoo import networks
+        from models.zoo import networks
 
         model = getattr(networks, entry.builder)()
     elif entry.source == "torchvision":

@@ -18,10 +18,10 @@ import numpy.typing as npt
 import onnxruntime
 
 from benchmarks.zoo.entries import Entry
-from benchmarks.zoo.pictures import hidden
 from krypton_compile import Report, compile
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.runtime import OcclusionSession
+from models.zoo.pictures import hidden
 
 Images = npt.NDArray[np.float32]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-Shape = tuple[int, ...]
+from models.zoo.pictures import Shape
 
 SQUARE: Shape = (3, 224, 224)
 LARGE: Shape = (3, 299, 299)

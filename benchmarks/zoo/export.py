@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import models.zoo
 from benchmarks.zoo.entries import Entry
 from models.fetch import cache_folder
+from models.zoo.export import OPSETS, write
 
-_OPSETS = {"dynamo": 18, "torchscript": 17}
-_SOURCES = ("build.py", "weights.py")
+_DEFINITIONS = Path(models.zoo.__file__).parent
+_SOURCES = (Path(__file__).with_name("build.py"), _DEFINITIONS / "weights.py")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Exported:
 
 def find_exported(entry: Entry) -> Exported | None:
     """What an earlier call left in the cache."""
-    for exporter in _OPSETS:
+    for exporter in OPSETS:
         path = _path(entry, exporter)
         if path.exists():
             refused = path.with_suffix(".refused")
@@ -46,7 +47,7 @@ def export(entry: Entry) -> Exported:
     from benchmarks.zoo.build import build
 
     model, refused = build(entry), ""
-    for exporter in _OPSETS:
+    for exporter in OPSETS:
         target = _path(entry, exporter)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as work:
@@ -54,7 +55,7 @@ def export(entry: Entry) -> Exported:
             try:
                 write(model, entry.shape, made, exporter)
             except Exception as error:  # the exporters raise whatever their parts raise
-                if exporter == list(_OPSETS)[-1]:
+                if exporter == list(OPSETS)[-1]:
                     raise
                 refused = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
                 continue
@@ -65,34 +66,9 @@ def export(entry: Entry) -> Exported:
     raise AssertionError("no exporter")
 
 
-def write(model: object, shape: tuple[int, ...], path: Path, exporter: str) -> None:
-    """One file, weights inside; input ``input``, output ``output``."""
-    import torch
-
-    assert isinstance(model, torch.nn.Module)
-    dynamo = exporter == "dynamo"
-    # The newer exporter takes a batch of 1 for a constant, even where it is declared free.
-    example = torch.zeros(2 if dynamo else 1, *shape)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            model,
-            (example,),
-            path,
-            input_names=["input"],
-            output_names=["output"],
-            opset_version=_OPSETS[exporter],
-            dynamo=dynamo,
-            dynamic_shapes=({0: torch.export.Dim("N")},) if dynamo else None,
-            dynamic_axes=None if dynamo else {"input": {0: "N"}, "output": {0: "N"}},
-            external_data=False,
-            verbose=False,
-        )
-
-
 def _path(entry: Entry, exporter: str) -> Path:
-    names = [*_SOURCES, "networks.py"] if entry.source == "own" else _SOURCES
-    sources = [Path(__file__).with_name(name).read_bytes() for name in names]
+    files = [*_SOURCES, _DEFINITIONS / "networks.py"] if entry.source == "own" else _SOURCES
+    sources = [file.read_bytes() for file in files]
     packages = ["torch"] + [entry.source] * (entry.source != "own")
     versions = "-".join(f"{name}{importlib.metadata.version(name).split('+')[0]}" for name in packages)
     digest = hashlib.sha256(repr(entry.shape).encode() + b"".join(sources)).hexdigest()[:8]

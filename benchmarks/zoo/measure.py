@@ -23,9 +23,9 @@ import numpy.typing as npt
 
 from benchmarks.lib.naive import NaiveModel, cpu_description
 from benchmarks.zoo.entries import Entry
-from benchmarks.zoo.pictures import hidden
 from krypton_compile.contract.geometry import Boxes, neighbour_order, occlusion_grid
 from krypton_compile.runtime import OcclusionSession
+from models.zoo.pictures import hidden
 
 Images = npt.NDArray[np.float32]
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from benchmarks.zoo.entries import Shape
-from benchmarks.zoo.pictures import pictures
 from models.torch_layers import LastOfResidual
+from models.zoo.pictures import Shape, pictures
 
 _RESIDUAL_SCALE = 0.5
 _BIAS = (0.3, 0.6)

@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from benchmarks.zoo.entries import Shape
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.layouts import channels_first
 from krypton_compile.contract.occlude import occlude
+
+Shape = tuple[int, ...]
+"""Of one image: channels, then its sizes."""
 
 
 def pictures(count: int, shape: Shape, seed: int) -> npt.NDArray[np.float32]:
