@@ -1,4 +1,4 @@
-"""Which input is the image and which output the class scores; refusals name the candidates."""
+"""Finds which input is the image and which output the class scores; refusals name the candidates."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ import onnx_ir as ir
 
 from krypton_compile.contract.layouts import channel_axis, channels_first, channels_last, spatial_axes
 from krypton_compile.errors import ModelError
+from krypton_compile.passes.shapes import has_static_shape, permutation, static_shape
+
+__all__ = [
+    "Interface",
+    "find_image",
+    "find_interface",
+    "find_layout",
+    "find_logits",
+    "find_scores",
+    # Of shapes.py, from where the rules will import them.
+    "has_static_shape",
+    "permutation",
+    "static_shape",
+]
 
 _CHANNELS = (1, 2, 3, 4)
 _RANKS = (3, 4, 5)
@@ -37,36 +51,24 @@ class Interface:
         return static_shape(self.image)[channel_axis(self.layout)]
 
 
-def has_static_shape(value: ir.Value) -> bool:
-    """Whether every size is known."""
-    return value.shape is not None and all(isinstance(dim, int) for dim in value.shape)
-
-
-def static_shape(value: ir.Value) -> tuple[int, ...]:
-    """The value's shape as integers.
+def find_interface(
+    graph: ir.Graph, input_name: str | None = None, output_name: str | None = None, layout: str | None = None
+) -> Interface:
+    """Find the image, its layout, the scores and the tensor before a final Softmax, as the functions below do.
 
     Raises:
-        ModelError: unknown or symbolic.
+        ModelError: if one of the three names or the graph leaves open which value is meant.
     """
-    if value.shape is None or not has_static_shape(value):
-        raise ModelError(f"tensor '{value.name}': expected a static shape, found {value.shape}")
-    return tuple(dim for dim in value.shape if isinstance(dim, int))
-
-
-def permutation(node: ir.Node) -> tuple[int, ...]:
-    """Of a Transpose: its ``perm``, or all axes in reverse."""
-    if "perm" in node.attributes:
-        return tuple(int(axis) for axis in node.attributes["perm"].as_ints())
-    source = node.inputs[0]
-    rank = 0 if source is None or source.shape is None else len(source.shape)
-    return tuple(reversed(range(rank)))
+    image, scores = find_image(graph, input_name), find_scores(graph, output_name)
+    return Interface(image, find_layout(image, layout), scores, find_logits(scores))
 
 
 def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
-    """The image input: the only float input of rank 3 (a signal), 4 (a picture) or 5 (a volume), or the named one.
+    """Find the image: the only float input of rank 3 (a signal), 4 (a picture) or 5 (a volume), or the named one.
 
     Raises:
-        ModelError: none, several (candidates named), or of a dtype or rank that is not supported.
+        ModelError: if no input or more than one may be the image, no input is called ``name``, or the image's type or
+            rank is not supported; the message lists the inputs.
     """
     inputs = [value for value in graph.inputs if not value.is_initializer()]
     listing = ", ".join(f"'{value.name}' {value.dtype} {value.shape}" for value in inputs) or "none"
@@ -92,10 +94,10 @@ def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
 
 
 def find_layout(image: ir.Value, layout: str | None) -> str:
-    """The axis order: as given, by where the channels must be, or by the first consumer.
+    """Find the order of the image's axes: as the caller says, by where channels must be, or by who reads the image.
 
     Raises:
-        ModelError: one of another rank, or none can be told.
+        ModelError: if ``layout`` is one of another rank, or neither shape nor readers tell the order.
     """
     assert image.shape is not None
     axes = len(image.shape) - 2
@@ -116,10 +118,11 @@ def find_layout(image: ir.Value, layout: str | None) -> str:
 
 
 def find_scores(graph: ir.Graph, name: str | None) -> ir.Value:
-    """The output that holds the class scores: the only one, or the named one.
+    """Find the output that holds the class scores: the only one, or the named one.
 
     Raises:
-        ModelError: several outputs and none named, or one that cannot be a row of class scores.
+        ModelError: if there are several outputs and ``name`` is None, no output is called ``name``, or the output
+            cannot be a row of class scores.
     """
     listing = ", ".join(f"'{value.name}' {value.dtype} {value.shape}" for value in graph.outputs)
     if name is not None:
@@ -145,7 +148,7 @@ def find_scores(graph: ir.Graph, name: str | None) -> ir.Value:
 
 
 def find_logits(scores: ir.Value) -> ir.Value | None:
-    """The tensor before a final Softmax or Sigmoid, or None."""
+    """Find the tensor before a final Softmax or Sigmoid; None where the scores have none."""
     node = scores.producer()
     while node is not None and node.op_type in ("Reshape", "Flatten", "Squeeze", "Identity"):
         node = node.inputs[0].producer() if node.inputs[0] is not None else None

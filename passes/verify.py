@@ -24,7 +24,8 @@ from krypton_compile.errors import LibraryError, VerificationError
 from krypton_compile.ort.errors import explain
 from krypton_compile.ort.library import get_library_path
 from krypton_compile.ort.plain_session import open_session
-from krypton_compile.passes.interface import Interface, static_shape
+from krypton_compile.passes.interface import Interface
+from krypton_compile.passes.shapes import static_shape
 
 _INTERIOR = 3
 

@@ -10,7 +10,8 @@ from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, 
 from krypton_compile.contract.layouts import KINDS
 from krypton_compile.errors import ModelError
 from krypton_compile.files.loading import Source, sha256
-from krypton_compile.passes.interface import Interface, static_shape
+from krypton_compile.passes.interface import Interface
+from krypton_compile.passes.shapes import static_shape
 
 if TYPE_CHECKING:
     from krypton_compile.contract.preprocessing import Preprocessing

@@ -1,4 +1,4 @@
-"""Add thresholds: the inputs tau and eps reach every op that they concern (DESIGN section 3).
+"""Add the thresholds: the inputs tau and eps reach every op that they concern (DESIGN section 3).
 
     WindowBoxes(boxes)                 ->  WindowBoxes(boxes, tau; layer_group)
     IncrementalConv(DX, ...) = DT      ->  IncrementalConv(DX, ..., limit),   limit = DeltaLimit(T0, eps; layer_group)
@@ -19,11 +19,11 @@ from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.forms import Delta
 
 LIMITED = {schema.name: len(schema.inputs) - 1 for schema in SCHEMAS if schema.inputs[-1] == "limit:float?"}
-"""Ops that take a limit, and at which input."""
+"""The ops that take a limit, and at which input."""
 
 
 def add_thresholds(context: LoweringContext, contract: Contract) -> list[str]:
-    """Extends the body's nodes and the base graph; returns the names of the layer groups, "56x56" and the like."""
+    """Extend the body's nodes and the base graph; return the names of the layer groups, "56x56" and the like."""
     groups: dict[str, int] = {}
     for node in context.emitter.body:
         if node.op_type == "WindowBoxes":

@@ -1,4 +1,4 @@
-"""Batch positions: the Scan over chunks of B positions, and the compiled file's contract (DESIGN section 5).
+"""Batch the positions: the Scan over chunks of B positions, and the compiled file's contract (DESIGN section 5).
 
     chunks [c, B, 2n], offsets [c, B] = OcclusionChunks(boxes, patches, mask, tau, eps)
     scores [c, B, K] = Scan(chunks, offsets; the incremental body)     base maps, weights: outer scope
@@ -23,9 +23,10 @@ import onnx_ir as ir
 
 from krypton_compile.contract import schemas
 from krypton_compile.contract.annotations import CHUNKS_NODE, EPS, SCAN_NODE, TAU
-from krypton_compile.passes.interface import Interface, static_shape
+from krypton_compile.passes.interface import Interface
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.walk import OcclusionInputs, occluded
+from krypton_compile.passes.shapes import static_shape
 
 _CONTRACT = ("boxes", "baseline", "patches", "mask", "scores", "base_scores", "logits", "base_logits")
 
@@ -44,7 +45,7 @@ class Contract:
 
 
 def make_contract(graph: ir.Graph, interface: Interface) -> Contract:
-    """New graph inputs; a name that the model already has gets the prefix ``krypton_``."""
+    """Add the contract's inputs to the graph; a name that the model already has gets the prefix ``krypton_``."""
     taken = {str(value.name) for value in graph.inputs} | set(graph.initializers)
     taken |= {str(value.name) for node in graph for value in node.outputs}
     names = {role: f"krypton_{role}" if role in taken else role for role in _CONTRACT}
@@ -63,7 +64,7 @@ def make_contract(graph: ir.Graph, interface: Interface) -> Contract:
 
 
 def make_occlusion_inputs(context: LoweringContext, interface: Interface, contract: Contract) -> OcclusionInputs:
-    """The body's inputs; boxes and offsets are those of one chunk."""
+    """Make the body's inputs; boxes and offsets are those of one chunk."""
     boxes = ir.Value(name="chunk.boxes", type=ir.TensorType(ir.DataType.INT32))
     offsets = ir.Value(name="chunk.offsets", type=ir.TensorType(ir.DataType.INT64))
     return OcclusionInputs(
@@ -84,7 +85,10 @@ def batch_positions(
     chunk: int,
     layer_groups: int,
 ) -> None:
-    """Wraps the context's body into the Scan and gives the graph its outputs."""
+    """Wrap the context's body into the Scan and give the graph its outputs.
+
+    For CUDA the body becomes part of the graph as it is, and ``chunk`` is not used.
+    """
     graph = context.emitter.graph
     rows: int | str = "positions" if context.target.cuda else chunk
     inputs.boxes.shape, inputs.offsets.shape = ir.Shape([rows, 2 * len(interface.image_shape)]), ir.Shape([rows])

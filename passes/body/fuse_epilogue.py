@@ -1,4 +1,4 @@
-"""Fuse into a convolution what follows it, an addition and then an activation.
+"""Fuse the epilogue: an addition and then an activation become part of the convolution before them.
 
     IncrementalAdd(IncrementalConv(DX, x_boxes, own, W), B, b_boxes, boxes, limit)
         ->  IncrementalConv(DX, x_boxes, boxes, W, -, B, b_boxes, limit)
@@ -13,37 +13,42 @@ stands between has another reader, and an addition to a depthwise convolution, w
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
-from krypton_compile.contract.annotations import NODE_GROWTH
-from krypton_compile.passes.interface import static_shape
+from krypton_compile.passes.body.propagate_boxes import Growth
+from krypton_compile.passes.shapes import static_shape
 
 
-def fuse_epilogue(body: list[ir.Node]) -> list[ir.Node]:
-    """The body with every such pair fused, at the place of the second."""
-    return _fuse_clips(_fuse_adds(body))
+def fuse_epilogue(nodes: Sequence[ir.Node], growth: Mapping[ir.Node, Growth]) -> list[ir.Node]:
+    """Fuse every such pair, at the place of its second node; return the body's nodes.
+
+    Args:
+        nodes: the body, in order.
+        growth: of each convolution in it, from `propagate_boxes`.
+    """
+    return _fuse_clips(_fuse_adds(nodes, growth))
 
 
-def _fuse_adds(body: list[ir.Node]) -> list[ir.Node]:
+def _fuse_adds(body: Sequence[ir.Node], growth: Mapping[ir.Node, Growth]) -> list[ir.Node]:
     replacements: dict[ir.Node, ir.Node] = {}
     gone: set[ir.Node] = set()
     for add in body:
         if add.op_type != "IncrementalAdd" or add.attributes["beta"].as_float() != 1.0:
             continue
         operands = [(_conv_of(add.inputs[0]), add.inputs[2:4]), (_conv_of(add.inputs[2]), add.inputs[:2])]
-        found = [(conv, other) for conv, other in operands if conv is not None and _may_add(conv)]
-        if not found:
+        candidates = [(conv, other) for conv, other in operands if conv is not None and _may_add(conv)]
+        if not candidates:
             continue
-        conv, other = max(found, key=lambda pair: _area(pair[0]))
+        conv, other = max(candidates, key=lambda pair: growth[pair[0]].area)
         inputs = [*conv.inputs[:2], add.inputs[4], conv.inputs[3], None, *other, *add.inputs[5:]]
         replacements[add] = _fuse(conv, add, inputs, dict(conv.attributes))
         gone.add(conv)
     return [replacements.get(node, node) for node in body if node not in gone]
 
 
-def _fuse_clips(body: list[ir.Node]) -> list[ir.Node]:
+def _fuse_clips(body: Sequence[ir.Node]) -> list[ir.Node]:
     replacements: dict[ir.Node, ir.Node] = {}
     gone: set[ir.Node] = set()
     for clip in body:
@@ -59,7 +64,7 @@ def _fuse_clips(body: list[ir.Node]) -> list[ir.Node]:
 
 
 def _conv_of(values: ir.Value | None) -> ir.Node | None:
-    """The convolution that makes these, for one reader alone."""
+    """The convolution that makes these values, for one reader alone."""
     conv = values.producer() if values is not None else None
     if conv is None or conv.op_type != "IncrementalConv" or conv.inputs[4:5] not in ((), (None,)):
         return None
@@ -71,10 +76,6 @@ def _may_add(conv: ir.Node) -> bool:
     assert weight is not None
     depthwise = conv.attributes["group"].as_int() > 1 and static_shape(weight)[1] == 1
     return not depthwise and all(value is None for value in conv.inputs[5:7])
-
-
-def _area(conv: ir.Node) -> int:
-    return math.prod(map(int, conv.metadata_props.get(NODE_GROWTH, "0").split("x")))
 
 
 def _fuse(conv: ir.Node, last: ir.Node, inputs: list[ir.Value | None], attributes: dict[str, ir.Attr]) -> ir.Node:

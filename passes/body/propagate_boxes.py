@@ -2,23 +2,23 @@
 
 Walks the body with boxes alone (every box op has its rule in :mod:`krypton_compile.contract.geometry`) for all
 positions of a reference patch; of volumes, slice by slice. Zeros are not known here, so ShrinkBoxes counts as
-the identity. Writes the growth into node metadata; returns boxes and multiply-adds (paper, equations 10-14).
+the identity. Multiply-adds are those of the paper's equations 10-14. The body stays as it is.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.contract import geometry
-from krypton_compile.contract.annotations import NODE_GROWTH, NODE_SOURCE
+from krypton_compile.contract.annotations import NODE_SOURCE
 from krypton_compile.contract.geometry import Boxes, DepthWindow, Window
 from krypton_compile.contract.schemas import DOMAIN, SCHEMAS
-from krypton_compile.passes.interface import static_shape
+from krypton_compile.passes.shapes import static_shape
 
 _OUTPUT_BOXES = {
     schema.name: max(index for index, kind in enumerate(schema.inputs) if kind in ("boxes:int32", "y_boxes:int32"))
@@ -29,36 +29,49 @@ _OUTPUT_BOXES = {
 
 
 @dataclass(frozen=True)
-class LayerCost:
-    """Of one original node: its largest box, and multiply-adds summed over all positions."""
+class Growth:
+    """What the positions of a reference patch have become at one node of the body.
 
-    growth: tuple[int, ...]  # as many sizes as the image has
-    paper: int  # all taps of every output in the box (equation 12)
-    overlap: int  # only the taps that land inside the delta
+    Attributes:
+        box: the sizes of the largest box, as many as the image has.
+        paper: multiply-adds of a convolution over all positions, all taps of every output in the box (equation 12).
+        overlap: the same with only the taps that land inside the delta.
+    """
+
+    box: tuple[int, ...]
+    paper: int = 0
+    overlap: int = 0
+
+    @property
+    def area(self) -> int:
+        """Pixels of the largest box."""
+        return math.prod(self.box)
 
 
-def propagate_boxes(body: list[ir.Node], boxes_input: ir.Value, grid: Boxes) -> dict[str, LayerCost]:
-    """Costs by the original node's name, for the positions ``grid`` int32 [P, 2n]."""
+def propagate_boxes(nodes: Sequence[ir.Node], boxes_input: ir.Value, grid: Boxes) -> dict[ir.Node, Growth]:
+    """Compute how large the positions have grown at every node that has boxes and comes from a node of the model.
+
+    Args:
+        nodes: the body, in order; after this each convolution among them is in the result.
+        boxes_input: the value that holds the positions' boxes.
+        grid: the positions of the reference patch, int32 [P, 2n].
+    """
     boxes: dict[ir.Value, Boxes] = {boxes_input: grid}
-    costs: dict[str, LayerCost] = {}
-    for node in body:
-        found = _box_op(node, boxes)
-        if found is not None:
-            boxes[node.outputs[0]] = found
-        current = found if found is not None else _boxes_of(node, boxes)
-        source = node.metadata_props.get(NODE_SOURCE)
-        if current is None or source is None:
+    growth: dict[ir.Node, Growth] = {}
+    for node in nodes:
+        after = _box_op(node, boxes)
+        if after is not None:
+            boxes[node.outputs[0]] = after
+        current = after if after is not None else _boxes_of(node, boxes)
+        if current is None or NODE_SOURCE not in node.metadata_props:
             continue
-        growth = _largest(current, len(grid), grid.shape[1] // 2)
-        node.metadata_props[NODE_GROWTH] = "x".join(map(str, growth))
         paper, overlap = _multiply_adds(node, boxes) if node.op_type == "IncrementalConv" else (0, 0)
-        earlier = costs.get(source, LayerCost((), 0, 0))
-        costs[source] = LayerCost(growth, earlier.paper + paper, earlier.overlap + overlap)
-    return costs
+        growth[node] = Growth(_largest(current, len(grid), grid.shape[1] // 2), paper, overlap)
+    return growth
 
 
 def read_window(node: ir.Node) -> Window:
-    """The window of an incremental op, from its attributes."""
+    """Read the window of an incremental op off its attributes."""
     pair = {
         name: (int(values[0]), int(values[1]))
         for name in ("kernel_shape", "strides", "pads", "dilations", "input_shape", "output_shape")

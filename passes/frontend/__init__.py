@@ -1,1 +1,37 @@
-"""Frontend: from any ONNX model to one of a single float32 image, its nodes and shapes checked."""
+"""Frontend: from any ONNX model to one of a single float32 image, its nodes and shapes checked.
+
+`FRONTEND` lists its passes in order; each changes a `SourceModel` and returns how much (runner.py).
+"""
+
+from __future__ import annotations
+
+from krypton_compile.passes.frontend import properties as has
+from krypton_compile.passes.frontend.cap_opset import cap_opset
+from krypton_compile.passes.frontend.check_model import check_model
+from krypton_compile.passes.frontend.drop_outputs import drop_outputs
+from krypton_compile.passes.frontend.hold_inputs import hold_inputs
+from krypton_compile.passes.frontend.narrow_double import narrow_double
+from krypton_compile.passes.frontend.source_model import SourceModel
+from krypton_compile.passes.frontend.unbatch import unbatch
+from krypton_compile.passes.frontend.unpack_sparse import unpack_sparse
+from krypton_compile.passes.frontend.widen_half import widen_half
+from krypton_compile.passes.frontend.widen_image import widen_image
+from krypton_compile.passes.runner import Pass
+
+__all__ = ["FRONTEND", "FrontendPass", "SourceModel"]
+
+FrontendPass = Pass[SourceModel]
+
+FRONTEND: tuple[FrontendPass, ...] = (
+    FrontendPass("drop_outputs", drop_outputs, ensures=(has.TENSORS_AS_OUTPUTS,)),
+    FrontendPass("unpack_sparse", unpack_sparse, ensures=(has.DENSE_TENSORS,)),
+    FrontendPass(
+        "check_model", check_model, requires=(has.TENSORS_AS_OUTPUTS, has.DENSE_TENSORS), ensures=(has.VALID,)
+    ),
+    FrontendPass("hold_inputs", hold_inputs, requires=(has.VALID,), ensures=(has.NO_HELD_INPUT,), idempotent=False),
+    FrontendPass("widen_half", widen_half, requires=(has.VALID,), ensures=(has.NO_HALVES,)),
+    FrontendPass("narrow_double", narrow_double, requires=(has.VALID,), ensures=(has.NO_DOUBLE_IMAGE,)),
+    FrontendPass("cap_opset", cap_opset, requires=(has.VALID,), ensures=(has.CAPPED,)),
+    FrontendPass("unbatch", unbatch, requires=(has.VALID, has.NO_HALVES), ensures=(has.ONE_IMAGE,)),
+    FrontendPass("widen_image", widen_image, requires=(has.VALID,), ensures=(has.FLOAT_IMAGE,)),
+)

@@ -1,4 +1,4 @@
-"""Cap opset: a model of a newer opset becomes one of opset 20 where that means the same.
+"""Cap the opset: a model of a newer one becomes a model of opset 20 where that means the same.
 
     opset 22: Conv, HardSwish, Reshape    ->    opset 20: Conv, HardSwish, Reshape
 
@@ -16,6 +16,7 @@ import onnx
 from onnx import defs, helper, shape_inference
 
 from krypton_compile.passes.frontend.check_model import light_model
+from krypton_compile.passes.frontend.source_model import SourceModel
 from krypton_compile.passes.frontend.subgraphs import subgraphs
 
 CAP = 20
@@ -24,18 +25,31 @@ _CHANGED = frozenset({"GroupNormalization", "Mod"})
 """Ops that look the same and are not: scales were of groups, now of channels; of floats, fmod had to be 1."""
 
 
-def cap_opset(model: onnx.ModelProto) -> str | None:
-    """Caps the model's opset in place; returns what keeps it above: the node's name and op, or onnx's reason."""
-    if all(entry.version <= CAP for entry in _imports(model)):
-        return None
+def cap_opset(source: SourceModel) -> int:
+    """Cap the model's opset, or note what keeps it above; return 1 if it was capped."""
+    if all(entry.version <= CAP for entry in _imports(source.proto)):
+        return 0
+    obstacle = _obstacle(source.proto)
+    if obstacle is None:
+        _cap(source.proto)
+        return 1
+    source.notes.append(
+        f"stays above opset {CAP} ({obstacle}): an onnxruntime that is older does not load the compiled file, and "
+        "on CUDA the ops that are newer than its kernels run on the CPU"
+    )
+    return 0
+
+
+def _obstacle(model: onnx.ModelProto) -> str | None:
+    """What keeps the model above: a node's op and name, or onnx's reason; found on a copy without weights."""
     trial = light_model(model)
-    kept = _cap(trial)
-    if kept is None:
+    obstacle = _cap(trial)
+    if obstacle is None:
         try:
             shape_inference.infer_shapes(trial, check_type=True)
         except shape_inference.InferenceError as error:
-            kept = str(error).strip().splitlines()[-1]
-    return kept or _cap(model)
+            obstacle = str(error).strip().splitlines()[-1]
+    return obstacle
 
 
 def _cap(model: onnx.ModelProto) -> str | None:

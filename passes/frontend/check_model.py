@@ -1,4 +1,4 @@
-"""Check model: onnx's own checker first, so that whatever comes later may rely on what it checks.
+"""Check the model by onnx's own checker, so that whatever comes later may rely on what it checks.
 
 Each node has its op's required attributes and numbers of inputs and outputs, every name is defined once and before it
 is read, and every tensor holds as many bytes as its shape needs. Nodes in another order, which onnxruntime runs and
@@ -13,6 +13,7 @@ import onnx
 from onnx import helper
 
 from krypton_compile.errors import ModelError
+from krypton_compile.passes.frontend.source_model import SourceModel
 from krypton_compile.passes.frontend.subgraphs import subgraphs
 from krypton_compile.stages import INVALID, stage
 
@@ -21,29 +22,30 @@ _WHOLE_BYTES = range(1, onnx.TensorProto.FLOAT8E5M2FNUZ + 1)
 """Data types whose entries are not packed, several in a byte; a string's bytes are no raw data."""
 
 
-def check_model(model: onnx.ModelProto) -> None:
-    """Sorts the nodes, in place, and checks all.
+def check_model(source: SourceModel) -> int:
+    """Sort the nodes and check all of the model; return 1 if the nodes had to be sorted.
 
     Raises:
-        ModelError: it is no valid ONNX model; the message is the checker's, which names node or tensor.
+        ModelError: if the model is not valid ONNX; the message is the checker's, which names the node or tensor.
     """
     with stage("use this model, which is not valid ONNX", INVALID):
-        sort_nodes(model.graph)
-        for tensor in model.graph.initializer:
+        was_sorted = sort_nodes(source.proto.graph)
+        for tensor in source.proto.graph.initializer:
             _check_size(tensor)
-        onnx.checker.check_model(light_model(model))
+        onnx.checker.check_model(light_model(source.proto))
+    return int(not was_sorted)
 
 
-def sort_nodes(graph: onnx.GraphProto) -> None:
-    """Every node after those whose outputs it reads, otherwise in the order given.
+def sort_nodes(graph: onnx.GraphProto) -> bool:
+    """Put every node after those whose outputs it reads, otherwise in the order given; return whether it was so.
 
     Raises:
-        ModelError: nodes that wait for each other.
+        ModelError: if nodes wait for each other.
     """
     made = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
     needs = [{made[name] for name in reads(node) if name in made} for node in graph.node]
     if all(max(need, default=-1) < index for index, need in enumerate(needs)):
-        return
+        return True
     order: list[int] = []
     done: set[int] = set()
     waiting = list(range(len(needs)))
@@ -67,10 +69,11 @@ def sort_nodes(graph: onnx.GraphProto) -> None:
     copies.node.extend(nodes)
     del graph.node[:]
     graph.node.extend(copies.node)
+    return False
 
 
 def reads(node: onnx.NodeProto) -> set[str]:
-    """The names that a node reads, in its subgraphs too."""
+    """List the names that a node reads, those of its subgraphs among them."""
     names = {name for name in node.input if name}
     for graph in subgraphs(node):
         names.update(name for inner in graph.node for name in reads(inner))
@@ -91,7 +94,7 @@ def _check_size(tensor: onnx.TensorProto) -> None:
 
 
 def light_model(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with its large weights as inputs: the checker takes serialised models, of 2 GB at most."""
+    """Copy the model with its large weights as inputs: the checker takes serialised models, of 2 GB at most."""
     light = onnx.ModelProto(ir_version=model.ir_version)
     light.opset_import.extend(model.opset_import)
     light.functions.extend(model.functions)

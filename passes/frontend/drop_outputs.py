@@ -1,4 +1,4 @@
-"""Drop outputs: what is no tensor cannot be class scores, and onnx-ir does not know maps.
+"""Drop the outputs that are no tensors: they cannot be class scores, and onnx-ir does not know maps.
 
     outputs label, probabilities (a ZipMap's sequence of maps)    ->    outputs label
 
@@ -10,15 +10,17 @@ from __future__ import annotations
 import onnx
 
 from krypton_compile.errors import ModelError
+from krypton_compile.passes.frontend.source_model import SourceModel
 
 
-def drop_outputs(model: onnx.ModelProto, output_name: str | None) -> list[str]:
-    """Drops them, in place, and returns their names.
+def drop_outputs(source: SourceModel) -> int:
+    """Drop every output that is no tensor, and the nodes that make it; return the number of outputs dropped.
 
     Raises:
-        ModelError: no output is left, or the chosen one is no tensor.
+        ModelError: if none of the outputs is a tensor, or the one called ``output_name`` is not.
     """
-    outputs = list(model.graph.output)
+    graph, output_name = source.proto.graph, source.output_name
+    outputs = list(graph.output)
     odd = {value.name: value.type.WhichOneof("value") for value in outputs}
     odd = {name: kind for name, kind in odd.items() if kind not in ("tensor_type", None)}
     if odd and (output_name in odd or len(odd) == len(outputs)):
@@ -30,11 +32,11 @@ def drop_outputs(model: onnx.ModelProto, output_name: str | None) -> list[str]:
             f"output '{name}' is a {kind}: expected a tensor [1, classes]. Remedy: {choice}export the tensor itself "
             "(skl2onnx: options={'zipmap': False})."
         )
-    del model.graph.output[:]
-    model.graph.output.extend(value for value in outputs if value.name not in odd)
+    del graph.output[:]
+    graph.output.extend(value for value in outputs if value.name not in odd)
     if odd:
-        _remove_makers(model.graph, set(odd))
-    return list(odd)
+        _remove_makers(graph, set(odd))
+    return len(odd)
 
 
 def _remove_makers(graph: onnx.GraphProto, names: set[str]) -> None:

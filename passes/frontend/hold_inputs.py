@@ -1,4 +1,4 @@
-"""Hold inputs: the inputs beside the image become constants of given values.
+"""Hold the inputs beside the image: they become constants of the values that the caller gives.
 
     model(image, age)    ->    model(image) with the initializer age = 63
 
@@ -7,24 +7,24 @@ Maps of the image explain such a model's answer for that age; for another one it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
-import numpy.typing as npt
-import onnx
 from onnx import helper, numpy_helper
 
 from krypton_compile.errors import ModelError
+from krypton_compile.passes.frontend.source_model import SourceModel
 
 
-def hold_inputs(model: onnx.ModelProto, values: Mapping[str, npt.ArrayLike]) -> None:
-    """Holds them, in place; a number fills an input of any shape, symbolic sizes counting as 1.
+def hold_inputs(source: SourceModel) -> int:
+    """Hold the inputs that ``held`` names; return their number.
+
+    A single number fills an input of any shape; symbolic sizes count as 1.
 
     Raises:
-        ModelError: no input of that name, or a value of another shape.
+        ModelError: if the model has no input of a name in ``held``, or its input has another shape than the value.
     """
-    inputs = {value.name: value for value in model.graph.input}
-    for name, value in values.items():
+    graph = source.proto.graph
+    inputs = {value.name: value for value in graph.input}
+    for name, value in source.held.items():
         if name not in inputs:
             raise ModelError(f"held input '{name}': the model's inputs are {', '.join(inputs)}")
         kind = inputs[name].type.tensor_type
@@ -34,8 +34,9 @@ def hold_inputs(model: onnx.ModelProto, values: Mapping[str, npt.ArrayLike]) -> 
             raise ModelError(
                 f"held input '{name}': expected a number or the shape {list(shape)}, found {list(array.shape)}"
             )
-        model.graph.input.remove(inputs[name])
-        kept = [tensor for tensor in model.graph.initializer if tensor.name != name]  # a default, overridden
-        del model.graph.initializer[:]
-        model.graph.initializer.extend(kept)
-        model.graph.initializer.append(numpy_helper.from_array(np.broadcast_to(array, shape).copy(), name))
+        graph.input.remove(inputs[name])
+        others = [tensor for tensor in graph.initializer if tensor.name != name]  # without the default of this one
+        del graph.initializer[:]
+        graph.initializer.extend(others)
+        graph.initializer.append(numpy_helper.from_array(np.broadcast_to(array, shape).copy(), name))
+    return len(source.held)

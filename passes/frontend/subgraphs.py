@@ -1,4 +1,4 @@
-"""The graphs inside a node: the branches of an If, the body of a Loop or Scan."""
+"""Finds the graphs inside a node: the branches of an If, the body of a Loop or Scan."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import onnx
 
 
 def subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    """Those of all its attributes, themselves and no copies."""
+    """List the graphs of all the node's attributes, themselves and no copies."""
     return [
         graph
         for attribute in node.attribute

@@ -1,4 +1,4 @@
-"""Unbatch: a model exported for a batch of B images becomes that of one.
+"""Unbatch a model: exported for a batch of B images, it becomes that of one.
 
     image [B, 3, H, W], Reshape(X, [B, K])    ->    image [1, 3, H, W], Reshape(X, [1, K])
 
@@ -17,28 +17,24 @@ from onnx import numpy_helper
 from krypton_compile.contract.exactness import BATCH_BOUND
 from krypton_compile.errors import ModelError
 from krypton_compile.ort.plain_session import open_session
+from krypton_compile.passes.frontend.source_model import SourceModel
 
 _MOST_NUMBERS = 1 << 28
-"""Of the images that a batch is tried with: a gigabyte."""
+"""At most so many numbers are in the images that a batch is tried with: a gigabyte."""
 _SIZES = {"Reshape": 1, "Expand": 1, "ConstantOfShape": 0, "Tile": 1}
 
 
-def unbatch(model: onnx.ModelProto, input_name: str | None) -> int:
-    """Rewrites the model in place; returns the batch that it had, 1 where that was free or 1.
+def unbatch(source: SourceModel) -> int:
+    """Rewrite the model for one image and note it; return 1 if it was for more.
 
     Raises:
-        ModelError: its batch is more than a size.
+        ModelError: if the images of a batch are not computed each for itself.
     """
-    constants = {tensor.name for tensor in model.graph.initializer}
-    images = [
-        value
-        for value in model.graph.input
-        if len(value.type.tensor_type.shape.dim) == 4 and value.name not in constants
-        and input_name in (None, value.name)
-    ]  # fmt: skip
+    model = source.proto
+    images = find_images(model.graph, source.input_name)
     batch = images[0].type.tensor_type.shape.dim[0].dim_value if images else 1
     if batch <= 1:
-        return 1
+        return 0
     before = onnx.ModelProto()
     before.CopyFrom(model)
     for value in (images[0], *model.graph.output):
@@ -52,7 +48,20 @@ def unbatch(model: onnx.ModelProto, input_name: str | None) -> int:
             f"input '{images[0].name}' has a batch of {batch}: expected a batch of 1 or of any size, and a model of "
             "one image could not be made of this one. Export the model with a dynamic batch axis."
         )
-    return batch
+    source.notes.append(f"a model of {batch} images at once: now of one, which gets the same scores")
+    return 1
+
+
+def find_images(graph: onnx.GraphProto, input_name: str | None) -> list[onnx.ValueInfoProto]:
+    """List the inputs that may be a batch of pictures: of rank 4, without a default, called ``input_name`` if given."""
+    constants = {tensor.name for tensor in graph.initializer}
+    return [
+        value
+        for value in graph.input
+        if len(value.type.tensor_type.shape.dim) == 4
+        and value.name not in constants
+        and input_name in (None, value.name)
+    ]
 
 
 def _rewrite_sizes(graph: onnx.GraphProto, batch: int) -> None:

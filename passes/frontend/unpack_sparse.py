@@ -1,4 +1,4 @@
-"""Unpack sparse: sparse constants become dense ones, which is all that onnx-ir knows.
+"""Unpack sparse constants into dense ones, which are all that onnx-ir knows.
 
 sparse_initializer S, Constant<sparse_value = S>    ->    the same values, zeros written out
 """
@@ -9,10 +9,13 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from krypton_compile.passes.frontend.source_model import SourceModel
 
-def unpack_sparse(model: onnx.ModelProto) -> int:
-    """Unpacks them in place; returns their number."""
-    graph, count = model.graph, len(model.graph.sparse_initializer)
+
+def unpack_sparse(source: SourceModel) -> int:
+    """Unpack every sparse initializer and every Constant of a sparse tensor; return their number."""
+    graph = source.proto.graph
+    count = len(graph.sparse_initializer)
     graph.initializer.extend(_dense(tensor, tensor.values.name) for tensor in graph.sparse_initializer)
     del graph.sparse_initializer[:]
     for node in graph.node:

@@ -1,4 +1,4 @@
-"""Widen half: a float16 or bfloat16 model becomes the float32 model of the same weights.
+"""Widen a float16 or bfloat16 model to the float32 model of the same weights.
 
 Before: tensors of 16 bits, Casts to and from them. After: the same graph in float32, its image and scores too.
 
@@ -14,21 +14,25 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from krypton_compile.passes.frontend.source_model import SourceModel
 from krypton_compile.passes.frontend.subgraphs import subgraphs
 
 Kinds = Collection[int]
 
-_HALVES = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+HALVES = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 _TYPE_ATTRIBUTES = ("to", "dtype")  # of Cast, EyeLike, RandomNormal and the like
 
 
-def widen_half(model: onnx.ModelProto) -> int:
-    """Widens the model in place; returns how many tensors, values and casts were of 16 bits."""
-    return recast(model, _HALVES)
+def widen_half(source: SourceModel) -> int:
+    """Widen the model and note it; return how many tensors, values and casts were of 16 bits."""
+    count = recast(source.proto, HALVES)
+    if count:
+        source.notes.append("a model of 16 bits: the same weights, computed in float32; its image is float32 too")
+    return count
 
 
 def recast(model: onnx.ModelProto, kinds: Kinds) -> int:
-    """Makes everything of these types float32, in place; returns how many tensors, values and casts there were."""
+    """Make everything of these types float32, in place; return how many tensors, values and casts there were."""
     functions = sum(_recast_nodes(function.node, kinds) for function in model.functions)
     return _recast_graph(model.graph, kinds) + functions
 

@@ -1,4 +1,4 @@
-"""Widen image: a uint8 image that the graph casts to float32 becomes a float32 image of the same numbers.
+"""Widen a uint8 image that the graph casts to float32 to a float32 image of the same numbers.
 
     image uint8 - Cast to float - rest    ->    image float32 - rest
 
@@ -9,19 +9,31 @@ from __future__ import annotations
 
 import onnx
 
+from krypton_compile.passes.frontend.source_model import SourceModel
 
-def widen_image(model: onnx.ModelProto) -> list[str]:
-    """Widens, in place, every uint8 input of rank 4 that is only cast to float32; returns their names."""
-    found = []
-    for value in model.graph.input:
+
+def widen_image(source: SourceModel) -> int:
+    """Widen every uint8 input of rank 4 that is only cast to float32, and note it; return their number."""
+    images = find_castable(source.proto.graph)
+    for value in images:
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    if images:
+        source.pictures.extend(value.name for value in images)
+        source.notes.append("a uint8 image: now float32, of the same numbers, 0 to 255")
+    return len(images)
+
+
+def find_castable(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """List the uint8 inputs of rank 4 that nothing but Casts to float32 reads."""
+    images = []
+    for value in graph.input:
         kind = value.type.tensor_type
         if kind.elem_type != onnx.TensorProto.UINT8 or len(kind.shape.dim) != 4:
             continue
-        readers = [node for node in model.graph.node if value.name in node.input]
+        readers = [node for node in graph.node if value.name in node.input]
         if readers and all(_casts_to_float(node) for node in readers):
-            kind.elem_type = onnx.TensorProto.FLOAT
-            found.append(value.name)
-    return found
+            images.append(value)
+    return images
 
 
 def _casts_to_float(node: onnx.NodeProto) -> bool:

@@ -19,6 +19,7 @@ from krypton_compile.passes.interface import has_static_shape
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.dense import densify
 from krypton_compile.passes.lower.dense_per_position import once_a_position, reads
+from krypton_compile.passes.quantized import is_quantizing
 
 QUANTIZED = "quantized: its values are rounded after every layer, so small deltas vanish or jump"
 
@@ -31,11 +32,6 @@ def needs_the_rest(node: ir.Node) -> str | None:
         if value.name and not (isinstance(value.type, ir.TensorType) and has_static_shape(value)):
             return f"the size of its output '{value.name}' depends on the image, or it is no tensor"
     return None
-
-
-def is_quantizing(node: ir.Node) -> bool:
-    """Whether the node rounds to a few bits."""
-    return node.op_type.startswith(("QuantizeLinear", "DynamicQuantizeLinear", "QLinear"))
 
 
 def lower_rest(nodes: Sequence[ir.Node], wanted: Sequence[ir.Value], context: LoweringContext) -> list[ir.Node]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import has_static_shape, static_shape
+from krypton_compile.passes.shapes import has_static_shape, static_shape
 from krypton_compile.passes.simplify.nonnegative import is_nonnegative
 from krypton_compile.passes.simplify.through_layouts import axis_before, source_of
 from krypton_compile.passes.window_of import end_pads, read_axes, slice_window
@@ -22,8 +22,9 @@ from krypton_compile.passes.window_of import end_pads, read_axes, slice_window
 _WINDOWED = ("Conv", "AveragePool", "MaxPool")
 
 
-def absorb_pads(graph: ir.Graph) -> int:
-    """Absorbs every such Pad; returns their number."""
+def absorb_pads(model: ir.Model) -> int:
+    """Absorb every such Pad; return their number."""
+    graph = model.graph
     return sum(_absorb(graph, node) for node in graph if node.op_type in _WINDOWED and node.domain in ("", "ai.onnx"))
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import static_shape
+from krypton_compile.passes.shapes import static_shape
 
 
-def commute_mean(graph: ir.Graph) -> int:
-    """Rewrites every such pair; returns their number. Shapes are static before and after."""
+def commute_mean(model: ir.Model) -> int:
+    """Rewrite every such pair; return their number."""
+    graph = model.graph
     pairs = [(conv, node) for node in graph if (conv := _convolution_before(node, graph)) is not None]
     for conv, mean in pairs:
         _swap(graph, conv, mean)

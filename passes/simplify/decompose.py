@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import has_static_shape, static_shape
+from krypton_compile.passes.shapes import has_static_shape, static_shape
 from krypton_compile.passes.simplify.initializers import add_initializer
 
 _GEMM_FACTORS = ("alpha", "beta")
@@ -23,8 +23,9 @@ _BROADCASTING = ("Add", "Div", "Mul", "Pow", "Sub")
 _PAIRWISE = {"Max": "Max", "Mean": "Add", "Min": "Min", "Sum": "Add"}
 
 
-def decompose(graph: ir.Graph) -> int:
-    """Rewrites every such node; returns their number. Shapes are static before and after."""
+def decompose(model: ir.Model) -> int:
+    """Rewrite every such node; return their number."""
+    graph = model.graph
     dropped = sum(_drop_expand(node) for node in graph if node.op_type in _BROADCASTING)
     found = [node for node in graph if node.domain in ("", "ai.onnx") and _applies(node)]
     for node in found:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.lower.dense_rest import is_quantizing
+from krypton_compile.passes.quantized import is_quantizing
 from krypton_compile.passes.simplify.initializers import add_initializer
 
 
-def dequantize_weights(graph: ir.Graph) -> int:
-    """Replaces every such node; returns their number."""
+def dequantize_weights(model: ir.Model) -> int:
+    """Replace every such node; return their number."""
+    graph = model.graph
     if any(is_quantizing(node) for node in graph):
         return 0
     return sum(_dequantize(graph, node) for node in graph if node.op_type == "DequantizeLinear")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import has_static_shape, static_shape
+from krypton_compile.passes.shapes import has_static_shape, static_shape
 from krypton_compile.passes.simplify.initializers import add_initializer
 from krypton_compile.passes.simplify.through_layouts import axis_before, is_read_once, source_of
 
@@ -22,8 +22,9 @@ Numbers = npt.NDArray[np.float64]
 _AFFINE = ("Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub")
 
 
-def fold_affine(graph: ir.Graph) -> int:
-    """Folds every such node; returns their number."""
+def fold_affine(model: ir.Model) -> int:
+    """Fold every such node; return their number."""
+    graph = model.graph
     behind = sum(_fold_behind(graph, node) for node in graph if node.op_type in _AFFINE)
     before = 0
     for node in graph:

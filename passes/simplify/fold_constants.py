@@ -18,16 +18,17 @@ _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "Rand
 _KEPT = frozenset((*_RANDOM, "DequantizeLinear"))  # dequantize_weights.py knows when to
 
 
-def fold_constants(graph: ir.Graph) -> None:
-    """In place; nodes stay where onnxruntime cannot run them."""
-    nodes = _constant_nodes(graph)
+def fold_constants(model: ir.Model) -> int:
+    """Fold all such nodes and return their number; none of them is folded where onnxruntime cannot run them."""
+    graph = model.graph
+    nodes = find_constant_nodes(graph)
     wanted = [value for node in nodes for value in node.outputs if _is_read(value, nodes)]
     if not wanted:
-        return
+        return 0
     try:
         arrays = _compute(graph, nodes, wanted)
     except Exception:  # onnxruntime's exceptions have no common base; what cannot run now says so when it is verified
-        return
+        return 0
     for value, computed in zip(wanted, arrays, strict=True):
         array = np.asarray(computed)
         tensor = ir.tensor(array, name=value.name)
@@ -38,10 +39,14 @@ def fold_constants(graph: ir.Graph) -> None:
         graph.register_initializer(new)
         value.replace_all_uses_with(new)
     graph.remove(nodes, safe=False)
+    return len(nodes)
 
 
-def _constant_nodes(graph: ir.Graph) -> dict[ir.Node, None]:
-    """In graph order. Outputs of the graph stay what they are, and so does what has a subgraph or is random."""
+def find_constant_nodes(graph: ir.Graph) -> dict[ir.Node, None]:
+    """Find the nodes that depend on constants alone, in graph order.
+
+    Those that make an output of the graph, have a subgraph or are random are not among them.
+    """
     constant = set(graph.initializers.values()) - set(graph.inputs)
     found: dict[ir.Node, None] = {}
     for node in graph:

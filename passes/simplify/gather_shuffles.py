@@ -11,14 +11,15 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import has_static_shape, permutation, static_shape
+from krypton_compile.passes.shapes import has_static_shape, permutation, static_shape
 from krypton_compile.passes.simplify.initializers import add_initializer
 
 _SWAPPED = (0, 2, 1, 3, 4)
 
 
-def gather_shuffles(graph: ir.Graph) -> int:
-    """Rewrites every shuffle; returns their number. Shapes are static before and after."""
+def gather_shuffles(model: ir.Model) -> int:
+    """Rewrite every shuffle; return their number."""
+    graph = model.graph
     found = [(node, ends) for node in graph if (ends := between_reshapes(node, graph)) and _is_shuffle(node, *ends)]
     for node, (first, last) in found:
         _replace(graph, first, node, last)

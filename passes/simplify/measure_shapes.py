@@ -1,4 +1,4 @@
-"""Measure shapes: what onnx's shape inference does not know, onnxruntime says by running the model once.
+"""Measure the shapes that onnx's shape inference does not know, by running the model in onnxruntime.
 
 Before: a canonical graph; outputs of ops that are not ONNX's (com.microsoft), of loops and of unusual shape arithmetic
 may have no static shape. After: they have the type and shape that two random images gave them, if both gave the same.
@@ -12,15 +12,17 @@ import onnx_ir as ir
 
 from krypton_compile.errors import ModelError
 from krypton_compile.ort.plain_session import open_session
-from krypton_compile.passes.interface import has_static_shape, static_shape
+from krypton_compile.passes.interface import find_image
+from krypton_compile.passes.shapes import has_static_shape, static_shape
 
 
-def measure_shapes(model: ir.Model, image: ir.Value) -> int:
-    """Returns how many values got a shape.
+def measure_shapes(model: ir.Model) -> int:
+    """Give values without a static shape the one that they have when the model runs; return how many got one.
 
     Raises:
-        ModelError: onnxruntime does not run the model.
+        ModelError: if there are such values, and onnxruntime does not run the model.
     """
+    image = find_image(model.graph, None)
     unknown = {
         str(value.name): value
         for node in model.graph
@@ -40,8 +42,8 @@ def measure_shapes(model: ir.Model, image: ir.Value) -> int:
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise ModelError(f"the model does not run in onnxruntime: {error}") from error
     measured = 0
-    for value, *found in zip(unknown.values(), *runs, strict=True):
-        arrays = [one for one in found if isinstance(one, np.ndarray)]
+    for value, *results in zip(unknown.values(), *runs, strict=True):
+        arrays = [result for result in results if isinstance(result, np.ndarray)]
         if len(arrays) == 2 and arrays[0].shape == arrays[1].shape:
             value.shape, value.type = ir.Shape(arrays[0].shape), ir.TensorType(ir.DataType.from_numpy(arrays[0].dtype))
             measured += 1

@@ -15,13 +15,14 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import permutation, static_shape
+from krypton_compile.passes.shapes import permutation, static_shape
 from krypton_compile.passes.simplify.gather_shuffles import between_reshapes
 from krypton_compile.passes.simplify.initializers import add_initializer
 
 
-def name_blocks(graph: ir.Graph) -> int:
-    """Rewrites every such triple; returns their number. Shapes are static before and after."""
+def name_blocks(model: ir.Model) -> int:
+    """Rewrite every such triple; return their number."""
+    graph = model.graph
     found = [(node, ends) for node in graph if (ends := between_reshapes(node, graph)) is not None]
     return sum(_name(graph, first, node, last) for node, (first, last) in found)
 

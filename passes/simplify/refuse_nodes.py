@@ -1,4 +1,4 @@
-"""Refuse nodes: those of which there is no answer that a compiled model could match.
+"""Refuse the nodes to which there is no answer that a compiled model could match.
 
 * BatchNormalization in training mode takes its statistics from the batch (of weights, which it standardises, it is a
   constant);
@@ -17,11 +17,11 @@ _RANDOM = frozenset("Bernoulli Multinomial RandomNormal RandomNormalLike RandomU
 _WINDOWED = frozenset("AveragePool Conv ConvTranspose LpPool MaxPool".split())
 
 
-def refuse_nodes(model: ir.Model) -> None:
-    """Refuses a model that has one.
+def refuse_nodes(model: ir.Model) -> int:
+    """Refuse a model that has such a node; return 0, as nothing is changed.
 
     Raises:
-        NodeError: which node, and the remedy.
+        NodeError: if there is one; the message names the node and says what to do.
     """
     version, constant = model.opset_imports.get("", 1), set(model.graph.initializers.values())
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
@@ -31,6 +31,7 @@ def refuse_nodes(model: ir.Model) -> None:
         reason = _reason(node, version)
         if reason is not None:
             raise NodeError(str(node.name or node.outputs[0].name), node.op_type, *reason)
+    return 0
 
 
 def _reason(node: ir.Node, version: int) -> tuple[str, str, str] | None:

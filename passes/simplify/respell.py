@@ -13,12 +13,13 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import has_static_shape, static_shape
+from krypton_compile.passes.shapes import has_static_shape, static_shape
 from krypton_compile.passes.simplify.initializers import add_initializer
 
 
-def respell(graph: ir.Graph) -> int:
-    """Respells every such node; returns their number."""
+def respell(model: ir.Model) -> int:
+    """Respell every such node; return their number."""
+    graph = model.graph
     return sum(_respell(graph, node) for node in graph if node.domain in ("", "ai.onnx"))
 
 

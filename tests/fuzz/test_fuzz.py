@@ -6,8 +6,11 @@ that repeats it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from krypton_compile.compiler import pipeline
 from tests.fuzz import jobs
 from tests.fuzz.running import Tally, run
 
@@ -66,7 +69,11 @@ def test_the_harness_sees(fault: str) -> None:
 
 def test_a_surprise_of_our_own_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     """A KeyError of a pass is a ModelError for a user, and a bug for this harness."""
-    monkeypatch.setattr("krypton_compile.compiler.pipeline.gather_shuffles", lambda graph: graph.meta["nothing"])
+    surprised = tuple(
+        replace(each, change=lambda model: model.meta["nothing"]) if each.name == "gather_shuffles" else each
+        for each in pipeline.SIMPLIFY
+    )
+    monkeypatch.setattr(pipeline, "SIMPLIFY", surprised)
     became = [jobs.run_job("model", seed) for seed in range(30)]
     assert any(outcome.became == jobs.BUG and "surprised" in outcome.message for outcome in became)
 

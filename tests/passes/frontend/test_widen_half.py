@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from krypton_compile import compile
+from krypton_compile.passes.frontend import SourceModel
 from krypton_compile.passes.frontend.widen_half import widen_half
 from krypton_compile.runtime import OcclusionSession
 from tests.support.small import SHAPE, TOLERANCE, small_model
@@ -71,7 +72,7 @@ def test_the_original_agrees_to_its_own_precision(tmp_path):
 def test_nothing_of_float32_is_touched():
     model = small_model()
     before = model.SerializeToString()
-    assert widen_half(model) == 0
+    assert widen_half(SourceModel(model)) == 0
     assert model.SerializeToString() == before
 
 
@@ -89,7 +90,7 @@ def test_subgraphs_constants_and_casts_are_widened():
         }
     """
     model = onnx.parser.parse_model(text)
-    assert widen_half(model) >= 5
+    assert widen_half(SourceModel(model)) >= 5
     assert "float16" not in onnx.printer.to_text(model)
     image = np.ones((1, 3, 4, 4), np.float32)
     found = ort.InferenceSession(model.SerializeToString()).run(None, {"x": image, "c": np.array(False)})[0]

@@ -76,7 +76,7 @@ def test_weights_that_are_dequantized_in_the_graph():
 
 def folded(body: str, **constants) -> ir.Model:
     model = ir.from_proto(parse(body, scores="float[5] y", **constants))
-    fold_constants(model.graph)
+    fold_constants(model)
     return model
 
 

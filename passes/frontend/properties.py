@@ -1,0 +1,104 @@
+"""What holds of a model between the frontend's passes; tests look, compilations do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+
+from krypton_compile.passes.frontend.cap_opset import CAP
+from krypton_compile.passes.frontend.check_model import light_model
+from krypton_compile.passes.frontend.narrow_double import computes_in_double
+from krypton_compile.passes.frontend.source_model import SourceModel
+from krypton_compile.passes.frontend.subgraphs import subgraphs
+from krypton_compile.passes.frontend.unbatch import find_images
+from krypton_compile.passes.frontend.widen_half import HALVES
+from krypton_compile.passes.frontend.widen_image import find_castable
+from krypton_compile.passes.runner import Property
+
+SourceProperty = Property[SourceModel]
+
+
+def _odd_output(source: SourceModel) -> str | None:
+    for value in source.proto.graph.output:
+        kind = value.type.WhichOneof("value")
+        if kind not in ("tensor_type", None):
+            return f"output '{value.name}' is a {kind}"
+    return None
+
+
+def _sparse_tensor(source: SourceModel) -> str | None:
+    graph = source.proto.graph
+    if graph.sparse_initializer:
+        return f"initializer '{graph.sparse_initializer[0].values.name}' is sparse"
+    for node in graph.node:
+        if any(attribute.name == "sparse_value" for attribute in node.attribute):
+            return f"Constant '{node.output[0]}' is sparse"
+    return None
+
+
+def _invalid(source: SourceModel) -> str | None:
+    try:
+        onnx.checker.check_model(light_model(source.proto))
+    except onnx.checker.ValidationError as error:
+        return str(error)
+    return None
+
+
+def _held_input(source: SourceModel) -> str | None:
+    for value in source.proto.graph.input:
+        if value.name in source.held:
+            return f"input '{value.name}' is held and still an input"
+    return None
+
+
+def _half(source: SourceModel) -> str | None:
+    for graph in _graphs(source.proto.graph):
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            if value.type.tensor_type.elem_type in HALVES:
+                return f"value '{value.name}' has 16 bits"
+        for tensor in graph.initializer:
+            if tensor.data_type in HALVES:
+                return f"initializer '{tensor.name}' has 16 bits"
+    return None
+
+
+def _double(source: SourceModel) -> str | None:
+    return "the image or the weights of a convolution have 64 bits" if computes_in_double(source.proto.graph) else None
+
+
+def _newer_opset(source: SourceModel) -> str | None:
+    versions = [entry.version for entry in source.proto.opset_import if entry.domain in ("", "ai.onnx")]
+    explained = any(note.startswith("stays above") for note in source.notes)
+    return None if explained or max(versions, default=0) <= CAP else f"opset {max(versions)} and no note why"
+
+
+def _batch(source: SourceModel) -> str | None:
+    for value in find_images(source.proto.graph, source.input_name)[:1]:
+        batch = value.type.tensor_type.shape.dim[0].dim_value
+        if batch > 1:
+            return f"input '{value.name}' has a batch of {batch}"
+    return None
+
+
+def _byte_image(source: SourceModel) -> str | None:
+    found = find_castable(source.proto.graph)
+    return f"input '{found[0].name}' is uint8 and only cast to float32" if found else None
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    yield graph
+    for node in graph.node:
+        for inner in subgraphs(node):
+            yield from _graphs(inner)
+
+
+TENSORS_AS_OUTPUTS = SourceProperty("every output is a tensor", _odd_output)
+DENSE_TENSORS = SourceProperty("no tensor is sparse", _sparse_tensor)
+VALID = SourceProperty("onnx's checker accepts the model", _invalid)
+NO_HELD_INPUT = SourceProperty("what is held is no input", _held_input)
+NO_HALVES = SourceProperty("nothing has 16 bits", _half)
+NO_DOUBLE_IMAGE = SourceProperty("neither image nor convolution has 64 bits", _double)
+CAPPED = SourceProperty(f"the opset is at most {CAP}, or a note says why not", _newer_opset)
+ONE_IMAGE = SourceProperty("the image's batch is 1 or free", _batch)
+FLOAT_IMAGE = SourceProperty("no image is uint8 that the graph casts to float32", _byte_image)

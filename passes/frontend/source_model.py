@@ -1,0 +1,30 @@
+"""The subject of the frontend's passes: a model as it was read, and what its caller said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy.typing as npt
+import onnx
+
+
+@dataclass
+class SourceModel:
+    """A model on its way to one of a single float32 image.
+
+    Attributes:
+        proto: the model, which the passes change.
+        input_name: the image input, where the caller named one.
+        output_name: the class scores, where the caller named them.
+        held: values for inputs beside the image, by name.
+        notes: what a user must be told of the changes, a sentence each.
+        pictures: names of the inputs whose numbers are a picture's own, 0 to 255.
+    """
+
+    proto: onnx.ModelProto
+    input_name: str | None = None
+    output_name: str | None = None
+    held: Mapping[str, npt.ArrayLike] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
