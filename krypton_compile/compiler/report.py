@@ -1,4 +1,4 @@
-"""The compile report: what each layer became, its box growth and its multiply-adds.
+"""The compile report: what each layer became, how far a patch has spread there, and its multiply-adds.
 
 The redundancy ratio of the paper's equations 10-14 over all P positions of the reference patch,
 
@@ -14,6 +14,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from krypton_compile.compiler.html_table import html_table
+
+_HEADER = ("layer", "op", "shape", "became", "growth", "MACs", "incremental", "reason")
+_NUMBERS = frozenset({"growth", "MACs", "incremental"})
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Fallback:
     ratio_without: float | None
 
     def lines(self) -> list[str]:
-        """Two lines of the report."""
+        """Write the two lines of the report."""
         count = f"{len(self.names)} x " if len(self.names) > 1 else ""
         first = "first " if count else ""
         head = f"{count}{self.op}, {first}'{self.names[0]}' {list(self.shape)}: {self.reason}"
@@ -65,9 +70,22 @@ class Fallback:
         return [head, f"    {cost}; R would be {self.ratio_without:.1f} instead of {self.ratio:.1f}"]
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
-    """All layers, for a reference patch of ``patch_size`` at ``stride``, ``positions`` in all."""
+    """What a compilation made of a model, and what that is worth for a reference patch.
+
+    Printed, it is a table of the layers; in a notebook it is shown as one.
+
+    Attributes:
+        model: the model, as messages call it.
+        patch_size: the size of the reference patch, a number for each axis of the image.
+        stride: its steps, likewise.
+        positions: how many positions it takes on the image.
+        layers: the nodes of the simplified graph, in order.
+        verification: how the compiled model compares with the original.
+        notes: what was changed in the model before it was compiled.
+        fallbacks: what forces dense regions and what each costs; None where nobody asked.
+    """
 
     model: str
     patch_size: tuple[int, ...]
@@ -80,32 +98,49 @@ class Report:
 
     @property
     def redundancy_paper(self) -> float:
-        """R with all taps of each output in the box."""
+        """The redundancy ratio R with all taps of each output in the box."""
         return _ratio(
             sum(layer.multiply_adds for layer in self.layers), sum(layer.incremental_paper for layer in self.layers)
         )
 
     @property
     def redundancy_overlap(self) -> float:
-        """R with only the taps that overlap the delta."""
+        """The redundancy ratio R with only the taps that overlap the delta."""
         return _ratio(
             sum(layer.multiply_adds for layer in self.layers), sum(layer.incremental_overlap for layer in self.layers)
         )
 
     @property
     def incremental_share(self) -> float:
-        """Share of the multiply-adds that lie in incremental layers; the classifier's are not counted."""
+        """The share of the multiply-adds that lie in incremental layers; the classifier's are not counted."""
         inside = sum(layer.multiply_adds for layer in self.layers if layer.became == "incremental")
         return inside / max(1, sum(layer.multiply_adds for layer in self.layers))
 
     def lines(self) -> Iterator[str]:
-        """The table, one line a layer, and the totals."""
-        header = ("layer", "op", "shape", "became", "growth", "MACs", "incremental")
-        rows = [header] + [_row(layer) for layer in self.layers]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-        for row, layer in zip(rows, [None, *self.layers], strict=True):
+        """Write the table, one line a layer, and the totals."""
+        rows = [_HEADER] + [_row(layer) for layer in self.layers]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADER) - 1)]
+        for *row, reason in rows:
             text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            yield f"{text}  {layer.reason if layer else 'reason'}".rstrip()
+            yield f"{text}  {reason}".rstrip()
+        yield from self._totals()
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def __repr__(self) -> str:
+        return (
+            f"<Report of {self.model}: {len(self.layers)} layers, {100 * self.incremental_share:.1f}% of the "
+            f"multiply-adds incremental, R {self.redundancy_overlap:.1f}; {self.verification}; print it for the table>"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        rows = [_row(layer) for layer in self.layers]
+        marked = [layer.became == "dense" and bool(max(layer.shape[2:], default=1) > 1) for layer in self.layers]
+        return html_table(f"Compiled: {self.model}", self._totals(), _HEADER, rows, marked, _NUMBERS)
+
+    def _totals(self) -> Iterator[str]:
         patch, stride = "x".join(map(str, self.patch_size)), "x".join(map(str, self.stride))
         yield f"patch {patch}, stride {stride}: {self.positions} positions"
         yield (
@@ -120,7 +155,7 @@ class Report:
         yield f"verification: {self.verification}"
 
     def save(self, path: str | Path) -> None:
-        """Writes everything as JSON."""
+        """Write everything as JSON."""
         content = asdict(self) | {
             "redundancy_paper": self.redundancy_paper,
             "redundancy_overlap": self.redundancy_overlap,
@@ -137,4 +172,5 @@ def _row(layer: LayerReport) -> tuple[str, ...]:
     growth = "x".join(map(str, layer.growth)) if layer.growth else "-"
     naive = f"{layer.multiply_adds / 1e6:.2f}M" if layer.multiply_adds else "-"
     incremental = f"{layer.incremental_overlap / 1e6:.2f}M" if layer.multiply_adds else "-"
-    return layer.name, layer.op, "x".join(map(str, layer.shape)), layer.became, growth, naive, incremental
+    shape = "x".join(map(str, layer.shape))
+    return layer.name, layer.op, shape, layer.became, growth, naive, incremental, layer.reason
