@@ -80,6 +80,7 @@ def run(passes: Sequence[Pass[Subject]], subject: Subject, observe: Observer[Sub
         try:
             count = each.change(subject)
         except BaseException as error:
+            error.add_note(f"in the pass {each.name}")
             if observe is not None:
                 observe(each.name, subject, time.perf_counter() - began, error)
             raise

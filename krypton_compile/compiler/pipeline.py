@@ -18,6 +18,7 @@ from krypton_compile.compiler.layers import report_layers
 from krypton_compile.compiler.provenance import provenance
 from krypton_compile.compiler.reference_patch import make_reference_patch
 from krypton_compile.compiler.report import Report
+from krypton_compile.compiler.trace import NoTrace, Trace
 from krypton_compile.contract.annotations import TARGETS
 from krypton_compile.errors import ModelError
 from krypton_compile.files.loading import Source, describe, load_proto, save_proto
@@ -52,6 +53,7 @@ def compile(
     explain_fallbacks: bool = False,
     target: str = "cpu",
     held: Mapping[str, npt.ArrayLike] | None = None,
+    trace: str | os.PathLike[str] | None = None,
 ) -> tuple[onnx.ModelProto, Report]:
     """Compile a CNN classifier for occlusion explanations by incremental inference.
 
@@ -78,6 +80,8 @@ def compile(
         target: "cpu", or "cuda" for onnxruntime's CUDA provider: boxes are not shrunk to what is not zero, all
             positions of a call run at once, and no Scan is in the way. Either file runs on both, slower.
         held: values of the model's other inputs, by name; they become constants.
+        trace: a folder for the model after each pass (krypton_compile/compiler/trace.py). It is made if it does not
+            exist, and must hold nothing but an earlier trace, which is deleted.
 
     Returns:
         The compiled model (DESIGN section 5) and the :class:`Report`.
@@ -86,40 +90,41 @@ def compile(
         ModelError: if the model cannot be compiled, or an argument does not fit it; the message says why and what to
             do.
         VerificationError: if the compiled model differs from the original.
-        OSError: if ``output`` cannot be written.
+        OSError: if ``output`` or ``trace`` cannot be written, or the folder ``trace`` holds other files.
     """
     if target not in TARGETS:
         raise ModelError(f"target: expected one of {', '.join(TARGETS)}, found {target!r}")
     source = SourceModel(load_proto(model), input_name, output_name, held or {})
-    with stage("read the model's inputs, outputs and weights", INVALID):
-        run(FRONTEND, source)
-    with stage("simplify the graph", REPORT):
-        base = read_graph(source, image_size, layout)
-        run(SIMPLIFY, base)
-    interface = find_interface(base.graph, input_name, output_name, layout)
-    if preprocessing is None and str(interface.image.name) in source.pictures:
-        preprocessing = "none"
-    about = provenance(model, interface, preprocessing, labels)
-    patch = make_reference_patch(patch_size, stride, interface)
-    report = Report(describe(model), patch.size, patch.stride, len(patch.grid), notes=source.notes)
+    with Trace(Path(trace), source.proto) if trace is not None else NoTrace() as watch:
+        with stage("read the model's inputs, outputs and weights", INVALID):
+            run(FRONTEND, source, watch.frontend)
+        with stage("simplify the graph", REPORT):
+            base = read_graph(source, image_size, layout)
+            run(SIMPLIFY, base, watch.simplify)
+        interface = find_interface(base.graph, input_name, output_name, layout)
+        if preprocessing is None and str(interface.image.name) in source.pictures:
+            preprocessing = "none"
+        about = provenance(model, interface, preprocessing, labels)
+        patch = make_reference_patch(patch_size, stride, interface)
+        report = Report(describe(model), patch.size, patch.stride, len(patch.grid), notes=source.notes)
 
-    def count(supposed: frozenset[str]) -> Report:
-        copy = base.clone()
-        again = find_interface(copy.graph, input_name, output_name, layout)
-        body = begin_body(copy, again, patch.grid, target=target, frozen_gates=frozen_gates, supposed=supposed)
-        run(COUNTING, body)
-        return replace(report, layers=report_layers(body))
+        def count(supposed: frozenset[str]) -> Report:
+            copy = base.clone()
+            again = find_interface(copy.graph, input_name, output_name, layout)
+            body = begin_body(copy, again, patch.grid, target=target, frozen_gates=frozen_gates, supposed=supposed)
+            run(COUNTING, body)
+            return replace(report, layers=report_layers(body))
 
-    with stage("make the graph incremental", REPORT):
-        if explain_fallbacks:
-            report.fallbacks = find_fallbacks(count)
-        body = begin_body(base, interface, patch.grid, target=target, frozen_gates=frozen_gates)
-        body.chunk = chunk
-        run(BODY, body)
-        report.layers = report_layers(body)
-        run(CLEAN_UP, base)
-    annotate(body, about)
-    compiled = ir.to_proto(base)
+        with stage("make the graph incremental", REPORT):
+            if explain_fallbacks:
+                report.fallbacks = find_fallbacks(count)
+            body = begin_body(base, interface, patch.grid, target=target, frozen_gates=frozen_gates)
+            body.chunk = chunk
+            run(BODY, body, watch.body)
+            report.layers = report_layers(body)
+            run(CLEAN_UP, base, watch.clean_up)
+        annotate(body, about)
+        compiled = ir.to_proto(base)
     if verify:
         with stage("verify the compiled model", REPORT):
             comparison = compare_models(source.proto, compiled, body.named_interface, patch.grid)
