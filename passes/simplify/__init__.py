@@ -97,7 +97,8 @@ SIMPLIFY: tuple[SimplifyPass, ...] = (
     _REMOVE_UNUSED_NODES,
     SimplifyPass("gather_shuffles", gather_shuffles, requires=(*_CANONICAL, has.ALL_IN_USE)),
     SimplifyPass("name_blocks", name_blocks, requires=(*_CANONICAL, has.ALL_IN_USE)),
-    SimplifyPass("commute_mean", commute_mean, requires=(*_CANONICAL, has.ALL_IN_USE)),
+    # A second run would move the mean before one more 1x1 convolution.
+    SimplifyPass("commute_mean", commute_mean, requires=(*_CANONICAL, has.ALL_IN_USE), idempotent=False),
 )
 
 CLEAN_UP: tuple[SimplifyPass, ...] = (_REMOVE_UNUSED_NODES,)

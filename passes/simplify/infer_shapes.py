@@ -18,21 +18,26 @@ _SHAPE_LOG = logging.getLogger("onnx_ir.passes.common.shape_inference")
 
 
 def infer_shapes(model: ir.Model) -> int:
-    """Infer the shapes of all values; return 1 if any became known.
+    """Infer the shapes of all values; return how many have another type or shape, or initializers another place, now.
 
     Raises:
         ModelError: if onnx finds a contradiction, and some shape is not known without its inference.
     """
-    failure = _Failure()
+    failure, before, names = _Failure(), _types(model), list(model.graph.initializers)
     _SHAPE_LOG.addHandler(failure)
     try:
-        result = common.ShapeInferencePass()(model)
+        common.ShapeInferencePass()(model)
     finally:
         _SHAPE_LOG.removeHandler(failure)
     known = all(value.shape is not None and value.shape.is_static() for node in model.graph for value in node.outputs)
     if failure.reason is not None and not known:
         raise ModelError(f"the shapes of the model contradict each other: {one_line(failure.reason)}. {INVALID}")
-    return int(result.modified)
+    moved = sum(one != other for one, other in zip(names, model.graph.initializers, strict=True))
+    return moved + sum(one != other for one, other in zip(before, _types(model), strict=True))
+
+
+def _types(model: ir.Model) -> list[tuple[ir.DataType | None, str]]:
+    return [(value.dtype, str(value.shape)) for node in model.graph for value in node.outputs]
 
 
 class _Failure(logging.Handler):
