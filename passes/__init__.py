@@ -1,20 +1,15 @@
-"""The passes, in the order in which :mod:`krypton_compile.compiler.pipeline` applies them.
+"""The passes of the compiler: from an ONNX file to an incremental model, in four stages.
 
-0. ``drop_outputs``, ``unpack_sparse``, then ``check_model``: a valid ONNX model, its nodes in order;
-   ``hold_inputs``, ``widen_half``, ``narrow_double``, ``cap_opset``, ``unbatch``, ``widen_image``: of one image, all
-   float32, inputs beside it constants, of opset 20 at most;
-1. ``refuse_nodes``: what has no exact answer;
-2. ``canonicalize``: opset 13 or newer, static shapes, constants folded; in it ``dequantize_weights``,
-   ``fold_constants`` and ``respell``;
-3. ``measure_shapes``: shapes that onnx does not know, by running the model once;
-4. ``absorb_pads``, ``fold_affine``: Pads into windows, BatchNormalization and constants into Conv;
-5. ``decompose``, ``gather_shuffles``, ``name_blocks``: what is spelt out or put together, in ops that have rules;
-6. ``commute_mean``: a mean over the map before a 1x1 Conv rather than behind it;
-7. ``lower``: each node by its rule (``lower_*.py``) into incremental ops, or dense with a reason;
-   ``lower_rest`` where no form fits;
-8. ``add_thresholds``: tau and eps reach the ops that they concern;
-9. ``propagate_boxes``: box growth and multiply-adds for a reference patch, written into the nodes;
-   ``fuse_epilogue``: the Add and the Relu or Clip after a Conv into it;
-10. ``batch_positions``: the Scan over chunks of positions, and the contract's inputs and outputs;
-11. ``verify``: a few positions against the original model.
+    frontend    FRONTEND    a file as it was read  ->  a valid model of one float32 image; read_graph: its graph
+    simplify    SIMPLIFY    what exporters write   ->  ops that have rules, all shapes static
+    lower       lower()     each node              ->  incremental ops by its rule, or dense with a reason
+    body        BODY        lower and what follows ->  thresholds, the growth of boxes, fusion, the Scan over positions
+
+`FRONTEND`, `SIMPLIFY` and `BODY` are tuples: the packages of these names list their passes in order, each with what
+it requires and ensures, and :func:`krypton_compile.passes.runner.run` runs them;
+:mod:`krypton_compile.compiler.pipeline` reads from top to bottom. A stage imports none that stands behind it. What
+stages share lies beside them: the values of a model that a caller sees (interface.py), shapes (shapes.py),
+quantized ops (quantized.py) and windows (window_of.py). verify.py compares the result with the original model.
+
+`krypton-compile --trace DIR` writes the model after each pass.
 """

@@ -1,7 +1,7 @@
-"""Verify: a few positions of the compiled model against the original one, really occluded.
+"""Verify a compiled model: a few positions against the original one, really occluded.
 
-All corners, the whole image and random interior positions, on a seeded random image; the difference
-must stay within the exact-mode bound of DESIGN section 10, on logits where there are some.
+The positions are all corners, the whole image and a few random ones, on a seeded random image. The difference must
+stay within the bound of exact results (DESIGN section 10), on the tensor before a final Softmax where there is one.
 
 Some networks amplify rounding: onnxruntime then differs from itself, with its optimizations and without, by nearly as
 much as the bound. For those the bound is a multiple of that difference, and the report says so.
@@ -32,9 +32,16 @@ _INTERIOR = 3
 
 @dataclass(frozen=True)
 class Comparison:
-    """The worst of ``positions``, ``box``: by how much tensor ``name`` differs there, and the bound.
+    """The position at which a compiled model differs most from the original one, in units of the bound.
 
-    ``noise`` is by how much onnxruntime differs from itself, where that made the bound; else 0.
+    Attributes:
+        positions: how many were compared.
+        box: the worst of them, its starts and then its sizes.
+        name: the tensor that was compared.
+        kind: "logits" or "scores".
+        difference: the largest difference of an entry at ``box``.
+        bound: what it may be.
+        noise: by how much onnxruntime differs from itself, where that made the bound; else 0.
     """
 
     positions: int
@@ -46,10 +53,10 @@ class Comparison:
     noise: float = 0.0
 
     def require(self) -> None:
-        """Refuses a difference beyond the bound.
+        """Refuse a difference beyond the bound.
 
         Raises:
-            VerificationError: it is.
+            VerificationError: if ``difference`` is larger than ``bound``, or is not a number.
         """
         if not self.difference <= self.bound:
             raise VerificationError(
@@ -58,20 +65,27 @@ class Comparison:
             )
 
     def describe(self, frozen: int = 0) -> str:
-        """A sentence on what was compared; ``frozen`` gates make it approximate."""
+        """Say in a sentence what was compared; the number of ``frozen`` gates makes it approximate."""
         approximate = f"; APPROXIMATE, frozen gates: {frozen}" if frozen else ""
-        found = f"largest difference of the {self.kind} {self.difference:.2g} (bound {self.bound:.2g})"
+        difference = f"largest difference of the {self.kind} {self.difference:.2g} (bound {self.bound:.2g})"
         own = f"; this network amplifies rounding, onnxruntime differs from itself by {self.noise:.2g}"
-        return f"{self.positions} positions, {found}{own if self.noise else ''}{approximate}"
+        return f"{self.positions} positions, {difference}{own if self.noise else ''}{approximate}"
 
 
 def compare_models(
     original: onnx.ModelProto, compiled: onnx.ModelProto, interface: Interface, grid: geometry.Boxes
 ) -> Comparison:
-    """Runs both on a few positions.
+    """Run both models on a few positions of a random image.
+
+    Args:
+        original: the model as its user has it.
+        compiled: what it was compiled to.
+        interface: the image and the scores, which have the same names in both.
+        grid: positions to choose from, int32 [P, 2n].
 
     Raises:
-        VerificationError: one of them does not run.
+        VerificationError: if one of the models does not run, or the original's scores are not finite.
+        LibraryError: if the library of ops cannot be loaded.
     """
     rng = np.random.default_rng(0)
     shape = static_shape(interface.image)
@@ -88,10 +102,10 @@ def compare_models(
     if not (np.isfinite(expected).all() and np.isfinite(base).all()):
         raise VerificationError(
             f"'{target.name}' of the original model is not finite for a random image from 0 to 1, or with a part of it "
-            "0. Are its weights? If it needs other images, compile it without verification."
+            "0. Check that its weights are finite. If the model needs other images, compile it without verification."
         )
     try:
-        found = _compiled_rows(compiled, image, boxes, use_logits)
+        rows = _compiled_rows(compiled, image, boxes, use_logits)
     except LibraryError:
         raise
     except Exception as error:
@@ -103,15 +117,15 @@ def compare_models(
     scale = np.ones(len(boxes)) if is_probability else np.maximum(np.abs(expected).max(axis=1), np.abs(base).max())
     scale = np.maximum(scale, np.finfo(np.float32).tiny)  # a model that answers nothing but zeros
     bounds = (PROBABILITY_BOUND if is_probability else LOGIT_BOUND) * scale
-    differences, noise = np.abs(found - expected).max(axis=1), 0.0
+    differences, noise = np.abs(rows - expected).max(axis=1), 0.0
     if (differences > bounds).any():
         noise = _own_noise(original, str(target.name), image, boxes, interface, expected)
         bounds = np.maximum(bounds, min(NOISE_FACTOR * noise, LARGEST_NOISE * float(scale.max())))
         noise = noise if (differences <= bounds).all() else 0.0
-    row = int((differences / bounds).argmax())
-    difference, bound = float(differences[row]), float(bounds[row])
+    worst = int((differences / bounds).argmax())
+    difference, bound = float(differences[worst]), float(bounds[worst])
     kind = "logits" if use_logits else "scores"
-    return Comparison(len(boxes), tuple(boxes[row].tolist()), str(target.name), kind, difference, bound, noise)
+    return Comparison(len(boxes), tuple(boxes[worst].tolist()), str(target.name), kind, difference, bound, noise)
 
 
 def _own_noise(

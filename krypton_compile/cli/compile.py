@@ -16,8 +16,8 @@ from krypton_compile.errors import KryptonError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(_count_sizes(given)).parse_args(given)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(_count_sizes(words)).parse_args(words)
     output = options.output or _default_output(options.model)
     try:
         _compile(options, output)

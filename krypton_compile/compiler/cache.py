@@ -1,4 +1,4 @@
-"""Models that were compiled on the fly, kept for the next time.
+"""The cache of models that were compiled on the fly, kept for the next time.
 
 A compiled file is named by what it depends on: the model's bytes and those of the weights beside it, the compiler's
 options and its version. So a changed model is another name, and no entry goes stale; what was not used for longest
@@ -19,12 +19,12 @@ from krypton_compile.contract.annotations import FORMAT_VERSION
 from krypton_compile.errors import ModelError
 
 LIMIT_BYTES = 8 << 30
-"""Of the folder, unless KRYPTON_CACHE_BYTES says otherwise."""
+"""How many bytes the folder may hold, unless KRYPTON_CACHE_BYTES says otherwise."""
 _ENDING = ".krypton.onnx"
 
 
 def cache_folder() -> Path:
-    """Where compiled files are kept: $KRYPTON_CACHE/compiled, else krypton/compiled in the user's cache folder."""
+    """Name the folder of compiled files: $KRYPTON_CACHE/compiled, else krypton/compiled in the user's cache folder."""
     own = os.environ.get("KRYPTON_CACHE")
     if own:
         return Path(own) / "compiled"
@@ -32,17 +32,17 @@ def cache_folder() -> Path:
 
 
 def compile_cached(model: str | os.PathLike[str] | bytes, **options: Any) -> tuple[Path, bool]:
-    """The compiled file of a model, and whether it was compiled now rather than found.
+    """Compile a model unless the cache has it; return the compiled file, and whether it was compiled now.
 
     Args:
         model: a path, or the bytes of a file.
-        **options: of :func:`krypton_compile.compile`.
+        **options: those of :func:`krypton_compile.compile`; None stands for its default.
 
     Raises:
-        ModelError: no such file, no model, or one that cannot be compiled; nothing is kept then.
-        OSError: the cache folder cannot be written to; the message names KRYPTON_CACHE.
-        TypeError: an option that JSON cannot hold and that has no ``to_json``.
-        ValueError: KRYPTON_CACHE_BYTES is no number of bytes.
+        ModelError: if ``model`` is not a file that can be read, or cannot be compiled; nothing is kept then.
+        OSError: if the cache folder cannot be written to; the message names KRYPTON_CACHE.
+        TypeError: if an option is nothing that JSON can hold, and has no ``to_json``.
+        ValueError: if KRYPTON_CACHE_BYTES is no number of bytes.
     """
     folder, limit = cache_folder(), _limit()
     path = folder / f"{_key(model, options)}{_ENDING}"
@@ -63,9 +63,9 @@ def compile_cached(model: str | os.PathLike[str] | bytes, **options: Any) -> tup
 
 def _key(model: str | os.PathLike[str] | bytes, options: dict[str, Any]) -> str:
     digest = hashlib.sha256()
-    given = {name: option for name, option in options.items() if option is not None}
-    said = json.dumps(given, sort_keys=True, default=_to_json)
-    digest.update(f"{__version__} {FORMAT_VERSION} {said}".encode())
+    chosen = {name: option for name, option in options.items() if option is not None}
+    text = json.dumps(chosen, sort_keys=True, default=_to_json)
+    digest.update(f"{__version__} {FORMAT_VERSION} {text}".encode())
     if isinstance(model, bytes):
         digest.update(hashlib.sha256(model).digest())
         return digest.hexdigest()
@@ -88,14 +88,14 @@ def _to_json(option: object) -> object:
 
 
 def _limit() -> int:
-    given = os.environ.get("KRYPTON_CACHE_BYTES") or str(LIMIT_BYTES)
-    if not given.isdecimal():
-        raise ValueError(f"KRYPTON_CACHE_BYTES: expected a number of bytes such as {LIMIT_BYTES}, found '{given}'")
-    return int(given)
+    text = os.environ.get("KRYPTON_CACHE_BYTES") or str(LIMIT_BYTES)
+    if not text.isdecimal():
+        raise ValueError(f"KRYPTON_CACHE_BYTES: expected a number of bytes such as {LIMIT_BYTES}, found '{text}'")
+    return int(text)
 
 
 def _touch(path: Path) -> bool:
-    """Whether the file is there; if so, it is now the one that was used last."""
+    """Tell whether the file is there; if so, it is now the one that was used last."""
     try:
         os.utime(path)
     except FileNotFoundError:
@@ -106,7 +106,7 @@ def _touch(path: Path) -> bool:
 
 
 def _forget(folder: Path, limit: int, keep: Path) -> None:
-    """Deletes what was not used for longest, down to the limit; another process may be doing the same."""
+    """Delete what was not used for longest, down to the limit; another process may be doing the same."""
     files = []
     for file in folder.glob(f"*{_ENDING}"):
         with contextlib.suppress(FileNotFoundError):
@@ -123,7 +123,7 @@ def _forget(folder: Path, limit: int, keep: Path) -> None:
 
 
 def _weights(file: Path) -> Path:
-    """Where loading.py puts those beyond protobuf's 2 GB."""
+    """The file beside it in which loading.py puts weights beyond protobuf's 2 GB."""
     return Path(f"{file}.data")
 
 

@@ -22,13 +22,13 @@ _BY_NATURE = ("its input is dense", "class vector", "behind '")
 
 
 def find_fallbacks(relower: Callable[[frozenset[str]], Report]) -> list[Fallback]:
-    """All of a model's, in graph order.
+    """Find all fallbacks of a model, in graph order.
 
     Args:
-        relower: the report of the model lowered anew, the named nodes supposed to keep changes where they are.
+        relower: lowers the model anew, the nodes of these names supposed to keep changes where they are, and reports.
     """
     supposed: frozenset[str] = frozenset()
-    report, found = relower(supposed), list[Fallback]()
+    report, fallbacks = relower(supposed), list[Fallback]()
     for _ in range(_ROUNDS):
         group = _first_group(report.layers)
         if not group:
@@ -46,15 +46,15 @@ def find_fallbacks(relower: Callable[[frozenset[str]], Report]) -> list[Fallback
             report.redundancy_overlap,
             without.redundancy_overlap if helped else None,
         )
-        last = found[-1] if found else None
+        last = fallbacks[-1] if fallbacks else None
         if helped and last is not None and (last.op, last.reason) == (entry.op, entry.reason):
-            found[-1] = replace(last, names=last.names + names, ratio_without=entry.ratio_without)
+            fallbacks[-1] = replace(last, names=last.names + names, ratio_without=entry.ratio_without)
         else:
-            found.append(entry)
+            fallbacks.append(entry)
         if not helped:
             break  # what lies behind has no geometry to count with
         report = without
-    return found
+    return fallbacks
 
 
 def _first_group(layers: Sequence[LayerReport]) -> list[LayerReport]:
@@ -64,7 +64,7 @@ def _first_group(layers: Sequence[LayerReport]) -> list[LayerReport]:
 
 
 def _dense_share(layers: Sequence[LayerReport], first: LayerReport) -> float:
-    """Of all multiply-adds, those that are dense from ``first`` on."""
+    """The share of all multiply-adds that is dense from ``first`` on."""
     whole = sum(layer.multiply_adds for layer in layers)
     behind = layers[layers.index(first) :]
     return sum(layer.multiply_adds for layer in behind if layer.became == "dense") / max(1, whole)

@@ -23,7 +23,7 @@ def report_layers(body: IncrementalBody) -> list[LayerReport]:
     layers = []
     for outcome in body.outcomes:
         node, name = outcome.node, str(outcome.node.name)
-        output = body.context.replaced.get(node.outputs[0], node.outputs[0])
+        output = body.context.emitter.current(node.outputs[0])
         naive = _multiply_adds(node)
         steps = grown.get(name, []) if outcome.became == INCREMENTAL else []
         share = _share_of_taps(node) / len(body.grid) if naive else 0.0
@@ -44,7 +44,7 @@ def report_layers(body: IncrementalBody) -> list[LayerReport]:
 
 
 def _multiply_adds(node: ir.Node) -> int:
-    """Of a convolution, or of a product of matrices for every pixel or token; the classifier's are not counted."""
+    """Count those of a convolution, or of a product of matrices for every pixel or token, not of the classifier."""
     if node.op_type not in ("Conv", "ConvTranspose", "MatMul") or node.inputs[0] is None or node.inputs[1] is None:
         return 0
     output = static_shape(node.outputs[0])
@@ -55,7 +55,7 @@ def _multiply_adds(node: ir.Node) -> int:
 
 
 def _share_of_taps(node: ir.Node) -> float:
-    """Of an incremental convolution's taps, those that are not between the pixels that a ConvTranspose spreads."""
+    """The share of a convolution's taps that do not lie between the pixels that a ConvTranspose spreads."""
     if node.op_type != "ConvTranspose" or "strides" not in node.attributes:
         return 1.0
     return 1 / math.prod(node.attributes["strides"].as_ints())

@@ -1,4 +1,4 @@
-"""What a compiled file knows beyond its graph: its source, how it wants its pictures, what its classes are called."""
+"""The provenance of a compiled file: its source, how pictures become its input, and the names of its classes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 def provenance(
     source: Source, interface: Interface, preprocessing: str | Preprocessing | None, labels: Sequence[str] | None
 ) -> dict[str, str]:
-    """The metadata entries for what was given, and the source's SHA-256.
+    """Write the metadata entries: the source's SHA-256, and the preprocessing and labels where they are not None.
 
     Raises:
-        ModelError: a preprocessing that is none or is for other pictures, or another number of labels than classes.
+        ModelError: if ``preprocessing`` names no recipe or is for other pictures than the image, or ``labels`` are not
+            as many as the model has classes.
     """
     entries = {SOURCE_KEY: sha256(source)}
     if preprocessing is not None:
@@ -41,7 +42,7 @@ def _fitting(preprocessing: str | Preprocessing, interface: Interface) -> Prepro
     sizes = interface.image_shape
     if len(sizes) != 2:
         raise ModelError(f"preprocessing: for pictures; input '{interface.image.name}' is a {KINDS[len(sizes)]}")
-    # The runtime builds on the compiler, not the other way round: only who asks for this loads it.
+    # It imports Pillow: only who asks for this waits for it.
     from krypton_compile.contract.presets import read_recipe
 
     try:

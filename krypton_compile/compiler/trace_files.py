@@ -97,7 +97,7 @@ def body_to_proto(body: IncrementalBody, weights: SharedWeights | None) -> onnx.
     if body.is_batched or not body.outcomes:
         return proto
     graph = proto.graph
-    graph.node.extend(ir.to_proto(node) for node in body.context.body)
+    graph.node.extend(ir.to_proto(node) for node in body.context.emitter.body)
     sort_nodes(graph)
     columns = 2 * len(body.interface.image_shape)
     boxes, offsets = str(body.inputs.boxes.name), str(body.inputs.offsets.name)

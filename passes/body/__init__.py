@@ -32,12 +32,12 @@ def _lower(body: IncrementalBody) -> int:
     """
     context, interface = body.context, body.interface
     body.outcomes = lower(context, interface, body.inputs)
-    if interface.scores not in context.replaced and interface.scores not in context.forms:
+    if interface.scores not in context.emitter.replaced and interface.scores not in context.forms:
         raise ModelError(f"output '{interface.scores.name}' does not depend on the image '{interface.image.name}'")
     for value in (interface.scores, interface.logits):
         if value is not None:
             occluded(value, context)
-    return len(context.body)
+    return len(context.emitter.body)
 
 
 def _add_thresholds(body: IncrementalBody) -> int:
@@ -46,7 +46,7 @@ def _add_thresholds(body: IncrementalBody) -> int:
 
 
 def _propagate_boxes(body: IncrementalBody) -> int:
-    body.growth = propagate_boxes(body.context.body, body.inputs.boxes, body.grid)
+    body.growth = propagate_boxes(body.context.emitter.body, body.inputs.boxes, body.grid)
     return 0
 
 
@@ -55,9 +55,9 @@ def _annotate_growth(body: IncrementalBody) -> int:
 
 
 def _fuse_epilogue(body: IncrementalBody) -> int:
-    before = len(body.context.body)
-    body.context.body = fuse_epilogue(body.context.body, body.growth)
-    return before - len(body.context.body)
+    before = len(body.context.emitter.body)
+    body.context.emitter.body = fuse_epilogue(body.context.emitter.body, body.growth)
+    return before - len(body.context.emitter.body)
 
 
 def _batch_positions(body: IncrementalBody) -> int:

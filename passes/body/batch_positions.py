@@ -33,7 +33,7 @@ _CONTRACT = ("boxes", "baseline", "patches", "mask", "scores", "base_scores", "l
 
 @dataclass(frozen=True)
 class Contract:
-    """The graph-level values a caller sees, by role; thresholds are inputs that have defaults."""
+    """The values of the graph that a caller sees, and their names by role; thresholds are inputs with defaults."""
 
     boxes: ir.Value
     baseline: ir.Value
@@ -95,7 +95,7 @@ def batch_positions(
     chosen = [("scores", interface.scores)] + ([("logits", interface.logits)] if interface.logits else [])
     outputs, sizes = [], []
     for role, value in chosen:
-        size = math.prod(static_shape(context.emitter.replaced.get(value, value)))
+        size = math.prod(static_shape(context.emitter.current(value)))
         shape = context.emitter.initializer(f"chunk.{role}.shape", np.array([-1, size], np.int64))
         flat = context.emitter.emit(
             "Reshape", [_positions_first(value, context), shape], {}, f"chunk.{role}", domain=""
@@ -115,9 +115,9 @@ def batch_positions(
     split.outputs[0].name, split.outputs[1].name = "krypton.chunks", "krypton.offsets"
     graph.append(split)
     if context.target.cuda:
-        for given, made in zip((inputs.boxes, inputs.offsets), split.outputs, strict=True):
-            made.type, made.shape = given.type, given.shape
-            ir.convenience.replace_all_uses_with(given, made)
+        for old, new in zip((inputs.boxes, inputs.offsets), split.outputs, strict=True):
+            new.type, new.shape = old.type, old.shape
+            ir.convenience.replace_all_uses_with(old, new)
         graph.extend(context.emitter.body)
     else:
         outputs = _scan(graph, inputs, context.emitter.body, split.outputs, outputs)
@@ -164,7 +164,7 @@ def _first_positions(context: LoweringContext, chunked: ir.Value, contract: Cont
 
 def _base_row(context: LoweringContext, value: ir.Value, name: str, size: int) -> ir.Value:
     rows = context.emitter.initializer(f"{name}.rows", np.array([1, size], np.int64))
-    row = context.emitter.emit_base("Reshape", [context.emitter.replaced.get(value, value), rows], {}, name, domain="")
+    row = context.emitter.emit_base("Reshape", [context.emitter.current(value), rows], {}, name, domain="")
     row.name, row.type, row.shape = name, ir.TensorType(ir.DataType.FLOAT), ir.Shape([1, size])
     return row
 

@@ -17,9 +17,9 @@ def choose_chunk(context: LoweringContext) -> int:
 
     A GPU wants many, and has the memory that the usual way takes at a batch of 64; whole maps take as much.
     """
-    if context.target == "cuda":
-        return _CUDA_DENSE_CHUNK if context.densified else _CUDA_CHUNK
-    sizes = [math.prod(static_shape(value)) * 4 for value in context.densified]
+    if context.target.cuda:
+        return _CUDA_DENSE_CHUNK if context.forms.densified else _CUDA_CHUNK
+    sizes = [math.prod(static_shape(value)) * 4 for value in context.forms.densified]
     sizes += [
         math.prod(static_shape(value)) * 4
         for value, form in context.forms.items()

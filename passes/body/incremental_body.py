@@ -10,7 +10,7 @@ from krypton_compile.contract.geometry import Boxes
 from krypton_compile.passes.body.batch_positions import Contract, make_contract, make_occlusion_inputs
 from krypton_compile.passes.body.propagate_boxes import Growth
 from krypton_compile.passes.interface import Interface
-from krypton_compile.passes.lower.context import LoweringContext
+from krypton_compile.passes.lower.context import LoweringContext, Target
 from krypton_compile.passes.lower.walk import OcclusionInputs, Outcome
 
 
@@ -47,7 +47,7 @@ class IncrementalBody:
     @property
     def named_interface(self) -> Interface:
         """The interface with the values that have the model's names now: a product that is the output was replaced."""
-        replaced, logits = self.context.replaced, self.interface.logits
+        replaced, logits = self.context.emitter.replaced, self.interface.logits
         return Interface(
             self.interface.image,
             self.interface.layout,
@@ -76,6 +76,6 @@ def begin_body(
         supposed: names of nodes that are taken to keep changes where they are; such a body is for counting alone.
     """
     contract = make_contract(model.graph, interface)
-    context = LoweringContext(model.graph, frozen_gates=frozen_gates, target=target, supposed=supposed)
+    context = LoweringContext(model.graph, Target(target, frozen_gates, supposed))
     inputs = make_occlusion_inputs(context, interface, contract)
     return IncrementalBody(model, interface, context, contract, inputs, grid)

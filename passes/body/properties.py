@@ -16,20 +16,20 @@ BodyProperty = Property[IncrementalBody]
 
 
 def _not_lowered(body: IncrementalBody) -> str | None:
-    if not body.outcomes or not body.context.body:
+    if not body.outcomes or not body.context.emitter.body:
         return "there are no nodes"
-    replaced, forms = body.context.replaced, body.context.forms
+    replaced, forms = body.context.emitter.replaced, body.context.forms
     scores = body.interface.scores
     return None if replaced.get(scores, scores) in forms else f"'{scores.name}' has no form"
 
 
 def _without_threshold(body: IncrementalBody) -> str | None:
-    for node in body.context.body:
+    for node in body.context.emitter.body:
         if node.op_type == "WindowBoxes" and body.contract.tau not in node.inputs[1:2]:
             return f"WindowBoxes '{node.name}' takes no tau"
     for form in body.context.forms.values():
         maker = form.values.producer() if isinstance(form, Delta) else None
-        if maker is None or maker.op_type not in LIMITED or maker not in body.context.body:
+        if maker is None or maker.op_type not in LIMITED or maker not in body.context.emitter.body:
             continue
         limit = maker.inputs[LIMITED[maker.op_type] :]
         if not limit or limit[0] is None:
@@ -56,7 +56,7 @@ def _contract_broken(body: IncrementalBody) -> str | None:
 
 
 def _convolutions(body: IncrementalBody) -> Iterator[ir.Node]:
-    return (node for node in body.context.body if node.op_type == "IncrementalConv")
+    return (node for node in body.context.emitter.body if node.op_type == "IncrementalConv")
 
 
 LOWERED = BodyProperty("every node has an outcome, the scores a form", _not_lowered)

@@ -74,7 +74,6 @@ def _image_shape(image: ir.Value, image_size: tuple[int, ...] | None, layout: st
     shape = tuple(int(dim) for dim in dims if dim is not None)
     if math.prod(shape[axis] for axis in spatial_axes(chosen)) > _MOST_PIXELS:
         raise ModelError(
-            f"input '{image.name}' {list(shape)}: expected an image of at most {_MOST_PIXELS} pixels. "
-            "Is its size what it should be?"
+            f"input '{image.name}' {list(shape)}: expected an image of at most {_MOST_PIXELS} pixels. Check its size."
         )
     return shape

@@ -89,13 +89,13 @@ def _agree(before: onnx.ModelProto, after: onnx.ModelProto, image: onnx.ValueInf
     try:
         together = open_session(before).run(None, {image.name: images})
         session = open_session(after)
-        alone = [session.run(None, {image.name: one[None]}) for one in images]
+        alone = [session.run(None, {image.name: picture[None]}) for picture in images]
     except Exception:  # onnxruntime's exceptions have no common base
         return False
     for index, expected in enumerate(together):
-        found = [np.asarray(outputs[index]) for outputs in alone]
-        if any(one.shape[:1] != (1,) for one in found) or len(expected) != batch:
+        rows = [np.asarray(outputs[index]) for outputs in alone]
+        if any(row.shape[:1] != (1,) for row in rows) or len(expected) != batch:
             return False
-        if not np.abs(np.concatenate(found) - expected).max() <= BATCH_BOUND * np.abs(expected).max():
+        if not np.abs(np.concatenate(rows) - expected).max() <= BATCH_BOUND * np.abs(expected).max():
             return False
     return True

@@ -1,4 +1,4 @@
-"""Absorb pads: a Pad before a convolution or a pool becomes pads of its own.
+"""Absorb the pads: a Pad before a convolution or a pool becomes pads of its own.
 
     Conv(Pad(X, 0))           ->    Conv<pads + >(X)
     AveragePool(Pad(X, 0))    ->    AveragePool<pads +, count_include_pad = 1>(X)      the divisor counts all taps

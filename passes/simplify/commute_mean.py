@@ -1,4 +1,4 @@
-"""Commute mean: a mean over the whole map trades places with the 1x1 convolution before it.
+"""Commute the mean: a mean over the whole map trades places with the 1x1 convolution before it.
 
     GlobalAveragePool(Conv1x1(X))    ->    Conv1x1(GlobalAveragePool(X))
 

@@ -1,4 +1,4 @@
-"""Decompose: ops that are a few others become those, so that they need no rules of their own.
+"""Decompose ops that are a few others, so that they need no rules of their own.
 
 Sum(A, B, C)       ->    Add(Add(A, B), C);          Max and Min alike
 Mean(A, B)         ->    Mul(Add(A, B), 1/2)
@@ -27,15 +27,15 @@ def decompose(model: ir.Model) -> int:
     """Rewrite every such node; return their number."""
     graph = model.graph
     dropped = sum(_drop_expand(node) for node in graph if node.op_type in _BROADCASTING)
-    found = [node for node in graph if node.domain in ("", "ai.onnx") and _applies(node)]
-    for node in found:
+    nodes = [node for node in graph if node.domain in ("", "ai.onnx") and _applies(node)]
+    for node in nodes:
         if node.op_type == "Gemm":
             _scale_gemm(graph, node)
         elif node.op_type == "Pad":
             _pad_all_axes(graph, node)
         else:
             _expand_variadic(graph, node)
-    return dropped + len(found)
+    return dropped + len(nodes)
 
 
 def _drop_expand(node: ir.Node) -> bool:

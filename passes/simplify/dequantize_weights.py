@@ -1,4 +1,4 @@
-"""Dequantize weights: where weights alone are quantized, they become float32 constants.
+"""Dequantize the weights: where they alone are quantized, they become float32 constants.
 
     W = DequantizeLinear(Q, s, z)    ->    W = (Q - z) s, a constant
 

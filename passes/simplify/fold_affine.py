@@ -1,4 +1,4 @@
-"""Fold affine: what scales and shifts the channels of a convolution becomes part of its weights and bias.
+"""Fold affine ops: what scales and shifts the channels of a convolution becomes part of its weights and bias.
 
     s (W x + b) + t     =  (s W) x + (s b + t)         BatchNormalization, Mul, Div, Add, Sub behind a Conv
     W (s x + t) + b     =  (W s) x + (b + sum W t)     the same before one; with pads only where t = 0

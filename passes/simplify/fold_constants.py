@@ -1,4 +1,4 @@
-"""Fold constants: a node whose inputs are all constants becomes one, whatever the op and the size.
+"""Fold constants: a node whose inputs are all constants becomes a constant, whatever the op and the size.
 
 Before: initializers and nodes. After: no node depends on initializers alone; each output that is still read is an
 initializer. onnxruntime computes them, so they are what the model would have computed itself.
@@ -48,7 +48,7 @@ def find_constant_nodes(graph: ir.Graph) -> dict[ir.Node, None]:
     Those that make an output of the graph, have a subgraph or are random are not among them.
     """
     constant = set(graph.initializers.values()) - set(graph.inputs)
-    found: dict[ir.Node, None] = {}
+    nodes: dict[ir.Node, None] = {}
     for node in graph:
         if node.domain not in ("", "ai.onnx") or node.op_type in _KEPT:
             continue
@@ -61,8 +61,8 @@ def find_constant_nodes(graph: ir.Graph) -> dict[ir.Node, None]:
             continue
         if all(value is None or value in constant for value in node.inputs):
             constant.update(node.outputs)
-            found[node] = None
-    return found
+            nodes[node] = None
+    return nodes
 
 
 def _is_read(value: ir.Value, nodes: dict[ir.Node, None]) -> bool:

@@ -1,4 +1,4 @@
-"""Gather shuffles: a channel shuffle becomes a Gather of channels.
+"""Gather shuffled channels: a channel shuffle becomes a Gather.
 
     Reshape(X, [1, g, C/g, H, W]) - Transpose(0, 2, 1, 3, 4) - Reshape([1, C, H, W])    ->    Gather(X, k, axis = 1)
 
@@ -20,14 +20,14 @@ _SWAPPED = (0, 2, 1, 3, 4)
 def gather_shuffles(model: ir.Model) -> int:
     """Rewrite every shuffle; return their number."""
     graph = model.graph
-    found = [(node, ends) for node in graph if (ends := between_reshapes(node, graph)) and _is_shuffle(node, *ends)]
-    for node, (first, last) in found:
+    shuffles = [(node, ends) for node in graph if (ends := between_reshapes(node, graph)) and _is_shuffle(node, *ends)]
+    for node, (first, last) in shuffles:
         _replace(graph, first, node, last)
-    return len(found)
+    return len(shuffles)
 
 
 def between_reshapes(node: ir.Node, graph: ir.Graph) -> tuple[ir.Node, ir.Node] | None:
-    """The two Reshapes around a Transpose whose inner tensors nobody else reads, or None."""
+    """Find the two Reshapes around a Transpose whose inner tensors nobody else reads; None where there are none."""
     if node.op_type != "Transpose":
         return None
     between = node.inputs[0]

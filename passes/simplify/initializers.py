@@ -1,4 +1,4 @@
-"""New constants of a graph that is being rewritten."""
+"""Adds constants to a graph that is being rewritten."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 
 def add_initializer(graph: ir.Graph, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
-    """A constant called ``name``, or where that is taken, ``name.2`` and so on."""
+    """Add a constant called ``name``, or where that is taken, ``name.2`` and so on."""
     unique, count = name, 1
     while unique in graph.initializers:
         count += 1

@@ -38,7 +38,7 @@ def measure_shapes(model: ir.Model) -> int:
     images = [rng.uniform(0, 1, static_shape(image)).astype(np.float32) for _ in range(2)]
     try:
         session = open_session(proto)
-        runs = [session.run(list(unknown), {str(image.name): one}) for one in images]
+        runs = [session.run(list(unknown), {str(image.name): picture}) for picture in images]
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise ModelError(f"the model does not run in onnxruntime: {error}") from error
     measured = 0

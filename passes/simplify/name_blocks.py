@@ -1,4 +1,4 @@
-"""Name blocks: SpaceToDepth and DepthToSpace that exporters wrote as Reshape, Transpose, Reshape become these ops.
+"""Name the blocks: SpaceToDepth and DepthToSpace that are written as Reshape, Transpose, Reshape become these ops.
 
     [1, C, H/b, b, W/b, b], Transpose(0, 3, 5, 1, 2, 4)    ->    SpaceToDepth             the block's place outermost
     [1, C, H/b, b, W/b, b], Transpose(0, 1, 3, 5, 2, 4)    ->    SpaceToDepth, Gather     the channel outermost (torch)
@@ -23,8 +23,8 @@ from krypton_compile.passes.simplify.initializers import add_initializer
 def name_blocks(model: ir.Model) -> int:
     """Rewrite every such triple; return their number."""
     graph = model.graph
-    found = [(node, ends) for node in graph if (ends := between_reshapes(node, graph)) is not None]
-    return sum(_name(graph, first, node, last) for node, (first, last) in found)
+    triples = [(node, ends) for node in graph if (ends := between_reshapes(node, graph)) is not None]
+    return sum(_name(graph, first, node, last) for node, (first, last) in triples)
 
 
 def _name(graph: ir.Graph, first: ir.Node, swap: ir.Node, last: ir.Node) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a tensor is known to hold no negative number, from the ops that make it."""
+"""Tells from the ops that make a tensor whether it is known to hold no negative number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _IF_THE_FIRST = frozenset(
 
 
 def is_nonnegative(value: ir.Value | None) -> bool:
-    """True only where it is certain."""
+    """Tell whether no entry can be negative; True only where that is certain."""
     if value is None:
         return False
     if value.const_value is not None:

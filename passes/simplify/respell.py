@@ -1,4 +1,4 @@
-"""Respell: ops that have no rule of their own, where they mean the same as ones that have.
+"""Respell ops that have no rule of their own, where they mean the same as ones that have.
 
     Sum(A, B, C)             ->    Add(Add(A, B), C)
     Max(X, k), Min(X, k)     ->    Clip(X, k, ), Clip(X, , k)      k a number

@@ -1,4 +1,4 @@
-"""Looks through Transposes: what stands before or behind a convolution that exporters of NHWC models wrap in them."""
+"""Looks through Transposes, in which exporters of NHWC models wrap convolutions, at what stands beyond them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 
 def source_of(value: ir.Value | None) -> tuple[ir.Node | None, list[ir.Node]]:
-    """The node before a value, Transposes skipped, and those Transposes, the nearest first."""
+    """Find the node before a value, Transposes skipped; return it and those Transposes, the nearest first."""
     skipped: list[ir.Node] = []
     node = value.producer() if value is not None else None
     while node is not None and node.op_type == "Transpose" and "perm" in node.attributes:
@@ -18,12 +18,12 @@ def source_of(value: ir.Value | None) -> tuple[ir.Node | None, list[ir.Node]]:
 
 
 def axis_before(axis: int, transposes: Sequence[ir.Node]) -> int:
-    """Which axis of the tensor before the Transposes, nearest first, is this axis behind them."""
+    """Tell which axis of the tensor before the Transposes, nearest first, is this axis behind them."""
     for node in transposes:
         axis = int(node.attributes["perm"].as_ints()[axis])
     return axis
 
 
 def is_read_once(value: ir.Value) -> bool:
-    """Whether one node reads the value, and it is no output of the graph."""
+    """Tell whether a single node reads the value, and it is no output of the graph."""
     return len(value.uses()) == 1 and not value.is_graph_output()
