@@ -13,11 +13,11 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.dense_batch_axis import batched_inputs
 from krypton_compile.passes.lower.dense_per_position import once_a_position, reads, subgraphs
 from krypton_compile.passes.lower.forms import Delta, Dense, Flat
+from krypton_compile.passes.shapes import static_shape
 
 
 def lower_dense(node: ir.Node, context: LoweringContext) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.forms import Dense
+from krypton_compile.passes.shapes import static_shape
 
 
 def once_a_position(

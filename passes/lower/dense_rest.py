@@ -15,11 +15,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import has_static_shape
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.dense import densify
 from krypton_compile.passes.lower.dense_per_position import once_a_position, reads
 from krypton_compile.passes.quantized import is_quantizing
+from krypton_compile.passes.shapes import has_static_shape
 
 QUANTIZED = "quantized: its values are rounded after every layer, so small deltas vanish or jump"
 

@@ -17,9 +17,9 @@ from krypton_compile.contract import schemas
 from krypton_compile.contract.annotations import NODE_OP, NODE_SOURCE
 from krypton_compile.contract.geometry import DepthWindow, Window
 from krypton_compile.contract.layouts import axes_of
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.forms import Delta, make_delta, volume_shape
 from krypton_compile.passes.lower.journal import Journal
+from krypton_compile.passes.shapes import static_shape
 
 Inputs = Sequence[ir.Value | None]
 Attributes = Mapping[str, int | float | str | Sequence[int]]

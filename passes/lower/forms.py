@@ -19,9 +19,9 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.contract.layouts import as_volume, axes_of, channel_axis, spatial_axes
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.journal import Journal
 from krypton_compile.passes.lower.refused import Refused
+from krypton_compile.passes.shapes import static_shape
 
 
 @dataclass(frozen=True)

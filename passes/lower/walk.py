@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from krypton_compile.contract.layouts import as_volume, axes_of
 from krypton_compile.contract.schemas import DOMAIN
-from krypton_compile.passes.interface import Interface, static_shape
+from krypton_compile.passes.interface import Interface
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.dense import densify, lower_dense
 from krypton_compile.passes.lower.dense_per_position import reads
@@ -22,6 +22,7 @@ from krypton_compile.passes.lower.dense_rest import lower_rest, needs_the_rest
 from krypton_compile.passes.lower.forms import Delta, Dense, Form, make_delta
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.table import RULES, Rule
+from krypton_compile.passes.shapes import static_shape
 
 _SLICED = ("chunk.slices", "chunk.slice_offsets")
 INCREMENTAL, DENSE, BASE_ONLY = "incremental", "dense", "base only"

@@ -17,11 +17,11 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.contract.layouts import as_volume, channel_axis, spatial_axes
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.context import LoweringContext, array_of, input_of
 from krypton_compile.passes.lower.forms import Delta, Form, make_delta
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.activation import emit_function
+from krypton_compile.passes.shapes import static_shape
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:

@@ -13,12 +13,12 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.emit import Emitter
 from krypton_compile.passes.lower.forms import Delta, Form
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.sliced_axes import Indices, chosen_places, sliced_axes
+from krypton_compile.passes.shapes import static_shape
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:

@@ -16,11 +16,11 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from krypton_compile.contract.layouts import KINDS
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.emit import emit_depth_gather, emit_window_boxes, window_attributes
 from krypton_compile.passes.lower.forms import Form, make_delta
 from krypton_compile.passes.lower.refused import Refused
+from krypton_compile.passes.shapes import static_shape
 from krypton_compile.passes.window_of import depth_window, read_axes, slice_window
 
 

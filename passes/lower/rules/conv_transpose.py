@@ -18,12 +18,12 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.contract.geometry import Pair, Window
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.emit import Emitter, emit_window_boxes, window_attributes
 from krypton_compile.passes.lower.forms import Delta, Form, make_delta
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.axis_table import emit_resampled, spread
+from krypton_compile.passes.shapes import static_shape
 
 Floats = npt.NDArray[np.float32]
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.context import LoweringContext, array_of, input_of
 from krypton_compile.passes.lower.emit import emit_pixelwise, emit_scaled
 from krypton_compile.passes.lower.forms import Delta, Dense, Form, make_delta, per_channel
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.activation import emit_function
 from krypton_compile.passes.lower.rules.binary import emit_binary
+from krypton_compile.passes.shapes import static_shape
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:

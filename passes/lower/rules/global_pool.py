@@ -14,11 +14,11 @@ import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.contract.layouts import spatial_axes
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.emit import Emitter
 from krypton_compile.passes.lower.forms import Dense, Form
 from krypton_compile.passes.lower.refused import Refused
+from krypton_compile.passes.shapes import static_shape
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:

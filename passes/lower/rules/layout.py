@@ -13,11 +13,11 @@ import onnx_ir as ir
 
 from krypton_compile.contract.geometry import DepthWindow
 from krypton_compile.contract.layouts import spatial_axes, swapped
-from krypton_compile.passes.interface import permutation, static_shape
 from krypton_compile.passes.lower.context import LoweringContext, input_of
 from krypton_compile.passes.lower.emit import emit_depth_gather
 from krypton_compile.passes.lower.forms import Delta, Flat, Form, make_delta
 from krypton_compile.passes.lower.refused import Refused
+from krypton_compile.passes.shapes import permutation, static_shape
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:

@@ -13,12 +13,12 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.contract.layouts import spatial_axes
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.context import LoweringContext, input_of
 from krypton_compile.passes.lower.forms import Delta, Form
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.axis_table import AxisTable, Constants, ask, emit_resampled, keep, select
 from krypton_compile.passes.lower.rules.sliced_axes import chosen_places, sliced_axes
+from krypton_compile.passes.shapes import static_shape
 
 _MIRRORS = ("reflect", "edge", "wrap")
 """Modes of Pad, which NumPy calls the same."""

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.refused import Refused
+from krypton_compile.passes.shapes import static_shape
 
 Indices = npt.NDArray[np.int64]
 

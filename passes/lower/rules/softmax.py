@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from krypton_compile.passes.interface import static_shape
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.emit import emit_pixelwise
 from krypton_compile.passes.lower.forms import Form
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.global_pool import reduced_axes
+from krypton_compile.passes.shapes import static_shape
 
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
