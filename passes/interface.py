@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from krypton_compile.contract.layouts import channel_axis, channels_first, channels_last, spatial_axes
 from krypton_compile.errors import ModelError
-from krypton_compile.passes.shapes import has_static_shape, permutation, static_shape
+from krypton_compile.passes.shapes import permutation, static_shape
 
 __all__ = [
     "Interface",
@@ -18,10 +18,6 @@ __all__ = [
     "find_layout",
     "find_logits",
     "find_scores",
-    # Of shapes.py, from where the rules will import them.
-    "has_static_shape",
-    "permutation",
-    "static_shape",
 ]
 
 _CHANNELS = (1, 2, 3, 4)

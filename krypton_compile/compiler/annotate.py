@@ -47,5 +47,5 @@ def _annotation(body: IncrementalBody) -> ModelAnnotation:
         base_logits=names["base_logits"] if interface.logits else None,
         chunk=body.chunk,
         layer_groups=tuple(body.layer_groups),
-        target=body.context.target,
+        target=body.context.target.provider,
     )
