@@ -22,6 +22,12 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = {
+    "krypton_compile": "krypton_compile",
+    "passes": "krypton_compile/passes",
+    "runtime": "krypton_compile/runtime",
+}
+"""Of the repository, and where they lie in the wheel."""
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 OLDEST = EXTRAS["cpu"][0].replace(">=", "==")
@@ -82,6 +88,15 @@ class CleanEnvironment:
         return self.run("python", "-c", code)
 
 
+def sources() -> list[str]:
+    """Name the package's files as they lie in the wheel."""
+    return sorted(
+        f"{target}/{path.relative_to(ROOT / folder)}"
+        for folder, target in FOLDERS.items()
+        for path in (ROOT / folder).rglob("*.py")
+    )
+
+
 @pytest.fixture(scope="session")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The sdist, and the wheel built from it."""
@@ -120,12 +135,8 @@ def test_wheel_holds_one_package_and_its_library(distributions: tuple[Path, Path
         names = set(archive.namelist())
         library = archive.read("krypton_compile/lib/libkrypton_ops.so")
     assert {name.split("/")[0] for name in names} == {"krypton_compile", "krypton_compile-0.1.0.dist-info"}
-    modules = {
-        f"krypton_compile/{path.relative_to(ROOT)}"
-        for part in ("passes", "runtime")
-        for path in (ROOT / part).glob("*.py")
-    }
-    assert modules | {"krypton_compile/py.typed"} <= names, sorted(modules - names)
+    assert {name for name in names if name.endswith(".py")} == set(sources())
+    assert "krypton_compile/py.typed" in names
     assert not [name for name in names if name.endswith((".cc", ".h", ".cu"))]
     # onnxruntime is the loading process's own; a second one, linked to, would clash with it.
     assert b"libonnxruntime" not in library
@@ -146,6 +157,14 @@ def test_parts_of_the_package_are_no_modules_of_their_own(environment: CleanEnvi
     assert environment.python(code.format(["passes", "runtime", "custom_ops"])).split() == ["None"] * 3
     inside = environment.python(code.format(["krypton_compile.passes", "krypton_compile.runtime"]))
     assert inside.count("ModuleSpec") == 2
+
+
+def test_every_module_can_be_imported(environment: CleanEnvironment) -> None:
+    """Without torch, which the extra for Captum brings."""
+    names = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources()]
+    names = [name for name in names if not name.startswith("krypton_compile.captum")]
+    code = "import importlib, sys; print(*[importlib.import_module(name).__name__ for name in sys.argv[1:]])"
+    assert environment.run("python", "-c", code, *names).split() == names
 
 
 @pytest.mark.parametrize("command", PYPROJECT["project"]["scripts"])
