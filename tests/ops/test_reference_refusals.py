@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.ops.bad_boxes import BAD_BOXES, BY_OP, box_inputs, pairs
 from tests.ops.cases import Case
 from tests.ops.running import run_cpu, run_reference
-from tests.ops.test_bad_input import BAD_BOXES, BY_OP, box_inputs, pairs
 
 
 @pytest.mark.parametrize(("op", "index", "kind"), pairs())

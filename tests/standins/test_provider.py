@@ -25,13 +25,13 @@ from krypton_compile.runtime import Preprocessing
 from krypton_compile.runtime.engine import providers, sessions
 from krypton_compile.runtime.engine.providers import CPU, CUDA
 from krypton_compile.runtime.engine.sessions import as_ort
+from tests.ops.agreement import RELATIVE, agree
 from tests.ops.cases import Case, cases, make_model
 from tests.ops.limited import limited_cases
 from tests.ops.running import feeds, run_reference
-from tests.ops.test_cpu_ops import RELATIVE, agree
-from tests.passes.body.test_target_cuda import NETWORKS
 from tests.standins.log import FOLDER, GUARDED, recorded
 from tests.support import field_networks
+from tests.support.cuda_networks import NETWORKS
 from tests.support.graphs import BOUND, random_boxes, random_regions
 from tests.support.small import small_model
 
