@@ -28,7 +28,7 @@ import onnxruntime as ort
 from benchmarks.kernels import microkernels
 from benchmarks.lib.limits import CountingSession, LayerWork
 from benchmarks.lib.naive import cpu_description
-from benchmarks.maps.peers import TORCH_MODELS, Subject, subject
+from benchmarks.lib.subjects import TORCH_MODELS, Subject, subject
 from krypton_compile import compile
 from krypton_compile.contract.geometry import Boxes, occlusion_grid
 from krypton_compile.contract.schemas import PRECISIONS

@@ -5,7 +5,8 @@
 // A case is the layer that a chunk of 32 positions leaves: 1x1 on boxes of 7x7 pixels, or 3x3 on the inner 6x6 outputs
 // of boxes of 8x8, in tasks as the op makes them, clip rule and base map included; lists of non-zeros are made
 // beforehand. In packed cases a pixel has the same non-zero channels at every position. Each case's results are
-// compared with sums in double precision before its rate is printed.
+// compared with sums in double precision before its rate is printed. More than 300 lines, because it stands alone: it
+// is built with the kernels and nothing else.
 #include <algorithm>
 #include <chrono>
 #include <cmath>

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.lib.naive import NaiveModel, cpu_description, memory_held, memory_peak, threads_available
-from benchmarks.maps.peers import TORCH_MODELS, subject
+from benchmarks.lib.subjects import TORCH_MODELS, subject
 from krypton_compile import compile
 from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.contract.occlude import occlude

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.lib.naive import cpu_description
-from benchmarks.maps.peers import TORCH_MODELS, Subject, subject
+from benchmarks.lib.subjects import TORCH_MODELS, Subject, subject
 from krypton_compile import compile
 from krypton_compile.contract import geometry
 from krypton_compile.runtime import OcclusionSession

@@ -23,7 +23,7 @@ import onnxruntime
 
 from benchmarks.lib.naive import cpu_description, threads_available
 from benchmarks.lib.paired import paired
-from benchmarks.maps.peers import TORCH_MODELS, subject
+from benchmarks.lib.subjects import TORCH_MODELS, subject
 from krypton_compile import compile
 from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.contract.preprocessing import PRESETS
