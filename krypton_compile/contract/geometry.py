@@ -253,11 +253,12 @@ def occlusion_grid(
     return np.stack([column.ravel() for part in columns for column in part], axis=1).astype(np.int32)
 
 
-def touching(boxes: Boxes, region: tuple[int, int, int, int]) -> npt.NDArray[np.bool_]:
-    """Bool [P]: which boxes share a pixel with ``region`` (y0, x0, y1, x1), half-open."""
-    y0, x0, y1, x1 = region
+def touching(boxes: Boxes, region: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Bool [P]: which boxes share a pixel with ``region``, all starts, then all ends, half-open: (y0, x0, y1, x1)."""
+    axes = boxes.shape[1] // 2
     wide = boxes.astype(np.int64)
-    inside = (wide[:, 0] < y1) & (wide[:, 0] + wide[:, 2] > y0) & (wide[:, 1] < x1) & (wide[:, 1] + wide[:, 3] > x0)
+    starts, sizes = wide[:, :axes], wide[:, axes:]
+    inside = ((starts < region[axes:]) & (starts + sizes > region[:axes])).all(axis=1)
     return np.asarray(inside & ~is_empty(boxes))
 
 
