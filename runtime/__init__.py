@@ -11,21 +11,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from krypton_compile.contract.preprocessing import Preprocessing
     from krypton_compile.runtime.approximation.settings import Approximation, DrillDown
+    from krypton_compile.runtime.approximation.thresholds import Thresholds
     from krypton_compile.runtime.engine.scorer import OcclusionScores
-    from krypton_compile.runtime.maps.explanation import Explanation
-    from krypton_compile.runtime.maps.fields import FieldExplanation
+    from krypton_compile.runtime.maps.explanation import Explanation, FieldExplanation
     from krypton_compile.runtime.maps.several_sizes import SizesExplanation
     from krypton_compile.runtime.session import OcclusionSession
+    from krypton_compile.runtime.sweep.request import Request
 
 _HOMES = {
     "Approximation": "krypton_compile.runtime.approximation.settings",
     "DrillDown": "krypton_compile.runtime.approximation.settings",
     "Explanation": "krypton_compile.runtime.maps.explanation",
-    "FieldExplanation": "krypton_compile.runtime.maps.fields",
+    "FieldExplanation": "krypton_compile.runtime.maps.explanation",
     "OcclusionScores": "krypton_compile.runtime.engine.scorer",
     "OcclusionSession": "krypton_compile.runtime.session",
     "Preprocessing": "krypton_compile.contract.preprocessing",
+    "Request": "krypton_compile.runtime.sweep.request",
     "SizesExplanation": "krypton_compile.runtime.maps.several_sizes",
+    "Thresholds": "krypton_compile.runtime.approximation.thresholds",
 }
 
 __all__ = [
@@ -36,7 +39,9 @@ __all__ = [
     "OcclusionScores",
     "OcclusionSession",
     "Preprocessing",
+    "Request",
     "SizesExplanation",
+    "Thresholds",
 ]
 
 

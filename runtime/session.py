@@ -1,74 +1,47 @@
-"""OcclusionSession: a compiled model that explains its answers on images.
-
-image, class, occluder  --ask---------->  a question: the base pass is done (question.py)
-patch size, stride, ... --find_windows->  the windows that are hidden (windows.py)
-both                    --sweep_once--->  their scores, and the explanation (occlusion.py)
-"""
+"""OcclusionSession: a compiled model that explains its answers on images."""
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypedDict, Unpack, cast, overload
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime as ort
 
-from krypton_compile.contract.geometry import Boxes
-from krypton_compile.errors import OcclusionError
+from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.runtime.approximation.bounds import parse_bound
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation, settings_for
-from krypton_compile.runtime.engine.scorer import Scorer
+from krypton_compile.runtime.approximation.thresholds import NOTHING_LEFT_OUT, Thresholds
+from krypton_compile.runtime.engine.delegated import Delegated
+from krypton_compile.runtime.engine.occlusion import Occlusion, read_occlusion
+from krypton_compile.runtime.engine.providers import Provider
+from krypton_compile.runtime.engine.scorer import OcclusionScores, Scorer
+from krypton_compile.runtime.engine.sessions import Sessions
+from krypton_compile.runtime.engine.split_file import split
+from krypton_compile.runtime.engine.work import PreparedImage
 from krypton_compile.runtime.inputs.occluders import SAMPLES
 from krypton_compile.runtime.inputs.pictures import ArrayLayout
-from krypton_compile.runtime.inputs.segments import read_segments
-from krypton_compile.runtime.inputs.windows import Size, Windows, find_windows, segment_windows
+from krypton_compile.runtime.inputs.windows import Size, Strides
 from krypton_compile.runtime.maps.explanation import Explanation
-from krypton_compile.runtime.maps.fields import explain_field, refuse
 from krypton_compile.runtime.maps.several_sizes import SizesExplanation
-from krypton_compile.runtime.sweep.estimate import Estimate, estimate
-from krypton_compile.runtime.sweep.progress import progress_within, reporter
-from krypton_compile.runtime.sweep.request import Question, ask
-from krypton_compile.runtime.sweep.strategies import sweep_once, sweep_progressively
+from krypton_compile.runtime.sweep.by_fields import by_fields
+from krypton_compile.runtime.sweep.estimate import Estimate
+from krypton_compile.runtime.sweep.explain import Chunk, estimate, explain, iterate, refine
+from krypton_compile.runtime.sweep.progress import reporter
+from krypton_compile.runtime.sweep.request import Request
+from krypton_compile.runtime.sweep.resolved import resolve
 from krypton_compile.runtime.sweep.verify import Verification, verify
-from krypton_compile.runtime.sweep.windows_scored import plan, score_windows
 
+Array = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
 
-class Further(TypedDict, total=False):
-    """Keyword arguments that :meth:`OcclusionSession.explain` documents and the others share."""
-
-    edge: str
-    baseline_space: str | None
-    samples: int
-    value: str
-    activation: str
-    roi: Sequence[int] | None
-    segments: object
-    batch_size: int | str
-    layout: ArrayLayout | None
-
-
-class Asked(Further, total=False):
-    """Those that may also be given by position."""
-
-    baseline: object
-    target: int | str | None
-    classes: Sequence[int] | Literal["target"] | None
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some windows of an explanation, as they get done: ``scores`` [n, K'] of ``boxes`` [n, 4], rows ``index`` [n]."""
-
-    index: npt.NDArray[np.int64]
-    boxes: Boxes
-    scores: npt.NDArray[np.float32]
-
-
-class OcclusionSession(Scorer):
+class OcclusionSession:
     """Scores occluded versions of an image with a compiled model, and explains its answers. Threads may share one.
 
     Args:
@@ -86,15 +59,64 @@ class OcclusionSession(Scorer):
         labels: the classes' names; what the file says when None.
 
     Attributes:
+        scorer: what scores windows; the functions of sweep/explain.py take it and a :class:`Request`.
         precision: the one in force.
-        tuned: the settings that krypton-tune stored in the file, or None; ``tuning`` tells what they are worth.
         error: what the check at the first use found, in units of the largest logit (self_check.py); NaN before.
+        tuned: the settings that krypton-tune stored in the file, or None; ``tuning`` tells what they are worth.
+        spatial: the sizes of the input's spatial axes; ``image_size`` is (H, W) and for pictures alone.
+        annotation, image_name, image_shape, layout, preprocessing, labels, source_sha256, frozen_gates: what the file
+            says of itself, see :class:`CompiledModel`; ``classes`` is their number.
 
     Raises:
-        OcclusionError: another precision, or less than one thread.
-        ModelError: the file is not a compiled model.
-        LibraryError: the op library is missing or does not fit this onnxruntime.
+        OcclusionError: if ``precision`` is unknown, ``threads`` is less than one, there are more or fewer ``labels``
+            than classes, or ``preprocessing`` is given for a model of signals or volumes.
+        OSError, ValueError: if ``preprocessing`` is no recipe, or does not fit the model.
+        ModelError: if the file is not a compiled model.
+        LibraryError: if the op library is missing or does not fit this onnxruntime.
     """
+
+    annotation = Delegated(lambda scorer: scorer.model.annotation)
+    tuning = Delegated(lambda scorer: scorer.model.tuning)
+    tuned = Delegated(lambda scorer: scorer.model.tuned)
+    preprocessing = Delegated(lambda scorer: scorer.model.preprocessing)
+    labels = Delegated(lambda scorer: scorer.model.labels)
+    source_sha256 = Delegated(lambda scorer: scorer.model.source_sha256)
+    frozen_gates = Delegated(lambda scorer: scorer.model.frozen_gates)
+    image_name = Delegated(lambda scorer: scorer.model.annotation.image)
+    image_shape = Delegated(lambda scorer: scorer.model.image_shape)
+    image_size = Delegated(lambda scorer: scorer.model.image_size)
+    layout = Delegated(lambda scorer: scorer.model.layout)
+    spatial = Delegated(lambda scorer: scorer.model.spatial)
+    classes = Delegated(lambda scorer: scorer.classes)
+    threads = Delegated(lambda scorer: scorer.sessions.threads)
+    precision = Delegated(lambda scorer: scorer.sessions.precision)
+    error = Delegated(lambda scorer: scorer.sessions.error)
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        providers: Sequence[Provider] | None = None,
+        session_options: ort.SessionOptions | None = None,
+        threads: int | None = None,
+        precision: str | None = None,
+        preprocessing: Preprocessing | str | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        parts = split(Path(path))
+        model = parts.model.described(preprocessing, labels)
+        self.scorer = Scorer(model, Sessions(parts, providers, session_options, threads, precision))
+
+    def described(
+        self, preprocessing: Preprocessing | str | None = None, labels: Sequence[str] | None = None
+    ) -> OcclusionSession:
+        """A session for other pictures or names of classes that shares this one's models; None changes nothing.
+
+        Raises:
+            OcclusionError, OSError, ValueError: as for a new session, of these arguments.
+        """
+        session = copy.copy(self)
+        session.scorer = Scorer(self.scorer.model.described(preprocessing, labels), self.scorer.sessions)
+        return session
 
     def settings_for(self, quality: str) -> Approximation:
         """Settings that should keep a bound such as "ssim>=0.9".
@@ -103,46 +125,113 @@ class OcclusionSession(Scorer):
         it, by what was measured on other models.
 
         Raises:
-            ValueError: no bound.
+            ValueError: if ``quality`` is no bound.
         """
         bounds = () if self.tuning is None else self.tuning.bounds
         return settings_for(parse_bound(quality), self.tuned, bounds)
 
-    @overload
+    def prepare(self, image: npt.ArrayLike, baseline: npt.ArrayLike = 0.0) -> PreparedImage:
+        """Run the model once on the image itself.
+
+        Args:
+            image: float32, the model's own input shape.
+            baseline: a number, or an array like the image: the pixels that show inside a box.
+
+        Raises:
+            OcclusionError: if ``image`` or ``baseline`` has another dtype or shape, or is not finite.
+        """
+        return self.scorer.prepare(image, baseline)
+
+    def changes(self, prepared: PreparedImage, boxes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Bool [P]: whether image and baseline differ in a pixel of each box; where not, its scores are the base's."""
+        return self.scorer.changes(prepared, self._hidden(boxes).boxes)
+
+    def score_boxes(
+        self,
+        image: npt.ArrayLike,
+        boxes: npt.ArrayLike,
+        baseline: npt.ArrayLike = 0.0,
+        *,
+        patches: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        classes: Sequence[int] | None = None,
+        progress: Progress | None = None,
+    ) -> Array:
+        """float32 [P, K]: the model's output with each box replaced; see :meth:`prepare` and :meth:`score`."""
+        hidden, prepared = self._hidden(boxes, patches, mask), self.prepare(image, baseline)
+        return self.scorer.score(prepared, hidden, classes=classes, progress=progress).scores
+
+    def run(
+        self,
+        image: npt.ArrayLike,
+        boxes: npt.ArrayLike,
+        baseline: npt.ArrayLike = 0.0,
+        *,
+        tau: float | Sequence[float] = 1.0,
+        eps: float | Sequence[float] = 0.0,
+        patches: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        classes: Sequence[int] | None = None,
+    ) -> OcclusionScores:
+        """All outputs for the boxes: :meth:`prepare`, then :meth:`score` with thresholds ``tau`` and ``eps``."""
+        prepared = self.prepare(image, baseline)
+        return self.scorer.score(prepared, self._hidden(boxes, patches, mask), Thresholds(tau, eps), classes=classes)
+
+    def score(
+        self,
+        prepared: PreparedImage,
+        boxes: npt.ArrayLike,
+        thresholds: Thresholds = NOTHING_LEFT_OUT,
+        *,
+        patches: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        classes: Sequence[int] | None = None,
+        batch_size: int | None = None,
+        progress: Progress | None = None,
+    ) -> OcclusionScores:
+        """All outputs for the boxes on a prepared image.
+
+        Beside the result, 4*P*K bytes an output, memory does not grow with the number of boxes.
+
+        Args:
+            prepared: from :meth:`prepare` of this session.
+            boxes: integers [P, 4], rows (y0, x0, h, w), inside the image; empty ones give the base score. Of signals
+                [P, 2], of volumes [P, 6]: all starts, then all sizes.
+            thresholds: what is left out of each window; nothing by default.
+            patches: float32 [sum h*w, C], pixels of each box, row by row, in place of the baseline's.
+            mask: bool [sum h*w], which pixels of each box are replaced.
+            classes: the columns of the result to keep, in this order; all when None.
+            batch_size: boxes that are scored together, at most; what suits the model when None. Results are the same.
+            progress: called with (done, total) positions.
+
+        Raises:
+            OcclusionError: if an argument has another dtype, shape or range than is said here.
+        """
+        hidden = self._hidden(boxes, patches, mask)
+        return self.scorer.score(
+            prepared, hidden, thresholds, classes=classes, batch_size=batch_size, progress=progress
+        )
+
+    def iter_score(
+        self,
+        prepared: PreparedImage,
+        boxes: npt.ArrayLike,
+        thresholds: Thresholds = NOTHING_LEFT_OUT,
+        *,
+        patches: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        classes: Sequence[int] | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[tuple[npt.NDArray[np.int64], OcclusionScores]]:
+        """The same, chunk by chunk: yields (rows of ``boxes``, their outputs) as they are done, each row once."""
+        hidden = self._hidden(boxes, patches, mask)
+        return self.scorer.iter_score(prepared, hidden, thresholds, classes=classes, batch_size=batch_size)
+
     def explain(
         self,
         image: object,
         patch_size: Size = 16,
-        stride: Size = 4,
-        baseline: object = None,
-        target: int | str | None = None,
-        classes: Sequence[int] | Literal["target"] | None = None,
-        approximation: Approximation = EXACT,
-        check: bool = True,
-        progress: Progress | bool | None = None,
-        **asked: Unpack[Further],
-    ) -> Explanation: ...
-
-    @overload
-    def explain(
-        self,
-        image: object,
-        patch_size: list[Size],
-        stride: Size | list[Size] = 4,
-        baseline: object = None,
-        target: int | str | None = None,
-        classes: Sequence[int] | Literal["target"] | None = None,
-        approximation: Approximation = EXACT,
-        check: bool = True,
-        progress: Progress | bool | None = None,
-        **asked: Unpack[Further],
-    ) -> SizesExplanation: ...
-
-    def explain(
-        self,
-        image: object,
-        patch_size: Size | list[Size] = 16,
-        stride: Size | list[Size] = 4,
+        stride: Strides = 4,
         baseline: object = None,
         target: int | str | None = None,
         classes: Sequence[int] | Literal["target"] | None = None,
@@ -150,6 +239,7 @@ class OcclusionSession(Scorer):
         check: bool = True,
         progress: Progress | bool | None = None,
         *,
+        patch_sizes: Sequence[Size] | None = None,
         edge: str = "truncate",
         baseline_space: str | None = None,
         samples: int = SAMPLES,
@@ -160,77 +250,27 @@ class OcclusionSession(Scorer):
         batch_size: int | str = "auto",
         layout: ArrayLayout | None = None,
     ) -> Explanation | SizesExplanation:
-        """Occludes the whole image window by window.
+        """Occlude the whole image window by window.
 
-        Of a model of signals or volumes the image is the model's input and the result a :class:`FieldExplanation`
-        (fields.py); ``patch_size`` and ``stride`` are one number or one an axis, ``baseline`` is a number, one a
-        channel, or an array. What is for pictures or grids of them alone is refused there.
-
-        Args:
-            image: a picture (path, PIL image, uint8 array [H, W, C]), which goes through the model's preprocessing; or
-                the model's input itself, float32 of its shape.
-            patch_size: of a window, pixels: one number, or (h, w). A list of sizes: one map each, and their mean.
-            stride: from one window to the next, likewise; a list gives each size its own.
-            baseline: what shows inside a window: "black", "white", "gray", a number or one a channel, "mean",
-                "patch-mean", "blur", "noise", "pda", a picture, or an array like the model's input (occluders.py). By
-                default black for a picture, and 0 where the image is given as the model's input.
-            target: the class to explain: an index, a label, "all", or the predicted one: "argmax" or None.
-            classes: those whose scores to keep, which saves memory and time on large grids; "target" the explained one
-                alone; all when None.
-            approximation: what to leave out; nothing by default, :meth:`settings_for` a bound on the quality.
-            check: score a few windows of an approximate map again, exactly, and say how far off it is.
-            progress: called with (done, total) windows; True draws a bar.
-            edge: "truncate" cuts the last window at the far edge (Captum), "valid" takes full windows only, "shift"
-                moves the last one inside (MONAI).
-            baseline_space: whether numbers are a "picture"'s, 0 to 255, or the model's "input"; by what ``image`` is
-                when None.
-            samples: of baseline "pda", over how many of them scores are averaged.
-            value: "difference", original score - occluded score (positive supports the class), or "score".
-            activation: the space of scores: "none" the model's outputs, "pre" before its final Softmax or Sigmoid,
-                "softmax" or "sigmoid" of its outputs.
-            roi: (y0, x0, y1, x1), half-open: only the windows that touch it are scored, and the map is NaN outside.
-            segments: integer labels [H, W], a picture of labels, or "slic:N": one region a label instead of windows.
-            batch_size: windows that are scored together, at most. Results do not depend on it.
-            layout: "HWC" or "CHW" of a uint8 array that could be either.
+        ``image`` is a picture (path, PIL image, uint8 array [H, W, C]), which goes through the model's preprocessing,
+        or the model's input itself, float32 of its shape; of signals and volumes the latter. ``check`` scores a few
+        windows of an approximate map again, exactly, and says how far off it is. ``progress`` is called with (done,
+        total) windows; True draws a bar. The other arguments are the fields of a :class:`Request`, which documents
+        them; with ``patch_sizes`` the result is that of several sizes.
 
         Raises:
-            OcclusionError: a patch larger than the image, a stride below 1, a target or class that is none, and so on:
-                the message names what was expected.
-            OSError, ValueError: a picture that cannot be read.
+            OcclusionError: if an argument has no meaning for this model and image, such as a patch larger than the
+                image, a stride below 1, or a target that names no class; the message says what was expected.
+            OSError, ValueError: if a picture cannot be read.
         """
-        if len(self.spatial) != 2:
-            refuse(
-                len(self.spatial),
-                approximation=None if approximation.exact else approximation,
-                baseline_space=baseline_space,
-                samples=None if samples == SAMPLES else samples,
-                roi=roi,
-                segments=segments,
-                layout=layout,
-            )
-            with reporter(progress) as report:
-                field = explain_field(
-                    self,
-                    image,
-                    patch_size,
-                    stride,
-                    baseline,
-                    target,
-                    classes=classes,
-                    edge=edge,
-                    value=value,
-                    activation=activation,
-                    batch_size=batch_size,
-                    progress=report,
-                )
-            return cast(Explanation, field)  # callers of such models know that they get one
-        question, several = self._ask(
-            image,
+        request = Request(
             patch_size,
             stride,
-            baseline=baseline,
-            target=target,
-            classes=classes,
+            baseline,
+            target,
+            classes,
+            approximation,
+            patch_sizes=patch_sizes,
             edge=edge,
             baseline_space=baseline_space,
             samples=samples,
@@ -241,46 +281,35 @@ class OcclusionSession(Scorer):
             batch_size=batch_size,
             layout=layout,
         )
-        total, done, found = sum(len(windows.boxes) for windows in several), 0, []
         with reporter(progress) as report:
-            for windows in several:
-                part = report if len(several) == 1 else progress_within(report, done, total)
-                found.append(sweep_once(self, plan(self, question, windows), approximation, check, part))
-                done += len(windows.boxes)
-                question = replace(question, seconds=0.0)  # the base pass counts once
-        return SizesExplanation(tuple(found)) if isinstance(patch_size, list) else found[0]
+            return explain(self.scorer, image, request, check, report)
 
-    def iter_explain(
-        self, image: object, patch_size: Size = 16, stride: Size = 4, **asked: Unpack[Asked]
-    ) -> Iterator[Chunk]:
+    @by_fields(Request)
+    def iter_explain(self, image: object, request: Request) -> Iterator[Chunk]:
         """The windows' scores as they get done, each window once, in no particular order; nothing is kept.
 
-        For grids whose scores do not fit into memory, or to stop early. Arguments as for :meth:`explain`.
+        For grids whose scores do not fit into memory, or to stop early. Arguments as for :meth:`explain`, of one size;
+        an approximation may have thresholds alone.
         """
-        question, windows = self._ask_one(image, patch_size, stride, **asked)
-        scored = score_windows(self, question, windows, np.arange(len(windows.boxes)))
-        return (Chunk(rows, windows.boxes[rows], scores) for rows, scores in scored)
+        return iterate(self.scorer, image, request)
 
-    def explain_progressively(
-        self, image: object, patch_size: Size = 16, stride: Size = 4, **asked: Unpack[Asked]
-    ) -> Iterator[Explanation]:
+    @by_fields(Request)
+    def explain_progressively(self, image: object, request: Request) -> Iterator[Explanation]:
         """Ever finer maps of the whole image, each usable; stop at any time. The last is :meth:`explain`'s, exact.
 
         Windows that are not scored yet are interpolated from their neighbours; ``Explanation.estimated_error`` says
-        how far off that was for the windows scored last. No window is scored twice. Arguments as for :meth:`explain`.
+        how far off that was for the windows scored last. No window is scored twice. Arguments as for :meth:`explain`,
+        of one size and exact.
         """
-        question, windows = self._ask_one(image, patch_size, stride, **asked)
-        return sweep_progressively(self, plan(self, question, windows))
+        return refine(self.scorer, image, request)
 
-    def estimate(
-        self, image: object, patch_size: Size | list[Size] = 16, stride: Size | list[Size] = 4, **asked: Unpack[Asked]
-    ) -> Estimate:
-        """How many windows :meth:`explain` would score, and about how long and how much memory that takes.
+    @by_fields(Request)
+    def estimate(self, image: object, request: Request) -> Estimate:
+        """How many windows an exact :meth:`explain` would score, and about how long and how much memory that takes.
 
         A few windows are scored to find out. Arguments as for :meth:`explain`.
         """
-        question, several = self._ask(image, patch_size, stride, **asked)
-        return estimate(self, question, several)
+        return estimate(self.scorer, image, request)
 
     def verify(
         self,
@@ -294,61 +323,25 @@ class OcclusionSession(Scorer):
         samples: int = SAMPLES,
         layout: ArrayLayout | None = None,
     ) -> Verification:
-        """Scores some of the explanation's windows again, by the model that was compiled, on really occluded images.
+        """Score some of the explanation's windows again, by the model that was compiled, on really occluded images.
 
-        Args:
-            explanation: what :meth:`explain` found for ``image``.
-            image: the same.
-            original: the model's file; the compiled file's own base graph where it is not at hand.
-            windows: how many, drawn at random; of several sizes that many of each.
-            baseline: the same, as are ``baseline_space``, ``samples`` and ``layout``: no explanation holds its image.
-            baseline_space: see :meth:`explain`.
-            samples: see :meth:`explain`.
-            layout: see :meth:`explain`.
+        ``explanation`` is what :meth:`explain` found for ``image``, with this ``baseline``, ``baseline_space``,
+        ``samples`` and ``layout``: no explanation holds its image. ``original`` is the model's file; without it the
+        compiled file's own base graph runs. ``windows`` are drawn at random, of several sizes that many of each.
 
         Raises:
-            OcclusionError: another model than the one that was compiled, or fewer than one window.
-            ModelError: the original cannot be run.
+            OcclusionError: if ``windows`` is less than one, the baseline is another one, or ``original`` is another
+                model than the one that was compiled.
+            ModelError: if ``original`` cannot be run.
         """
-        question = ask(
-            self,
-            image,
-            baseline=baseline,
-            baseline_space=baseline_space,
-            samples=samples,
-            activation=explanation.activation,
-            layout=layout,
-        )
-        if question.occluder.name != explanation.occluder:
-            raise OcclusionError(
-                f"the explanation hid windows by {explanation.occluder}, now asked for is {question.occluder.name}; "
-                "give the same baseline, baseline_space and samples"
-            )
+        hidden = Request(baseline=baseline, baseline_space=baseline_space, samples=samples, layout=layout)
+        request = replace(hidden, activation=explanation.activation)
+        resolved = resolve(self.scorer, image, request)
         parts = explanation.parts if isinstance(explanation, SizesExplanation) else (explanation,)
-        found = [verify(self, part, question, original, windows) for part in parts]
-        return max(found, key=lambda one: one.largest / one.resolution)
+        checked = [verify(self.scorer, part, resolved, original, windows) for part in parts]
+        return max(checked, key=lambda each: each.largest / each.resolution)
 
-    def _ask_one(
-        self, image: object, patch_size: Size, stride: Size, **asked: Unpack[Asked]
-    ) -> tuple[Question, Windows]:
-        question, several = self._ask(image, patch_size, stride, **asked)
-        if len(several) != 1:
-            raise OcclusionError(f"patch_size {patch_size}: expected one size; explain() takes several")
-        return question, several[0]
-
-    def _ask(
-        self, image: object, patch_size: Size | list[Size], stride: Size | list[Size], **asked: Unpack[Asked]
-    ) -> tuple[Question, list[Windows]]:
-        """The question and its windows, one grid a patch size."""
-        edge, roi, segments = asked.pop("edge", "truncate"), asked.pop("roi", None), asked.pop("segments", None)
-        if segments is not None and isinstance(patch_size, list):
-            raise OcclusionError("segments and several patch sizes; expected regions or windows, one of them")
-        # Windows first where they do not depend on the picture: a bad size is told before the base pass.
-        grids = None if segments is not None else find_windows(self.image_size, patch_size, stride, edge, roi)
-        question = ask(self, image, **cast(Any, asked))  # what is left are the question's own
-        if grids is None:
-            labels = read_segments(segments, question.picture, self.preprocessing, self.image_size)
-            grids = [segment_windows(labels, self.image_size, roi)]
-            if question.occluder.name.startswith("pda"):
-                raise OcclusionError("baseline 'pda' samples windows, not regions of a label map; use another baseline")
-        return question, grids
+    def _hidden(
+        self, boxes: npt.ArrayLike, patches: npt.ArrayLike | None = None, mask: npt.ArrayLike | None = None
+    ) -> Occlusion:
+        return read_occlusion(boxes, self.spatial, self.annotation.channels, patches, mask)

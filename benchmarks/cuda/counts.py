@@ -117,7 +117,7 @@ def _count(path: Path, feeds: dict[str, ort.OrtValue], boxes: Boxes) -> Iterator
     session = ort.InferenceSession(part.SerializeToString(), options, ["CPUExecutionProvider"])
     inputs = [value.name for value in session.get_inputs()]
     given: dict[str, Any] = {**feeds, inputs[0]: as_ort(boxes), inputs[1]: as_ort(np.zeros(len(boxes), np.int64))}
-    annotation = parts.annotation
+    annotation = parts.model.annotation
     given |= {annotation.mask: as_ort(np.zeros(0, bool)), annotation.patches: as_ort(np.zeros((0, 0), np.float32))}
     given[TAU] = as_ort(np.ones(1, np.float32))
     given |= {name: as_ort(np.zeros(1, np.float32)) for name in inputs if name not in given}

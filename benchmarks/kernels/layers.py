@@ -119,7 +119,7 @@ def _profile(
     session = OcclusionSession(compiled, session_options=options, precision=precision)
     for _ in range(2):
         session.run(chosen.image, boxes, chosen.baseline)
-    events = json.loads(Path(session._incremental.end_profiling()).read_text(encoding="utf-8"))
+    events = json.loads(Path(session.scorer.sessions.incremental.end_profiling()).read_text(encoding="utf-8"))
     found: dict[str, tuple[str, list[float]]] = {}
     for event in sorted((event for event in events if event.get("cat") == "Node"), key=lambda event: event["ts"]):
         name, ending, _ = event["name"].partition("_kernel_time")

@@ -20,8 +20,12 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from krypton_compile.contract.geometry import Boxes, occlusion_grid
-from krypton_compile.runtime import OcclusionSession
+from krypton_compile.contract.geometry import occlusion_grid
+from krypton_compile.runtime.engine.occlusion import Occlusion
+from krypton_compile.runtime.engine.scorer import Scorer
+from krypton_compile.runtime.engine.sessions import Sessions
+from krypton_compile.runtime.engine.split_file import Split, split
+from krypton_compile.runtime.engine.work import Work
 
 Images = npt.NDArray[np.float32]
 
@@ -68,22 +72,16 @@ class Limit:
         return self.positions * self.model / (self.model + self.positions * self.a_window)
 
 
-class CountingSession(OcclusionSession):
-    """A session that counts, layer by layer, what its windows leave to do."""
+class CountingSessions(Sessions):
+    """Sessions that count, layer by layer, what windows leave to do."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, parts: Split) -> None:
         self.layers: dict[str, LayerWork] = {}
-        super().__init__(path, threads=1, precision="float32")
+        super().__init__(parts, threads=1, precision="float32")
         self.error = 0.0  # no check at the first use: its windows would be counted
 
-    def count(self, image: Images, boxes: Boxes, baseline: Images) -> list[LayerWork]:
-        """The work of these windows."""
-        self.layers.clear()
-        self.run(image, boxes, baseline)
-        return list(self.layers.values())
-
-    def _make_incremental(self, precision: str) -> ort.InferenceSession:  # noqa: ARG002  as the file has it: float32
-        part = onnx.ModelProto.FromString(self._incremental_part)
+    def make_incremental(self, precision: str) -> ort.InferenceSession:  # noqa: ARG002  as the file has it: float32
+        part = onnx.ModelProto.FromString(self.incremental_part)
         self._count = len(part.graph.output)
         self._nodes = [node for node in part.graph.node if node.op_type in (*_DENSE, *_COUNTERS)]
         self._dims = {tensor.name: tuple(tensor.dims) for tensor in part.graph.initializer}
@@ -93,12 +91,12 @@ class CountingSession(OcclusionSession):
                 if name not in seen:
                     seen.add(name)
                     part.graph.output.append(helper.make_tensor_value_info(name, kind, None))
-        return self._start(part.SerializeToString(), self._incremental_options)
+        return self.start_incremental(part.SerializeToString())
 
-    def _run_chunk(self, work: Any, at: npt.NDArray[np.int64]) -> list[Images]:
-        found = super()._run_chunk(work, at)
-        boxes = self._incremental.get_inputs()[0].name
-        tensors = {**dict(zip(self._outputs, found, strict=True)), boxes: work.boxes[at]}
+    def run_chunk(self, work: Work, at: npt.NDArray[np.int64]) -> list[Images]:
+        found = super().run_chunk(work, at)
+        boxes = self.incremental.get_inputs()[0].name
+        tensors = {**dict(zip(self.outputs, found, strict=True)), boxes: work.occlusion.boxes[at]}
         for index, node in enumerate(self._nodes):
             weights = next((self._dims[name] for name in node.input if len(self._dims.get(name, ())) > 1), None)
             if weights is None:
@@ -112,11 +110,13 @@ class CountingSession(OcclusionSession):
 
 def measure_limit(compiled: Path, original: Path, image: Images, baseline: Images, sample: int = SAMPLE) -> Limit:
     """Counts a sample of the windows of patch 16, stride 4."""
-    session = CountingSession(compiled)
-    grid = occlusion_grid(session.image_size, (16, 16), (4, 4))
+    parts = split(Path(compiled))
+    sessions = CountingSessions(parts)
+    scorer = Scorer(parts.model, sessions)
+    grid = occlusion_grid(parts.model.image_size, (16, 16), (4, 4))
     rows = np.sort(np.random.default_rng(0).permutation(len(grid))[:sample])
-    layers = session.count(image, grid[rows], baseline)
-    return Limit(layers, len(rows), len(grid), model_multiply_adds(original, image.shape))
+    scorer.score(scorer.prepare(image, baseline), Occlusion(grid[rows]))
+    return Limit(list(sessions.layers.values()), len(rows), len(grid), model_multiply_adds(original, image.shape))
 
 
 def model_multiply_adds(path: str | Path, shape: tuple[int, ...]) -> float:

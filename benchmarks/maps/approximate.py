@@ -32,7 +32,7 @@ from krypton_compile.contract.geometry import occlusion_grid
 from krypton_compile.contract.occlude import occlude
 from krypton_compile.contract.preprocessing import preset
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.runtime.approximation.bounds import Bound, Quality, parse_bound
+from krypton_compile.runtime.approximation.bounds import Bound, Goal, Quality, parse_bound
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import EXACT, UNTUNED, Approximation, DrillDown, write_settings
 from krypton_compile.runtime.inputs.prepare import baseline_input, prepare
@@ -132,7 +132,7 @@ def _model(
     for keep in options.keep:
         print(f"tuning for {bounds[0]} on {100 * keep:g} % of the images\n")
         try:
-            found = tune(session, samples, bounds, keep=keep, say=lambda text: print(f"  {text}", flush=True))
+            found = tune(session, samples, Goal(tuple(bounds), keep), say=lambda text: print(f"  {text}", flush=True))
         except UnreachableError as error:
             print(f"{error}; the best found: {error.best}")
             continue

@@ -82,7 +82,7 @@ def open_model(options: argparse.Namespace, say: Say) -> Opened:
             f"{options.model}: its input has {session.annotation.channels} channels; pictures have 3 (colour) or 1 "
             "(grey). In Python, explain() takes the input as an array"
         )
-    return Opened(session, path, _describe(session, path, options, say))
+    return _described(session, path, options, say)
 
 
 def _open(path: Path, options: argparse.Namespace) -> OcclusionSession:
@@ -90,27 +90,25 @@ def _open(path: Path, options: argparse.Namespace) -> OcclusionSession:
     return OcclusionSession(path, providers, threads=options.threads, precision=options.precision)
 
 
-def _describe(session: OcclusionSession, path: Path, options: argparse.Namespace, say: Say) -> dict[str, str]:
-    """Gives the session what the options say of pictures and classes; returns what the file does not know."""
+def _described(session: OcclusionSession, path: Path, options: argparse.Namespace, say: Say) -> Opened:
+    """A session that knows what the options say of pictures and classes, and what its file does not know yet."""
     other = f"is another one; this run uses what was given. To change the file's, compile it again (or delete {path})"
-    known = session.preprocessing
-    session.preprocessing = read_preprocessing(options, known)
-    if session.preprocessing is None:
+    preprocessing = read_preprocessing(options, session.preprocessing)
+    if preprocessing is None:
         raise ValueError(UNKNOWN_PREPROCESSING)
-    session.preprocessing.check_fits(session.image_size, session.annotation.channels)
     news: dict[str, str] = {}
-    if known is None:
-        news[PREPROCESSING_KEY] = session.preprocessing.to_json()
-    elif known != session.preprocessing:
+    if session.preprocessing is None:
+        news[PREPROCESSING_KEY] = preprocessing.to_json()
+    elif session.preprocessing != preprocessing:
         say(f"note             the file's own preprocessing {other}")
+    labels = None
     if options.labels is not None:
         labels = read_labels(options.labels, session.classes)
         if session.labels is None:
             news[LABELS_KEY] = write_labels(labels)
         elif session.labels != labels:
             say(f"note             the file's own list of labels {other}")
-        session.labels = labels
-    return news
+    return Opened(session.described(preprocessing, labels), path, news)
 
 
 def find_original(model: Path, session: OcclusionSession) -> Path | None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from krypton_compile.runtime.maps.draw import ENDINGS
+from krypton_compile.runtime.maps.save import ENDINGS
 
 SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .png .ppm .pgm .tif .tiff .webp".split())
 """Files of a folder that are taken for pictures; a file that is named is taken whatever it is called."""

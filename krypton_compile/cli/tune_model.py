@@ -15,7 +15,7 @@ from krypton_compile.contract.annotations import TUNING_KEY, TuningAnnotation, w
 from krypton_compile.contract.preprocessing import UNKNOWN_PREPROCESSING
 from krypton_compile.files.loading import load_proto, save_proto
 from krypton_compile.files.write_all import write_all
-from krypton_compile.runtime.approximation.bounds import Quality, parse_bound
+from krypton_compile.runtime.approximation.bounds import Goal, Quality, parse_bound
 from krypton_compile.runtime.approximation.settings import write_settings
 from krypton_compile.runtime.inputs.occluders import Canvas, make_occluder
 from krypton_compile.runtime.inputs.prepare import prepare
@@ -35,17 +35,16 @@ def tune_file(options: argparse.Namespace) -> None:
         UnreachableError: no setting keeps the bounds.
         KryptonError, ValueError, OSError: bad input.
     """
-    bounds = [parse_bound(text) for text in options.quality]
+    goal = Goal(tuple(parse_bound(text) for text in options.quality), options.keep)
     target = _target(options)
     session = OcclusionSession(options.model, threads=options.threads)
     samples = _samples(options, session)
     tuning = tune(
         session,
         samples,
-        bounds,
+        goal,
         patch_size=options.patch_size,
         stride=options.stride,
-        keep=options.keep,
         confidence=options.confidence,
         target_speed_up=options.target_speedup,
         say=lambda text: print(f"tuning           {text}", flush=True),

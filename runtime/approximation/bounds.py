@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from krypton_compile.errors import OcclusionError
+
 MEASURES = ("ssim", "color_ssim", "rank", "top10", "error")
 LOWER_IS_BETTER = ("error",)
 
@@ -63,10 +65,20 @@ class Bound:
 
 @dataclass(frozen=True)
 class Goal:
-    """Bounds, and the share of the images on which all of them should hold."""
+    """Bounds, and the share of the images on which all of them should hold.
+
+    Raises:
+        OcclusionError: if there are no bounds, or ``keep`` is no share above 0.
+    """
 
     bounds: tuple[Bound, ...]
     keep: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.bounds:
+            raise OcclusionError("tuning: expected at least one bound, such as ssim>=0.9")
+        if not 0 < self.keep <= 1:
+            raise OcclusionError(f"tuning: expected a share of images to keep above 0 and up to 1, found {self.keep}")
 
     def breakable(self, images: int) -> int:
         """On how many of so many images a bound may be broken."""

@@ -18,13 +18,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from krypton_compile import features
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation.bounds import Bound, parse_bound
 from krypton_compile.runtime.approximation.sampling import Sampling
+from krypton_compile.runtime.approximation.thresholds import Thresholds, check_precision
 
 Pair = tuple[int, int]
-
-REDUCED = "bfloat16"
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,23 @@ class Approximation:
     precision: str | None = None
 
     def __post_init__(self) -> None:
-        if self.precision not in (None, REDUCED):
-            raise OcclusionError(f"approximation: expected precision {REDUCED} or None, found {self.precision!r}")
+        check_precision(self.precision)
+        if self.drill_down is not None and not features.DRILL_DOWN:
+            raise OcclusionError("approximation: this release has no drill-down; use sampling, or tune the model again")
         if self.drill_down is not None and self.sampling is not None:
             raise OcclusionError("approximation: expected a drill-down or sampling, found both")
 
     @property
+    def thresholds(self) -> Thresholds:
+        """What is left out of every window that is scored."""
+        return Thresholds(self.tau, self.eps, self.precision)
+
+    @property
     def exact(self) -> bool:
         """Whether nothing is left out."""
-        taus, epses = (value if isinstance(value, Sequence) else (value,) for value in (self.tau, self.eps))
         whole = self.drill_down is None or self.drill_down.r == 1
         every = self.sampling is None or self.sampling.exact
-        full = self.precision is None
-        return all(tau == 1 for tau in taus) and all(eps == 0 for eps in epses) and whole and every and full
+        return self.thresholds.exact and whole and every
 
     def describe(self) -> str:
         """The settings in a line."""

@@ -15,8 +15,10 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ import onnx
 import onnx.parser
 import onnxruntime as ort
 
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.errors import LibraryError
 from krypton_compile.ort.errors import quiet_options
 from krypton_compile.stages import one_line
@@ -95,6 +98,18 @@ def check_started(session: ort.InferenceSession) -> None:
         raise LibraryError(
             f"onnxruntime could not start its CUDA provider and fell back to the CPU. {_REMEDY} onnxruntime's log says "
             "what is missing"
+        )
+
+
+def warn_of_waiting(path: Path, incremental: bytes) -> None:
+    """Tell the caller of a session on a GPU that its file is one for the CPU, whose boxes the host shrinks."""
+    nodes = onnx.ModelProto.FromString(incremental).graph.node
+    waits = sum(node.domain == DOMAIN and node.op_type == "ShrinkBoxes" for node in nodes)
+    if waits:
+        warnings.warn(
+            f"{path}: {waits} of its ops look at values on the CPU, and the GPU waits for each of them in every chunk. "
+            "Compile the model with --target cuda (compile(..., target='cuda')).",
+            stacklevel=4,
         )
 
 

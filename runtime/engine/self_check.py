@@ -8,9 +8,12 @@ The windows that change the image most, where rounding shows most, and as many s
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract.exactness import SELF_CHECK_BOUND
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.layouts import last_channels
 from krypton_compile.contract.occlude import box_sums
@@ -37,3 +40,13 @@ def measure_error(found: Array, expected: Array, base: Array) -> float:
     scale = max(float(np.abs(expected).max(initial=0)), float(np.abs(base).max(initial=0)), smallest)
     error = float(np.abs(found.astype(np.float64) - expected).max(initial=0)) / scale
     return error if np.isfinite(error) else np.inf
+
+
+def warn_of_error(error: float, windows: int) -> None:
+    """Tell the caller of an explanation that its windows differ from the model by more than rounding."""
+    warnings.warn(
+        f"{windows} windows differ from the model on really occluded images by up to {error:.1e} of its largest "
+        f"output; expected at most {SELF_CHECK_BOUND:.0e}. Smaller differences between windows mean nothing. Networks "
+        "that amplify rounding do this; if yours should not, please report it.",
+        stacklevel=6,
+    )

@@ -18,30 +18,11 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from krypton_compile.contract.annotations import (
-    CHUNKS_NODE,
-    EPS,
-    FROZEN_KEY,
-    LABELS_KEY,
-    MODEL_KEY,
-    PREPROCESSING_KEY,
-    SCAN_NODE,
-    SOURCE_KEY,
-    TAU,
-    TUNING_KEY,
-    ModelAnnotation,
-    TuningAnnotation,
-    read_labels,
-    read_model_annotation,
-    read_tuning,
-)
-from krypton_compile.contract.layouts import channel_axis, spatial_axes
-from krypton_compile.contract.preprocessing import Preprocessing
+from krypton_compile.contract.annotations import CHUNKS_NODE, EPS, SCAN_NODE, TAU
 from krypton_compile.contract.schemas import DOMAIN
-from krypton_compile.errors import ModelError, NotCompiledError
+from krypton_compile.errors import ModelError
 from krypton_compile.files.model_file import ModelFile, read_model_file
-
-AGAIN = "Compile the original again."
+from krypton_compile.runtime.engine.compiled_model import AGAIN, CompiledModel, describe
 
 Weights = dict[str, npt.NDArray[np.generic]]
 
@@ -56,83 +37,41 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """Both parts.
+    """Both parts of a compiled file.
 
     ``captured`` are the tensors that the base part hands to the incremental one; ``limits`` those of them that depend
     on eps alone, and their layer groups.
     """
 
-    annotation: ModelAnnotation
-    tuning: TuningAnnotation | None
-    image_shape: tuple[int, ...]
+    model: CompiledModel
     captured: list[str]
     limits: dict[str, int]
     base: Part
     incremental: Part
-    preprocessing: Preprocessing | None
-    labels: tuple[str, ...] | None
-    source_sha256: str | None
-    frozen_gates: tuple[str, ...]
 
 
 def split(path: Path) -> Split:
-    """Reads and splits a compiled file.
+    """Read and split a compiled file.
 
     Raises:
-        ModelError: no compiled model, or of another format version.
+        ModelError: if the file is no compiled model, or one of another format version.
     """
     file = read_model_file(path)
-    model = file.model
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    if MODEL_KEY not in metadata:
-        raise NotCompiledError(
-            f"{path}: this is an ONNX model, but not a compiled one. Run krypton-compile on it first."
-        )
-    try:
-        annotation = read_model_annotation(metadata[MODEL_KEY])
-        tuning = read_tuning(metadata[TUNING_KEY]) if TUNING_KEY in metadata else None
-        stored = metadata.get(PREPROCESSING_KEY)
-        preprocessing = None if stored is None else Preprocessing.from_json(stored)
-        labels = read_labels(metadata[LABELS_KEY]) if LABELS_KEY in metadata else None
-        source = metadata.get(SOURCE_KEY)
-        frozen = read_labels(metadata[FROZEN_KEY]) if FROZEN_KEY in metadata else ()
-    except ValueError as error:
-        raise ModelError(f"{path}: {error}") from error
-    graph = model.graph
+    model, graph = describe(path, file.model), file.model.graph
+    annotation = model.annotation
     body = _inlined(graph, path) if annotation.target == "cuda" else _scanned(graph, path)
     given = {annotation.patches, annotation.mask, TAU, EPS}
     arrays = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in given}
     outer = _captures(body)
     captured = [name for name in outer if name not in arrays and name not in given]
     kinds = _Kinds((*graph.value_info, *graph.input, *graph.output), path)
-    image_shape = tuple(dim.dim_value for dim in kinds[annotation.image].type.tensor_type.shape.dim)
-    if len(image_shape) != len(annotation.layout) or _size(image_shape, annotation.layout) != (
-        *annotation.image_shape,
-        annotation.channels,
-    ):
-        raise ModelError(
-            f"{path}: its image '{annotation.image}' of shape {list(image_shape)} is not what it says. {AGAIN}"
-        )
-
     wanted = [*captured, annotation.base_scores, *([annotation.base_logits] if annotation.base_logits else [])]
     nodes = _needed(graph, wanted)
     base_inputs = [kinds[annotation.image], kinds[annotation.baseline], kinds[EPS]]
     base = _part(path, file, "base", nodes, base_inputs, [kinds[name] for name in wanted], arrays)
     inputs = [*_any_chunk(body.input, path), *(kinds[name] for name in outer if name not in arrays)]
     incremental = _part(path, file, "incremental", list(body.node), inputs, _any_chunk(body.output, path), arrays)
-    return Split(
-        annotation,
-        tuning,
-        image_shape,
-        captured,
-        _limits(nodes),
-        base,
-        incremental,
-        preprocessing,
-        labels,
-        source,
-        frozen,
-    )
+    return Split(model, captured, _limits(nodes), base, incremental)
 
 
 def _scanned(graph: onnx.GraphProto, path: Path) -> onnx.GraphProto:
@@ -178,11 +117,6 @@ class _Kinds:
         if name not in self._values:
             raise ModelError(f"{self._path}: the compiled model does not say what tensor '{name}' is. {AGAIN}")
         return self._values[name]
-
-
-def _size(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
-    """Spatial sizes and channels of an image's shape."""
-    return (*(shape[axis] for axis in spatial_axes(layout)), shape[channel_axis(layout)])
 
 
 def _limits(nodes: Iterable[onnx.NodeProto]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from krypton_compile.contract.layouts import KINDS
 from krypton_compile.errors import OcclusionError
 
 _ROWS = {1: "(x0, w)", 2: "(y0, x0, h, w)", 3: "(z0, y0, x0, d, h, w)"}
+_Entry = TypeVar("_Entry", bound=np.generic)
 _SIZES = {1: "(L)", 2: "(H, W)", 3: "(D, H, W)"}
 
 
@@ -83,14 +85,12 @@ def check_boxes(boxes: object, image_shape: tuple[int, ...]) -> Boxes:
     return np.ascontiguousarray(array, np.int32)
 
 
-def check_rows(rows: object | None, name: str, dtype: type, shape: tuple[int, ...]) -> npt.NDArray[np.generic] | None:
-    """Patches or mask: None, or an array of exactly the shape that the boxes ask for.
+def check_rows(rows: npt.ArrayLike, name: str, dtype: type[_Entry], shape: tuple[int, ...]) -> npt.NDArray[_Entry]:
+    """Patches or a mask: an array of exactly the shape that the boxes ask for.
 
     Raises:
-        OcclusionError: another dtype or shape, or not finite.
+        OcclusionError: if ``rows`` have another dtype or shape, or are not finite.
     """
-    if rows is None:
-        return None
     array = np.asarray(rows)
     if array.dtype != dtype or array.shape != shape:
         wanted = f"{np.dtype(dtype).name} {shape}"
@@ -99,43 +99,7 @@ def check_rows(rows: object | None, name: str, dtype: type, shape: tuple[int, ..
         )
     if not np.isfinite(array).all():
         raise OcclusionError(f"{name}: expected finite numbers")
-    return np.ascontiguousarray(array)
-
-
-def make_tau(value: float | Sequence[float], groups: Sequence[str]) -> npt.NDArray[np.float32]:
-    """The propagation threshold, float32 [1] or [G], from a number or one for each layer group.
-
-    Raises:
-        OcclusionError: another number of values, or one that is not in (0, 1].
-    """
-    tau = _per_group("tau", value, groups)
-    if not ((tau > 0) & (tau <= 1)).all():
-        raise OcclusionError(f"tau: expected more than 0 and at most 1 (exact), found {value!r}")
-    return tau
-
-
-def make_eps(value: float | Sequence[float], groups: Sequence[str]) -> npt.NDArray[np.float32]:
-    """The value threshold, likewise.
-
-    Raises:
-        OcclusionError: another number of values, or one that is not in [0, 1).
-    """
-    eps = _per_group("eps", value, groups)
-    if not ((eps >= 0) & (eps < 1)).all():
-        raise OcclusionError(f"eps: expected 0 (exact) or more, and less than 1, found {value!r}")
-    return eps
-
-
-def _per_group(name: str, value: float | Sequence[float], groups: Sequence[str]) -> npt.NDArray[np.float32]:
-    try:
-        array = np.atleast_1d(np.asarray(value, np.float32))
-    except (TypeError, ValueError):
-        array = np.zeros((0, 0), np.float32)
-    if array.ndim != 1 or len(array) not in (1, len(groups)):
-        raise OcclusionError(
-            f"{name}: expected one number, or {len(groups)} for the layer groups {', '.join(groups)}; found {value!r}"
-        )
-    return array
+    return np.ascontiguousarray(array, dtype)
 
 
 def check_classes(classes: Sequence[int] | None, count: int) -> npt.NDArray[np.int64]:

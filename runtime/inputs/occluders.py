@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
-from krypton_compile.contract.layouts import last_channels
+from krypton_compile.contract.layouts import KINDS, axes_of, channel_axis, last_channels
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.inputs import arrays
@@ -66,37 +66,60 @@ class Canvas:
 
     @property
     def pixels(self) -> Array:
-        """[H, W, C], a view."""
+        """The image as [H, W, C], and likewise of signals and volumes; a view."""
         return last_channels(self.image, self.layout)
 
     def like_input(self, pixels: npt.NDArray[np.floating]) -> Array:
-        """The inverse: [H, W, C], or what broadcasts to it, as model input."""
+        """Pixels [H, W, C], or what broadcasts to them, as model input: the inverse of ``pixels``."""
         full = np.broadcast_to(pixels, self.pixels.shape)
-        return np.ascontiguousarray((np.moveaxis(full, 2, 0) if self.layout == "NCHW" else full)[None], np.float32)
+        return np.ascontiguousarray(np.moveaxis(full, -1, channel_axis(self.layout) - 1)[None], np.float32)
 
 
 def make_occluder(baseline: object, canvas: Canvas, space: str = "picture", samples: int = SAMPLES) -> Occluder:
-    """The occluder that ``baseline`` means, see above.
+    """The occluder that ``baseline`` means, see above; of signals and volumes a number, one a channel, or an array.
 
     Raises:
-        OcclusionError: none of these, a colour of another number of channels or outside 0..255, an array of another
-            shape, or a picture's colour where the model does not say how pictures become its input.
-        OSError, ValueError: a picture that cannot be read.
+        OcclusionError: if ``baseline`` is none of these, a colour of another number of channels or outside 0..255, an
+            array of another shape, or a picture's colour where the model does not say how pictures become its input.
+        OSError, ValueError: if ``baseline`` is a picture that cannot be read.
     """
-    if space not in SPACES:
-        raise OcclusionError(f"baseline_space {space!r}; expected one of {', '.join(SPACES)}")
-    if int(samples) != samples or samples < 1:
-        raise OcclusionError(f"samples {samples!r}; expected a whole number, at least 1")
-    if isinstance(baseline, str):
+    check_space(space)
+    check_samples(samples)
+    axes = axes_of(canvas.layout)
+    if axes != 2:
+        expected = f"a number, one for each channel, or an array like the {KINDS[axes]}"
+    elif isinstance(baseline, str):
         return _named(baseline, canvas, space, samples)
-    if is_picture(baseline):
+    elif is_picture(baseline):
         return _picture(baseline, canvas)
+    else:
+        expected = f"{', '.join(NAMED)}, a colour, a picture or an array"
     array = np.asarray(baseline)
     if array.dtype.kind not in "iuf":
-        raise OcclusionError(f"baseline {baseline!r}; expected {', '.join(NAMED)}, a colour, a picture or an array")
+        raise OcclusionError(f"baseline {baseline!r}; expected {expected}")
     if array.ndim < 2:
         return Occluder(_said(_numbers(array), space), _colour(np.atleast_1d(array).astype(np.float32), canvas, space))
     return Occluder("array", arrays.check_image(array, "baseline", canvas.image.shape))
+
+
+def check_space(space: str) -> None:
+    """Refuse a ``baseline_space`` that is unknown.
+
+    Raises:
+        OcclusionError: if ``space`` is none of :data:`SPACES`.
+    """
+    if space not in SPACES:
+        raise OcclusionError(f"baseline_space {space!r}; expected one of {', '.join(SPACES)}")
+
+
+def check_samples(samples: int) -> None:
+    """Refuse a number of samples that cannot be drawn.
+
+    Raises:
+        OcclusionError: if ``samples`` is not a whole number from 1 on.
+    """
+    if int(samples) != samples or samples < 1:
+        raise OcclusionError(f"samples {samples!r}; expected a whole number, at least 1")
 
 
 def _named(name: str, canvas: Canvas, space: str, samples: int) -> Occluder:
@@ -137,7 +160,7 @@ def _said(colour: str, space: str) -> str:
 
 def _colour(colour: Array, canvas: Canvas, space: str) -> Array:
     """One colour as a whole model input; of a picture, in the order R, G, B."""
-    channels = canvas.pixels.shape[2]
+    channels = canvas.pixels.shape[-1]
     if len(colour) not in (1, channels):
         raise OcclusionError(f"baseline: {len(colour)} numbers for a model of {channels} channels")
     if not np.isfinite(colour).all():

@@ -16,25 +16,28 @@ SLIC = "slic:"
 
 
 def read_segments(
-    segments: object, picture: npt.NDArray[np.uint8], preprocessing: Preprocessing | None, size: tuple[int, int]
+    segments: object,
+    picture: npt.NDArray[np.uint8] | None,
+    preprocessing: Preprocessing | None,
+    size: tuple[int, ...],
 ) -> npt.NDArray[np.generic]:
-    """Labels [H, W] of the model's ``size``; an array as it is, which windows.py checks.
+    """Labels of the model's spatial ``size``; an array as it is, which windows.py checks.
 
     Args:
-        segments: integers [H, W]; the path of a picture of labels, or the picture, of any integer depth or with one
-            colour a label; or "slic:N", about N superpixels of ``picture`` [H, W, 3].
-        picture: what the model sees.
+        segments: integers [H, W], or of the shape of a signal or volume; of pictures also the path of a picture of
+            labels, or the picture, of any integer depth or with one colour a label; or "slic:N", about N superpixels.
+        picture: what the model sees, [H, W, 3]; None of a signal or volume.
         preprocessing: a label picture of another size goes through its resizing, every pixel keeping its label.
-        size: (H, W).
+        size: (H, W), and likewise of signals and volumes.
 
     Raises:
-        OcclusionError: none of these, or a label picture of another size without preprocessing.
-        OSError: no such file.
+        OcclusionError: if ``segments`` is none of these, or a label picture of another size without preprocessing.
+        OSError: if there is no such file.
     """
-    if isinstance(segments, str) and segments.startswith(SLIC):
+    if picture is not None and isinstance(segments, str) and segments.startswith(SLIC):
         return _superpixels(segments, picture)
-    if isinstance(segments, (str, Path, Image.Image)):
-        return _read_labels(segments, preprocessing, size)
+    if picture is not None and isinstance(segments, (str, Path, Image.Image)):
+        return _read_labels(segments, preprocessing, (size[0], size[1]))
     return np.asarray(segments)
 
 
@@ -44,13 +47,13 @@ def _superpixels(text: str, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.in
     count = text.removeprefix(SLIC)
     if not count.isdigit() or int(count) < 1:
         raise OcclusionError(f"segments {text!r}: expected slic:N, N superpixels, at least 1")
-    found = np.asarray(slic(picture, n_segments=int(count), start_label=0, channel_axis=-1), np.int64)
-    if found.max() == 0:
+    labels = np.asarray(slic(picture, n_segments=int(count), start_label=0, channel_axis=-1), np.int64)
+    if labels.max() == 0:
         raise OcclusionError(
             f"segments {text!r}: the picture has too little structure, one superpixel is left of it; "
             "give another number, or labels of your own"
         )
-    return found
+    return labels
 
 
 def _read_labels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.contract.exactness import ROUNDING
-from krypton_compile.contract.geometry import Boxes, Pair
-from krypton_compile.contract.preprocessing import Preprocessing
+from krypton_compile.contract.geometry import Boxes
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation.settings import Approximation, write_settings
 from krypton_compile.runtime.inputs.windows import Windows
-from krypton_compile.runtime.maps.draw import Pictured
+from krypton_compile.runtime.maps.answer import Answer
 from krypton_compile.runtime.maps.heatmap import count_windows, make_map
 
 Array = npt.NDArray[np.float32]
@@ -37,22 +37,16 @@ class Check:
 
 
 @dataclass(frozen=True, repr=False)
-class Explanation(Pictured):
-    """Scores of an occlusion grid, or of the regions of a label map.
+class Explanation(Answer):
+    """Scores of an occlusion grid, or of the regions of a label map, over a signal, a picture or a volume.
+
+    What is explained, such as ``target``, ``base_scores`` and ``picture``, is told by :class:`Answer`.
 
     Attributes:
-        scores: float32 [n_y, n_x, K'], the output under each window, of ``classes``; of regions [1, labels, K'].
-        base_scores: float32 [K], the output for the image itself, of all classes.
+        subject: what is explained, whatever the windows.
+        scores: float32 [n_y, n_x, K'], the output under each window, of ``classes``; [n, K'] of a signal,
+            [n_z, n_y, n_x, K'] of a volume; of regions [1, labels, K'].
         windows: where the image was hidden.
-        classes: int64 [K'], those whose scores were kept.
-        target: the class that :meth:`heatmap` is of unless told otherwise; ``every``: all of them were asked for.
-        value: "difference", base score - score under the window, or "score", the latter.
-        activation: the space of both kinds of scores (activation.py).
-        occluder: what showed in the windows.
-        picture: uint8 RGB [H, W, 3], the image to draw maps over.
-        labels: names of the classes, or None.
-        preprocessing: how pictures became the input, or None where that is not known.
-        model_sha256: of the file that was compiled, or None.
         changed: share of the windows that change a pixel; the others keep the base scores.
         precision: what convolutions might multiply in; "bfloat16" is of reduced precision, the others exact.
         error: measured on a few windows against the model itself, in units of the largest logit (self_check.py).
@@ -68,18 +62,7 @@ class Explanation(Pictured):
     """
 
     scores: Array
-    base_scores: Array
     windows: Windows
-    classes: npt.NDArray[np.int64]
-    target: int
-    every: bool
-    value: str
-    activation: str
-    occluder: str
-    picture: npt.NDArray[np.uint8]
-    labels: tuple[str, ...] | None
-    preprocessing: Preprocessing | None
-    model_sha256: str | None
     changed: float
     precision: str
     error: float
@@ -93,12 +76,12 @@ class Explanation(Pictured):
 
     @property
     def boxes(self) -> Boxes:
-        """int32 [n_y * n_x, 4], the windows as (y0, x0, h, w)."""
+        """int32 [n_y * n_x, 4], the windows as (y0, x0, h, w); [P, 2n] of n spatial axes."""
         return self.windows.boxes
 
     @property
-    def image_shape(self) -> Pair:
-        """(H, W)."""
+    def image_shape(self) -> tuple[int, ...]:
+        """The sizes of the input's spatial axes: (L,), (H, W) or (D, H, W)."""
         return self.windows.image_shape
 
     @property
@@ -109,7 +92,7 @@ class Explanation(Pictured):
     @property
     def flip_map(self) -> npt.NDArray[np.int64]:
         """int64 [n_y, n_x]: the class with the largest score under each window, among ``classes``."""
-        return np.asarray(self.classes[self.scores.argmax(axis=2)])
+        return np.asarray(self.classes[self.scores.argmax(axis=-1)])
 
     @property
     def coverage(self) -> npt.NDArray[np.int64]:
@@ -120,7 +103,7 @@ class Explanation(Pictured):
         """float32 [n_y, n_x]: what each window is worth to a class; of value "difference", base score - its score.
 
         Raises:
-            OcclusionError: the class's scores were not kept.
+            OcclusionError: if ``target`` names no class, or one whose scores were not kept.
         """
         index = self.class_index(target)
         column = np.flatnonzero(self.classes == index)
@@ -138,16 +121,17 @@ class Explanation(Pictured):
 
         with v_p = base score - score under window p: positive supports the class (Captum's formula). "sum" does not
         divide. "none" gives the grid of v_p itself, [n_y, n_x]; with ``upsample`` "nearest", "bilinear" or "bicubic",
-        resampled to [H, W]. NaN where no window lies, and outside of a region of interest.
+        resampled to [H, W]. NaN where no window lies, and outside of a region of interest. Of a signal or volume the
+        map has the input's spatial shape likewise, but there is no upsampling.
 
         Args:
             target: an index or a label; the explained class when None.
-            reduce: see above.
-            upsample: see above.
+            reduce: "mean", "sum" or "none", see above.
+            upsample: the interpolation of the grid that "none" gives, see above.
 
         Raises:
-            OcclusionError: the class's scores were not kept, or there is no such class.
-            ValueError: another ``reduce`` or ``upsample``.
+            OcclusionError: if ``target`` names no class, or one whose scores were not kept.
+            ValueError: if ``reduce`` or ``upsample`` is unknown, or they do not go together.
         """
         return make_map(self.values(target), self.windows, reduce, upsample)
 
@@ -156,7 +140,7 @@ class Explanation(Pictured):
         """What was asked and how it was found, ready for JSON."""
         windows, check = self.windows, self.check
         return {
-            **self._answer(),
+            **self.common_meta(),
             "patch_size": windows.patch,
             "stride": windows.stride,
             "edge": windows.edge if windows.patch is not None else None,
@@ -204,7 +188,36 @@ class Explanation(Pictured):
         part = "" if windows.roi is None else f", part {','.join(map(str, windows.roi))}"
         return f"patch {extent(windows.patch)}, stride {extent(windows.stride)}{edge}{part}"
 
+    def facts(self) -> list[tuple[str, str]]:
+        """What there is to know, a name and a text each."""
+        rows = [*self.common_facts(), ("windows", self.windows.describe())]
+        column = np.flatnonzero(self.classes == self.target)
+        if len(column):
+            values = self.values()
+            kind = "score" if self.value == "score" else "score drop"
+            rows.append(("under windows", f"{kind} {values.min():.4g} to {values.max():.4g}"))
+        return [*rows, ("result", self._worth()), ("time", f"{self.seconds:.2f} s")]
 
-def extent(pair: Sequence[int]) -> str:
-    """HEIGHTxWIDTH, or one number of a square."""
-    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
+    def _worth(self) -> str:
+        """Whether the map is exact; else what was left out, and by how much it is off."""
+        if self.exact:
+            return "exact"
+        parts = [] if self.approximation.exact else [self.approximation.describe()]
+        if self.frozen_gates:
+            parts.append(f"{self.frozen_gates} frozen gates")
+        if not self.scored.all():
+            parts.append(f"{int(self.scored.sum())} of {self.scored.size} windows scored, the others interpolated")
+        if self.check is not None:
+            parts.append(f"off by {self.check.mean:.2g} in the mean of {self.check.windows} windows that were checked")
+        elif math.isfinite(self.estimated_error) and self.estimated_error > 0:
+            parts.append(f"off by about {self.estimated_error:.2g}")
+        return "; ".join([f"approximate: {parts[0]}", *parts[1:]])
+
+
+def extent(sizes: Sequence[int]) -> str:
+    """HEIGHTxWIDTH, or one number where all sizes are the same."""
+    return str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))
+
+
+FieldExplanation = Explanation
+"""An explanation of a signal or volume: its name before one type held them all."""

@@ -18,7 +18,8 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.runtime.inputs.windows import Windows
+from krypton_compile.contract.layouts import KINDS
+from krypton_compile.runtime.inputs.windows import Windows, inside
 
 REDUCTIONS = ("mean", "sum", "none")
 UPSAMPLINGS = ("nearest", "bilinear", "bicubic")
@@ -30,10 +31,10 @@ Array = npt.NDArray[np.float32]
 def make_map(values: Array, windows: Windows, reduce: str = "mean", upsample: str | None = None) -> Array:
     """The map of ``values`` [rows, columns]: float32 [H, W]; [rows, columns] for "none" that is not upsampled.
 
-    NaN outside of a region of interest.
+    Signals and volumes likewise, but for upsampling. NaN outside of a region of interest.
 
     Raises:
-        ValueError: another ``reduce`` or ``upsample``, or upsampling of what already has a value a pixel.
+        ValueError: if ``reduce`` or ``upsample`` is unknown, or what already has a value a pixel is to be upsampled.
     """
     if reduce not in REDUCTIONS:
         raise ValueError(f"reduce {reduce!r}; expected one of {', '.join(REDUCTIONS)}")
@@ -46,24 +47,27 @@ def make_map(values: Array, windows: Windows, reduce: str = "mean", upsample: st
             f"upsample {upsample!r} of a region of interest: it depends on windows beyond it; "
             "take reduce 'mean' or 'sum', or no roi"
         )
+    if upsample is not None and len(windows.image_shape) != 2:
+        kind = KINDS[len(windows.image_shape)]
+        raise ValueError(f"upsample {upsample!r}: grids of pictures are upsampled, not of a {kind}; take reduce 'mean'")
     if reduce == "none" and upsample is None:
         return values.astype(np.float32)
     if windows.regions is not None:
-        found = _of_regions(values.ravel(), windows)
+        heatmap = _of_regions(values.ravel(), windows)
     elif upsample is not None:
-        found = _upsampled(values, windows, upsample)
+        heatmap = _upsampled(values, windows, upsample)
     else:
-        found = accumulate(values.ravel(), windows.boxes, windows.image_shape, mean=reduce == "mean")
-    return _inside(found, windows)
+        heatmap = accumulate(values.ravel(), windows.boxes, windows.image_shape, mean=reduce == "mean")
+    return _inside(heatmap, windows)
 
 
 def upsampling(reduce: str, upsample: str | None) -> str | None:
-    """What a map of one value a pixel takes where nothing was said: of a grid that is not reduced, "nearest"."""
+    """The upsampling that gives a map one value a pixel: "nearest" for a grid, where none is named."""
     return upsample or ("nearest" if reduce == "none" else None)
 
 
 def count_windows(windows: Windows) -> npt.NDArray[np.int64]:
-    """int64 [H, W]: how many of the windows cover each pixel."""
+    """Count the windows that cover each pixel: int64 [H, W], and likewise of signals and volumes."""
     if windows.regions is not None and windows.labels is not None:
         return np.isin(windows.regions, windows.labels).astype(np.int64)
     cover = _coverer(windows.boxes, windows.image_shape)
@@ -142,12 +146,12 @@ def _upsampled(values: Array, windows: Windows, how: str) -> Array:
         rows, columns = (
             np.abs(pixel[:, None] - centre[None]).argmin(axis=1) for pixel, centre in zip(pixels, centres, strict=True)
         )
-        found = values[np.ix_(rows, columns)].astype(np.float64)
+        resampled = values[np.ix_(rows, columns)].astype(np.float64)
     else:
         clipped = [np.clip(pixel, centre[0], centre[-1]) for pixel, centre in zip(pixels, centres, strict=True)]
-        found = _spline(values.astype(np.float64), centres, clipped, _DEGREES[how])
-    inside = [(pixel >= axis[0, 0]) & (pixel < axis[-1].sum()) for pixel, axis in zip(pixels, axes, strict=True)]
-    return np.where(np.outer(*inside), found, np.nan).astype(np.float32)
+        resampled = _spline(values.astype(np.float64), centres, clipped, _DEGREES[how])
+    within = [(pixel >= axis[0, 0]) & (pixel < axis[-1].sum()) for pixel, axis in zip(pixels, axes, strict=True)]
+    return np.where(np.outer(*within), resampled, np.nan).astype(np.float32)
 
 
 def _spline(
@@ -167,11 +171,10 @@ def _spline(
     return np.asarray(RectBivariateSpline(*centres, values, kx=kx, ky=ky, s=0)(*pixels))
 
 
-def _inside(found: Array, windows: Windows) -> Array:
+def _inside(heatmap: Array, windows: Windows) -> Array:
     if windows.roi is None:
-        return found
-    y0, x0, y1, x1 = windows.roi
-    outside = np.ones(found.shape, np.bool_)
-    outside[y0:y1, x0:x1] = False
-    found[outside] = np.nan
-    return found
+        return heatmap
+    outside = np.ones(heatmap.shape, np.bool_)
+    outside[inside(windows.roi)] = False
+    heatmap[outside] = np.nan
+    return heatmap

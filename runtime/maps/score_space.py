@@ -15,6 +15,8 @@ import numpy.typing as npt
 from krypton_compile.errors import OcclusionError
 
 ACTIVATIONS = ("none", "softmax", "sigmoid", "pre")
+SPACES = {"none": "score", "pre": "logit", "softmax": "softmax", "sigmoid": "sigmoid"}
+"""What a number is called in each."""
 OF_ALL_CLASSES = ("softmax",)
 """Those for which a class's value depends on the other classes' scores."""
 

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.runtime.maps.draw import Pictured
+from krypton_compile.runtime.maps.answer import Answer
 from krypton_compile.runtime.maps.explanation import Explanation
 
 Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, repr=False)
-class SizesExplanation(Pictured):
+class SizesExplanation(Answer):
     """One explanation a patch size, ``parts``, in the order of the sizes; its map is the mean of theirs."""
 
     parts: tuple[Explanation, ...]
 
-    def __post_init__(self) -> None:
-        first = self.parts[0]
-        for name in Pictured.__annotations__:
-            object.__setattr__(self, name, getattr(first, name))
-
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"explanations of several sizes have no {name!r} in common; take one of .parts")
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """The sizes of the input's spatial axes: (L,), (H, W) or (D, H, W)."""
+        return self.parts[0].image_shape
 
     @property
     def exact(self) -> bool:
@@ -35,14 +35,15 @@ class SizesExplanation(Pictured):
 
     @property
     def seconds(self) -> float:
-        """Of all of them together."""
+        """The time of all parts together."""
         return sum(part.seconds for part in self.parts)
 
     def heatmap(self, target: int | str | None = None, *, reduce: str = "mean", upsample: str | None = None) -> Array:
         """float32 [H, W]: the mean of the parts' maps, over those that have a value at a pixel; NaN where none has.
 
         Raises:
-            OcclusionError, ValueError: as :meth:`Explanation.heatmap`, or reduce "none" without upsampling: grids of
+            OcclusionError: if ``target`` names no class, or one whose scores were not kept.
+            ValueError: as :meth:`Explanation.heatmap`, or if ``reduce`` is "none" without upsampling: grids of
                 different sizes have no mean.
         """
         if reduce == "none" and upsample is None:
@@ -56,14 +57,21 @@ class SizesExplanation(Pictured):
     @property
     def meta(self) -> dict[str, Any]:
         """What was asked, and each part's own."""
-        return {**self.parts[0]._answer(), "exact": self.exact, "parts": [part.meta for part in self.parts]}
+        return {**self.common_meta(), "exact": self.exact, "parts": [part.meta for part in self.parts]}
 
     def setting(self) -> str:
         """The sizes in a few words."""
         return "mean of patches " + ", ".join(part.patch_text() for part in self.parts)
 
-    def _panels(self, reduce: str, upsample: str | None) -> list[tuple[str, Array]]:
+    def panels(self, reduce: str = "mean", upsample: str | None = None) -> list[tuple[str, Array]]:
+        """The maps that a figure shows, a title each: the mean, and that of each size."""
         if self.every:
-            return super()._panels(reduce, upsample)
+            return super().panels(reduce, upsample)
         each = [(f"patch {part.patch_text()}", part.heatmap(reduce=reduce, upsample=upsample)) for part in self.parts]
         return [("mean", self.heatmap(reduce=reduce, upsample=upsample)), *each]
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What there is to know, a name and a text each."""
+        rows = [(f"patch {part.patch_text()}", part.windows.describe()) for part in self.parts]
+        kind = "exact" if self.exact else "approximate"
+        return [*self.common_facts(), *rows, ("result", kind), ("time", f"{self.seconds:.2f} s")]

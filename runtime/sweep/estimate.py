@@ -9,18 +9,15 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.contract import geometry
+from krypton_compile.runtime.engine.scorer import Scorer
+from krypton_compile.runtime.inputs.windows import Windows
+from krypton_compile.runtime.sweep.resolved import Resolved
 from krypton_compile.runtime.sweep.windows_scored import plan, score_windows
-
-if TYPE_CHECKING:
-    from krypton_compile.runtime.engine.scorer import Scorer
-    from krypton_compile.runtime.inputs.windows import Windows
-    from krypton_compile.runtime.sweep.request import Question
 
 TRIED = 64
 """Windows scored to find out, in runs of neighbours spread over all of them."""
@@ -37,17 +34,17 @@ class Estimate:
     memory: int
 
     def describe(self) -> str:
-        """In a line."""
+        """The estimate in a line."""
         memory = f"{self.memory / 2**30:.1f} GiB" if self.memory >= 2**30 else f"{self.memory / 2**20:.0f} MiB"
         return f"{self.windows} windows, {self.scored} to score, about {self.seconds:.1f} s, {memory}"
 
 
-def estimate(session: Scorer, question: Question, several: Sequence[Windows]) -> Estimate:
-    """Scores a few windows of each grid, exactly."""
+def estimate(scorer: Scorer, resolved: Resolved, grids: Sequence[Windows]) -> Estimate:
+    """Score a few windows of each grid, exactly, and tell what all of them would take."""
     count = scored = 0
-    seconds = question.seconds
-    for windows in several:
-        sweep = plan(session, question, windows)
+    seconds = resolved.seconds
+    for windows in grids:
+        sweep = plan(scorer, resolved, windows)
         changed = np.flatnonzero(~sweep.unchanged)
         count, scored = count + len(windows.boxes), scored + len(changed)
         if not len(changed):
@@ -56,14 +53,14 @@ def estimate(session: Scorer, question: Question, several: Sequence[Windows]) ->
         near = changed[geometry.neighbour_order(windows.boxes[changed])]
         starts = np.linspace(0, max(0, len(near) - TRIED // RUNS), RUNS).astype(np.int64)
         at = near[np.unique((starts[:, None] + np.arange(min(len(near), TRIED // RUNS))).ravel())]
-        _run(session, question, windows, at)
+        _run(scorer, resolved, windows, at)
         started = time.perf_counter()
-        _run(session, question, windows, at)
+        _run(scorer, resolved, windows, at)
         seconds += (time.perf_counter() - started) / len(at) * len(changed)
-    kept = 4 * count * len(question.classes)
-    return Estimate(count, scored, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + kept)
+    scores = 4 * count * len(resolved.subject.classes)
+    return Estimate(count, scored, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + scores)
 
 
-def _run(session: Scorer, question: Question, windows: Windows, at: npt.NDArray[np.int64]) -> None:
-    for _ in score_windows(session, question, windows, at):
+def _run(scorer: Scorer, resolved: Resolved, windows: Windows, at: npt.NDArray[np.int64]) -> None:
+    for _ in score_windows(scorer, resolved, windows, at):
         pass

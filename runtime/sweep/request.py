@@ -1,131 +1,177 @@
-"""What is asked of one image: which class, in which space, hidden by what. The windows are asked for separately.
+"""What is asked of one image, as one value: which class, in which space, hidden by what, in which windows.
 
-The base pass is part of it, so several grids of windows share one.
+The image itself is not part of it, so that one request can be put to many images.
 """
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+from PIL import Image
 
+from krypton_compile.contract.geometry import EDGES
+from krypton_compile.contract.layouts import KINDS
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.inputs import arrays
-from krypton_compile.runtime.inputs.image import is_picture, read_input
-from krypton_compile.runtime.inputs.occluders import SAMPLES, Canvas, Occluder, make_occluder
+from krypton_compile.runtime.approximation.settings import EXACT, Approximation
+from krypton_compile.runtime.inputs.occluders import SAMPLES, check_samples, check_space
 from krypton_compile.runtime.inputs.pictures import ArrayLayout
-from krypton_compile.runtime.inputs.targets import Target, resolve_target
-from krypton_compile.runtime.maps.score_space import activate, check_activation
-
-if TYPE_CHECKING:
-    from krypton_compile.runtime.engine.scorer import Scorer
-    from krypton_compile.runtime.engine.sessions import PreparedImage
+from krypton_compile.runtime.inputs.windows import Size, Strides
+from krypton_compile.runtime.maps.score_space import ACTIVATIONS
 
 VALUES = ("difference", "score")
-TARGET = "target"
+TARGET: Literal["target"] = "target"
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
-class Question:
-    """See above; ``seconds`` is what reading it and the base pass took.
+class Request:
+    """What is asked of one image.
 
-    ``classes`` int64 [K'] are those whose scores are kept; ``focus`` the columns of them that an approximate map is
-    judged by; ``picture`` uint8 [H, W, 3] what maps are drawn over.
-    """
+    It is checked once, when it is made; what depends on the model, such as classes and sizes, when it is put to one.
+    Of models of signals and volumes, sizes are one number or one an axis, and what is for pictures alone is refused:
+    named baselines, ``samples``, ``layout``, ``baseline_space``, label files and superpixels, approximate maps.
 
-    prepared: PreparedImage
-    picture: npt.NDArray[np.uint8]
-    occluder: Occluder
-    target: Target
-    classes: npt.NDArray[np.int64]
-    focus: list[int]
-    value: str
-    activation: str
-    batch_size: int | None
-    seconds: float
-
-
-def ask(
-    session: Scorer,
-    image: object,
-    *,
-    baseline: object = None,
-    baseline_space: str | None = None,
-    samples: int = SAMPLES,
-    target: int | str | None = None,
-    classes: Sequence[int] | Literal["target"] | None = None,
-    value: str = "difference",
-    activation: str = "none",
-    batch_size: int | str = "auto",
-    layout: ArrayLayout | None = None,
-) -> Question:
-    """The question that these arguments put; see :meth:`OcclusionSession.explain` for them and the errors."""
-    started = time.perf_counter()
-    arrays.check_picture(session.spatial)
-    check_value(value)
-    check_activation(activation, session.annotation.logits is not None, session.classes)
-    shown = read_input(image, session.image_shape, session.layout, session.preprocessing, layout)
-    canvas = Canvas(shown.tensor, session.layout, session.preprocessing, layout)
-    # A number goes with what the caller has in hand: a picture's colours, or the model's own numbers.
-    space = baseline_space or ("picture" if is_picture(image) else "input")
-    blank = ("black" if is_picture(image) else 0.0) if baseline is None else baseline
-    occluder = make_occluder(blank, canvas, space, samples)
-    prepared = session.prepare(shown.tensor, occluder.image)
-    base = activate(activation, prepared.base_scores, prepared.base_logits)
-    resolved = resolve_target(target, base, session.labels)
-    kept = choose_classes(classes, resolved, session.classes)
-    focus = [resolved.index] if classes is None and not resolved.every else list(range(len(kept)))
-    return Question(
-        prepared,
-        shown.picture,
-        occluder,
-        resolved,
-        kept,
-        focus,
-        value,
-        activation,
-        check_batch_size(batch_size),
-        time.perf_counter() - started,
-    )
-
-
-def check_value(value: str) -> None:
-    """Refuses what is none of :data:`VALUES`.
+    Attributes:
+        patch_size: the size of a window in pixels: one number, or a tuple (h, w).
+        stride: the distance of neighbouring windows, likewise; a list gives each of ``patch_sizes`` its own.
+        baseline: what shows inside a window: "black", "white", "gray", a number or one a channel, "mean",
+            "patch-mean", "blur", "noise", "pda", a picture, or an array like the model's input (occluders.py). By
+            default black for a picture, and 0 where the image is given as the model's input.
+        target: the class to explain: an index, a label, "all", or the predicted one: "argmax" or None.
+        classes: those whose scores to keep, which saves memory and time on large grids; "target" the explained one
+            alone; all when None.
+        approximation: what to leave out; nothing by default, :meth:`OcclusionSession.settings_for` a bound on the
+            quality.
+        patch_sizes: several sizes in place of one ``patch_size``, a list: one map each, and their mean.
+        edge: "truncate" cuts the last window at the far edge (Captum), "valid" takes full windows only, "shift"
+            moves the last one inside (MONAI).
+        baseline_space: whether numbers are a "picture"'s, 0 to 255, or the model's "input"; by what the image is
+            when None.
+        samples: how many samples of baseline "pda" scores are averaged over.
+        value: "difference", original score - occluded score (positive supports the class), or "score".
+        activation: the space of scores: "none" the model's outputs, "pre" before its final Softmax or Sigmoid,
+            "softmax" or "sigmoid" of its outputs.
+        roi: (y0, x0, y1, x1), all starts, then all ends, half-open: only the windows that touch it are scored, and
+            the map is NaN outside.
+        segments: integer labels of the image's shape, a picture of labels, or "slic:N": one region a label instead
+            of windows.
+        batch_size: windows that are scored together, at most; "auto" for what suits the model. Results do not depend
+            on it.
+        layout: "HWC" or "CHW" of a uint8 array that could be either.
 
     Raises:
-        OcclusionError: it is none.
+        OcclusionError: if a field has a value that no model could answer.
     """
-    if value not in VALUES:
-        raise OcclusionError(f"value {value!r}; expected one of {', '.join(VALUES)}")
+
+    patch_size: Size = 16
+    stride: Strides = 4
+    baseline: object = None
+    target: int | str | None = None
+    classes: Sequence[int] | Literal["target"] | None = None
+    approximation: Approximation = EXACT
+    _: KW_ONLY
+    patch_sizes: Sequence[Size] | None = None
+    edge: str = "truncate"
+    baseline_space: str | None = None
+    samples: int = SAMPLES
+    value: str = "difference"
+    activation: str = "none"
+    roi: Sequence[int] | None = None
+    segments: object = None
+    batch_size: int | str = AUTO
+    layout: ArrayLayout | None = None
+
+    def __post_init__(self) -> None:
+        for name, sizes in (("patch_size", self.patch_size), ("patch_sizes", self.patch_sizes)):
+            _check_sizes(name, sizes)
+        if self.segments is not None and self.several:
+            raise OcclusionError("segments and patch_sizes: expected regions or windows, one of them")
+        for name, text, known in (
+            ("value", self.value, VALUES),
+            ("activation", self.activation, ACTIVATIONS),
+            ("edge", self.edge, EDGES),
+        ):
+            if text not in known:
+                raise OcclusionError(f"{name} {text!r}; expected one of {', '.join(known)}")
+        if self.baseline_space is not None:
+            check_space(self.baseline_space)
+        check_samples(self.samples)
+        if isinstance(self.classes, str) and self.classes != TARGET:
+            raise OcclusionError(f"classes {self.classes!r}; expected a list of class indices, or {TARGET!r}")
+        size = self.batch_size
+        whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
+        if size != AUTO and not (whole and int(size) >= 1):
+            raise OcclusionError(f"batch_size {size!r}; expected {AUTO!r} or at least 1 window")
+
+    @property
+    def several(self) -> bool:
+        """Whether a map of each of several sizes is wanted, and their mean."""
+        return self.patch_sizes is not None
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """All patch sizes."""
+        return (self.patch_size,) if self.patch_sizes is None else tuple(self.patch_sizes)
+
+    @property
+    def windows_at_once(self) -> int | None:
+        """How many windows are scored together; None where the model decides."""
+        return None if self.batch_size == AUTO else int(self.batch_size)
+
+    def require_one_size(self) -> None:
+        """Refuse a request of several sizes.
+
+        Raises:
+            OcclusionError: if ``patch_sizes`` is given.
+        """
+        if self.several:
+            raise OcclusionError("patch_sizes: expected one size, as patch_size; explain() takes several")
+
+    def require_whole_windows(self, doing: str) -> None:
+        """Refuse a request that scores a part of the windows only.
+
+        Raises:
+            OcclusionError: if ``approximation`` samples the windows or drills down.
+        """
+        if self.approximation.sampling is not None or self.approximation.drill_down is not None:
+            raise OcclusionError(
+                f"approximation: {doing} scores every window; give tau, eps and precision alone, or use explain()"
+            )
+
+    def require_pictures(self, axes: int) -> None:
+        """Refuse what is for pictures alone, where the model's input has another number of spatial axes.
+
+        Raises:
+            OcclusionError: if such a field is given; the message names it.
+        """
+        if axes == 2:
+            return
+        segments = self.segments if isinstance(self.segments, str | os.PathLike | Image.Image) else None
+        given = {
+            "approximation": None if self.approximation.exact else self.approximation,
+            "baseline_space": self.baseline_space,
+            "samples": None if self.samples == SAMPLES else self.samples,
+            "segments": segments,
+            "layout": self.layout,
+        }
+        names = [name for name, value in given.items() if value is not None]
+        if names:
+            more = "; give segments as an array of labels" if segments is not None else ""
+            raise OcclusionError(
+                f"{', '.join(names)}: for models of pictures; the model's input is a {KINDS[axes]}{more}"
+            )
 
 
-def choose_classes(
-    classes: Sequence[int] | Literal["target"] | None, target: Target, count: int
-) -> npt.NDArray[np.int64]:
-    """int64 [K'], the classes of ``count`` whose scores are kept.
-
-    Raises:
-        OcclusionError: another text, or one that is no class.
-    """
-    if not isinstance(classes, str):
-        return arrays.check_classes(classes, count)
-    if classes != TARGET:
-        raise OcclusionError(f"classes {classes!r}; expected a list of class indices, or {TARGET!r}")
-    return np.arange(count) if target.every else np.array([target.index])
-
-
-def check_batch_size(batch_size: int | str) -> int | None:
-    """Windows that are scored together; None where the model decides.
-
-    Raises:
-        OcclusionError: neither "auto" nor a number from 1 on.
-    """
-    if batch_size == "auto":
-        return None
-    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise OcclusionError(f"batch_size {batch_size!r}; expected 'auto' or at least 1 window")
-    return int(batch_size)
+def _check_sizes(name: str, sizes: object) -> None:
+    """Tell a tuple, one window of as many axes, from several sizes."""
+    if name == "patch_size" and isinstance(sizes, list):
+        raise OcclusionError(
+            f"patch_size {sizes!r}: a list of sizes is given as patch_sizes={sizes!r}; one window of several axes is a "
+            f"tuple, patch_size={tuple(sizes)!r}"
+        )
+    if name == "patch_sizes" and sizes is not None and (not isinstance(sizes, list | tuple) or not sizes):
+        raise OcclusionError(f"patch_sizes {sizes!r}: expected a list of sizes, such as [8, 16, (16, 32)]")

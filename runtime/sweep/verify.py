@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,10 @@ import onnxruntime as ort
 from krypton_compile.contract.exactness import SAME_HALF_MODEL, SAME_MODEL
 from krypton_compile.contract.occlude import occlude
 from krypton_compile.errors import ModelError, OcclusionError
+from krypton_compile.runtime.engine.scorer import Scorer
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.score_space import activate
-from krypton_compile.runtime.sweep.request import Question
-
-if TYPE_CHECKING:
-    from krypton_compile.runtime.engine.scorer import Scorer
+from krypton_compile.runtime.sweep.resolved import Resolved
 
 Array = npt.NDArray[np.float32]
 
@@ -103,58 +101,77 @@ class OriginalModel:
 
 
 def verify(
-    session: Scorer, explanation: Explanation, question: Question, original: str | os.PathLike[str] | None, count: int
+    scorer: Scorer, explanation: Explanation, resolved: Resolved, original: str | os.PathLike[str] | None, count: int
 ) -> Verification:
-    """Compares ``count`` windows drawn at random; without the original, the compiled file's own base graph runs them.
+    """Compare ``count`` windows drawn at random; without the original, the compiled file's own base graph runs them.
 
     Raises:
-        OcclusionError: fewer than one window, or another model than the one that was compiled.
-        ModelError: the original cannot be run.
+        OcclusionError: if ``count`` is less than one, the explanation hid windows by something else than the request
+            does, or ``original`` is another model than the one that was compiled.
+        ModelError: if ``original`` cannot be run.
     """
     if count < 1:
         raise OcclusionError(f"verify {count}: expected at least 1 window")
-    windows, prepared = explanation.windows, question.prepared
-    total = len(windows.boxes)
+    if resolved.occluder.name != explanation.occluder:
+        raise OcclusionError(
+            f"the explanation hid windows by {explanation.occluder}, now asked for is {resolved.occluder.name}; "
+            "give the same baseline, baseline_space and samples"
+        )
+    total = len(explanation.boxes)
     at = np.sort(np.random.default_rng().permutation(total)[: min(count, total)])
-    if original is None:
-        name = "the compiled file's base graph"
-
-        def run(image: Array) -> Array:
-            found = session.prepare(image, prepared.baseline)
-            return activate(explanation.activation, found.base_scores, found.base_logits)
-    else:
-        model = OriginalModel(original, session.threads)
-        name = model.name
-        before = explanation.activation == "pre"
-        like = prepared.base_logits if before else prepared.base_scores
-        assert like is not None
-        which = model.choose(model.run(session.image_name, prepared.image), like, before)
-
-        def run(image: Array) -> Array:
-            row = model.run(session.image_name, image)[which]
-            return activate(explanation.activation, row, row)
-
     resolution = explanation.resolution
-    if original is not None and model.half:
-        resolution = max(resolution, SAME_HALF_MODEL * float(np.abs(explanation.base_scores).max()))
+    if original is None:
+        name, run = "the compiled file's base graph", _base_graph(scorer, explanation, resolved)
+    else:
+        model = OriginalModel(original, scorer.sessions.threads)
+        name, run = model.name, _original(scorer, model, explanation, resolved)
+        if model.half:
+            resolution = max(resolution, SAME_HALF_MODEL * float(np.abs(explanation.base_scores).max()))
     largest = 0.0
-    found = explanation.scores.reshape(total, -1)
+    scores = explanation.scores.reshape(total, -1)
     for index in at.tolist():
-        images = _occluded(session, question, explanation, index)
+        images = _occluded(scorer, resolved, explanation, index)
         expected = np.mean([run(image)[explanation.classes] for image in images], axis=0, dtype=np.float64)
-        off = float(np.abs(found[index] - expected).max())
+        off = float(np.abs(scores[index] - expected).max())
         largest = max(largest, off if np.isfinite(off) else math.inf)
     return Verification(len(at), largest, resolution, name)
 
 
-def _occluded(session: Scorer, question: Question, explanation: Explanation, index: int) -> list[Array]:
+def _base_graph(scorer: Scorer, explanation: Explanation, resolved: Resolved) -> Callable[[Array], Array]:
+    """The compiled file's own base graph, which has no part in scoring windows, in the explanation's space."""
+
+    def run(image: Array) -> Array:
+        prepared = scorer.prepare(image, resolved.prepared.baseline)
+        return activate(explanation.activation, prepared.base_scores, prepared.base_logits)
+
+    return run
+
+
+def _original(
+    scorer: Scorer, model: OriginalModel, explanation: Explanation, resolved: Resolved
+) -> Callable[[Array], Array]:
+    """The model that was compiled, in the explanation's space."""
+    prepared, before = resolved.prepared, explanation.activation == "pre"
+    like = prepared.base_logits if before else prepared.base_scores
+    assert like is not None
+    image_name = scorer.model.annotation.image
+    which = model.choose(model.run(image_name, prepared.image), like, before)
+
+    def run(image: Array) -> Array:
+        row = model.run(image_name, image)[which]
+        return activate(explanation.activation, row, row)
+
+    return run
+
+
+def _occluded(scorer: Scorer, resolved: Resolved, explanation: Explanation, index: int) -> list[Array]:
     """The image with one window hidden, once for each sample of the occluder."""
-    at, image = np.array([index]), question.prepared.image
-    box, mask, occluder = explanation.boxes[at], explanation.windows.mask(at), question.occluder
+    at, image, layout = np.array([index]), resolved.prepared.image, scorer.model.layout
+    box, mask, occluder = explanation.boxes[at], explanation.windows.mask(at), resolved.occluder
     if occluder.rows is None:
-        return [occlude(image, box, occluder.image, session.layout, mask)]
+        return [occlude(image, box, occluder.image, layout, mask)]
     rows = [occluder.rows(box, mask, number) for number in range(occluder.samples)]
-    return [occlude(image, box, own, session.layout, mask) for own in rows]
+    return [occlude(image, box, own, layout, mask) for own in rows]
 
 
 def _with_logits(path: Path) -> tuple[str | bytes, bool]:

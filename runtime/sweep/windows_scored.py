@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Pair
-from krypton_compile.runtime.approximation.settings import EXACT, Approximation
+from krypton_compile.runtime.approximation.settings import Approximation
+from krypton_compile.runtime.approximation.thresholds import NOTHING_LEFT_OUT, Thresholds
+from krypton_compile.runtime.engine.occlusion import Occlusion
+from krypton_compile.runtime.engine.scorer import Scorer
 from krypton_compile.runtime.inputs.windows import Windows
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.score_space import OF_ALL_CLASSES, activate
-from krypton_compile.runtime.sweep.request import Question
-
-if TYPE_CHECKING:
-    from krypton_compile.runtime.engine.scorer import Scorer
+from krypton_compile.runtime.sweep.resolved import Resolved
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -35,39 +34,29 @@ BLOCK = 256
 class Sweep:
     """What is known of the windows so far. ``scores`` [rows, columns, K'] hold the base scores where nothing is.
 
-    Scores are in the space of the question's activation. Windows that change no pixel (``unchanged``) are known from
+    Scores are in the space of the request's activation. Windows that change no pixel (``unchanged``) are known from
     the start. ``focus`` are the columns that decide where to look and when to stop: the target's, or those of the
     classes that were asked for.
     """
 
-    question: Question
+    resolved: Resolved
     windows: Windows
-    base_scores: Array
     scores: Array
     scored: Mask
     unchanged: Mask
     focus: list[int]
     started: float = field(default_factory=time.perf_counter)
 
-    @property
-    def shape(self) -> Pair:
-        """(rows, columns) of windows."""
-        return self.windows.shape
-
-    @property
-    def stride(self) -> Pair:
-        """From one window to the next, pixels; regions have none and count as 1."""
-        return self.windows.stride or (1, 1)
-
     def drops(self, scores: Array) -> npt.NDArray[np.float32]:
         """[rows, columns, F]: base score less ``scores`` [rows, columns, F], of the classes in focus."""
-        return np.asarray(self.base_scores[self.question.classes[self.focus]] - scores)
+        subject = self.resolved.subject
+        return np.asarray(subject.base_scores[subject.classes[self.focus]] - scores)
 
     def effect(self) -> npt.NDArray[np.float64]:
         """[rows, columns]: the largest change of a class in focus, each in units of its own largest change."""
         change = np.abs(self.drops(self.scores[..., self.focus]).astype(np.float64))
-        scale = change.max(axis=(0, 1))
-        return np.asarray((change / np.where(scale > 0, scale, 1)).max(axis=2))
+        scale = change.max(axis=tuple(range(change.ndim - 1)))
+        return np.asarray((change / np.where(scale > 0, scale, 1)).max(axis=-1))
 
     def fill(self, known: Mask, others: Fill) -> None:
         """Windows that are not scored become what ``others`` [beside known, K] makes of the scores.
@@ -77,35 +66,37 @@ class Sweep:
         missing = ~self.scored[~known]
         self.scores[~self.scored & ~known] = others(self.scores)[missing]
 
+    def seconds(self) -> float:
+        """The time since the sweep began, and that of reading the image and the base pass."""
+        return self.resolved.seconds + time.perf_counter() - self.started
 
-def plan(session: Scorer, question: Question, windows: Windows) -> Sweep:
-    """The windows of a question; nothing is scored yet."""
-    prepared, shape = question.prepared, windows.shape
-    if question.occluder.rows is None:
-        unchanged = ~session.changes(prepared, windows.boxes).reshape(shape)
+
+def plan(scorer: Scorer, resolved: Resolved, windows: Windows) -> Sweep:
+    """Lay out the windows of a request; nothing is scored yet."""
+    prepared, subject, shape = resolved.prepared, resolved.subject, windows.shape
+    if resolved.occluder.rows is None:
+        unchanged = ~scorer.changes(prepared, windows.boxes).reshape(shape)
     else:
         unchanged = np.zeros(shape, np.bool_)
-    base = activate(question.activation, prepared.base_scores, prepared.base_logits)
-    kept = question.classes
-    scores = np.broadcast_to(base[kept], (*shape, len(kept))).copy()
-    return Sweep(question, windows, base, scores, unchanged.copy(), unchanged, question.focus)
+    scores = np.broadcast_to(subject.base_scores[subject.classes], (*shape, len(subject.classes))).copy()
+    return Sweep(resolved, windows, scores, unchanged.copy(), unchanged, resolved.focus)
 
 
 def score(
-    session: Scorer,
+    scorer: Scorer,
     sweep: Sweep,
     chosen: Mask,
-    approximation: Approximation,
+    thresholds: Thresholds,
     progress: Progress | None,
     patch: Pair | None = None,
 ) -> None:
-    """Scores the chosen windows that are not known; with ``patch``, larger ones in their places, which stay unknown."""
+    """Score the chosen windows that are not known; with ``patch``, larger ones in their places, which stay unknown."""
     chosen = chosen & ~sweep.scored
     at = np.flatnonzero(chosen)
     flat = sweep.scores.reshape(len(sweep.windows.boxes), -1)
     done = 0
-    for rows, found in score_windows(session, sweep.question, sweep.windows, at, approximation, patch):
-        flat[rows] = found
+    for rows, scores in score_windows(scorer, sweep.resolved, sweep.windows, at, thresholds, patch):
+        flat[rows] = scores
         done += len(rows)
         if progress is not None:
             progress(done, len(at))
@@ -114,86 +105,65 @@ def score(
 
 
 def score_windows(
-    session: Scorer,
-    question: Question,
+    scorer: Scorer,
+    resolved: Resolved,
     windows: Windows,
     at: Rows,
-    approximation: Approximation = EXACT,
+    thresholds: Thresholds = NOTHING_LEFT_OUT,
     patch: Pair | None = None,
 ) -> Iterator[tuple[Rows, Array]]:
-    """Yields (rows of the windows, their scores [n, K'] in the question's space), as they are done."""
-    occluder = question.occluder
+    """Yield (rows of the windows, their scores [n, K'] in the request's space), as they are done.
+
+    With ``patch`` (h, w), larger windows of pictures are hidden in their places.
+    """
+    occluder = resolved.occluder
     single = occluder.rows is None and windows.regions is None
     for block in [at] if single else np.array_split(at, max(1, -(-len(at) // BLOCK))):
         boxes = windows.boxes[block]
         if patch is not None:
-            boxes = geometry.resize_boxes(boxes, patch, session.image_size)
+            height, width = windows.image_shape
+            boxes = geometry.resize_boxes(boxes, patch, (height, width))
         mask = windows.mask(block) if patch is None else None
         if occluder.rows is None:
-            for rows, found in _chunks(session, question, boxes, approximation, None, mask):
-                yield block[rows], found
+            for rows, scores in _chunks(scorer, resolved, Occlusion(boxes, mask=mask), thresholds):
+                yield block[rows], scores
         elif len(block):
             # The mean over samples of the scores, not the score of the mean.
-            total = np.zeros((len(block), len(question.classes)))
+            total = np.zeros((len(block), len(resolved.subject.classes)))
             for number in range(occluder.samples):
-                patches = occluder.rows(boxes, mask, number)
-                for rows, found in _chunks(session, question, boxes, approximation, patches, mask):
-                    total[rows] += found
+                occlusion = Occlusion(boxes, occluder.rows(boxes, mask, number), mask)
+                for rows, scores in _chunks(scorer, resolved, occlusion, thresholds):
+                    total[rows] += scores
             yield block, (total / occluder.samples).astype(np.float32)
 
 
 def _chunks(
-    session: Scorer,
-    question: Question,
-    boxes: geometry.Boxes,
-    approximation: Approximation,
-    patches: Array | None,
-    mask: Mask | None,
+    scorer: Scorer, resolved: Resolved, occlusion: Occlusion, thresholds: Thresholds
 ) -> Iterator[tuple[Rows, Array]]:
+    subject = resolved.subject
     # A Softmax over some of the classes is another one.
-    whole = question.activation in OF_ALL_CLASSES
-    for rows, outputs in session.iter_score(
-        question.prepared,
-        boxes,
-        tau=approximation.tau,
-        eps=approximation.eps,
-        precision=approximation.precision,
-        patches=patches,
-        mask=mask,
-        classes=None if whole else question.classes.tolist(),
-        batch_size=question.batch_size,
-    ):
-        found = activate(question.activation, outputs.scores, outputs.logits)
-        yield rows, found[:, question.classes] if whole else found
+    whole = subject.activation in OF_ALL_CLASSES
+    columns = None if whole else subject.classes.tolist()
+    size = resolved.request.windows_at_once
+    for rows, outputs in scorer.iter_score(resolved.prepared, occlusion, thresholds, classes=columns, batch_size=size):
+        scores = activate(subject.activation, outputs.scores, outputs.logits)
+        yield rows, scores[:, subject.classes] if whole else scores
 
 
-def explanation(
-    session: Scorer,
-    sweep: Sweep,
-    approximation: Approximation,
-    estimated: Mapping[str, float] | None = None,
+def explain_now(
+    scorer: Scorer, sweep: Sweep, approximation: Approximation, estimated: Mapping[str, float] | None = None
 ) -> Explanation:
-    """What is known now; it shares the sweep's arrays."""
-    question = sweep.question
+    """Make an explanation of what is known now; it shares the sweep's scores."""
+    sessions = scorer.sessions
     return Explanation(
+        subject=sweep.resolved.subject,
         scores=sweep.scores,
-        base_scores=sweep.base_scores,
         windows=sweep.windows,
-        classes=question.classes,
-        target=question.target.index,
-        every=question.target.every,
-        value=question.value,
-        activation=question.activation,
-        occluder=question.occluder.name,
-        picture=question.picture,
-        labels=session.labels,
-        preprocessing=session.preprocessing,
-        model_sha256=session.source_sha256,
         changed=float((~sweep.unchanged).mean()),
-        precision=session.precision if approximation.precision is None else approximation.precision,
-        error=session.error,
-        seconds=question.seconds + time.perf_counter() - sweep.started,
-        frozen_gates=len(session.frozen_gates),
+        precision=sessions.precision if approximation.precision is None else approximation.precision,
+        error=sessions.error,
+        seconds=sweep.seconds(),
+        frozen_gates=len(scorer.model.frozen_gates),
         approximation=approximation,
         scored=sweep.scored.copy(),
         estimated_quality=dict(estimated or {}),

@@ -13,14 +13,17 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract.geometry import Pair
 from krypton_compile.runtime.approximation import drilldown, interpolation
 from krypton_compile.runtime.approximation.bounds import Quality
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import Approximation, DrillDown
+from krypton_compile.runtime.engine.scorer import Scorer
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.heatmap import make_map
 from krypton_compile.runtime.maps.quality import compare
-from krypton_compile.runtime.session import OcclusionSession
+from krypton_compile.runtime.sweep.explain import explain_one_size
+from krypton_compile.runtime.sweep.request import Request
 
 Array = npt.NDArray[np.float32]
 
@@ -38,15 +41,14 @@ class Sample:
 class Explainer:
     """Makes maps of one window size."""
 
-    session: OcclusionSession
-    patch: tuple[int, int]
-    stride: tuple[int, int]
+    scorer: Scorer
+    patch: Pair
+    stride: Pair
 
     def __call__(self, sample: Sample, approximation: Approximation, target: int | None = None) -> Explanation:
-        """A map, not checked."""
-        return self.session.explain(
-            sample.image, self.patch, self.stride, sample.baseline, target, approximation=approximation, check=False
-        )
+        """Make a map, not checked."""
+        request = Request(self.patch, self.stride, sample.baseline, target, approximation=approximation)
+        return explain_one_size(self.scorer, sample.image, request, check=False)
 
 
 @dataclass
@@ -67,8 +69,8 @@ class Play:
         if count not in self.stages:
             now, windows = self._map_of(count)
             before, _ = self._map_of(count // 2)
-            found = compare(self._exact_map, now, self.measures), compare(now, before, self.measures), windows
-            self.stages[count] = found
+            against_exact = compare(self._exact_map, now, self.measures)
+            self.stages[count] = against_exact, compare(now, before, self.measures), windows
         return self.stages[count]
 
     def drilled(self, drill: DrillDown) -> tuple[Quality, int]:
@@ -101,13 +103,12 @@ class Play:
         return self.exact.heatmap()
 
     @property
-    def _stride(self) -> tuple[int, int]:
-        assert self.exact.windows.stride is not None
-        return self.exact.windows.stride
+    def _stride(self) -> Pair:
+        return self.exact.windows.steps
 
     @property
-    def _shape(self) -> tuple[int, int]:
-        return self.drop.shape[0], self.drop.shape[1]
+    def _shape(self) -> Pair:
+        return self.exact.windows.grid
 
     def _map_of(self, count: int) -> tuple[Array, int]:
         filled = interpolation.from_groups(self._shape, count, self._stride)

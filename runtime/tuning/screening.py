@@ -13,11 +13,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from krypton_compile import features
+from krypton_compile.contract.geometry import Pair
 from krypton_compile.ort.library import multiplies_bfloat16
 from krypton_compile.runtime.approximation import interpolation, lattice
 from krypton_compile.runtime.approximation.bounds import Goal, Quality
 from krypton_compile.runtime.approximation.sampling import STAGES, Sampling
-from krypton_compile.runtime.approximation.settings import EXACT, REDUCED, Approximation, DrillDown
+from krypton_compile.runtime.approximation.settings import EXACT, Approximation, DrillDown
+from krypton_compile.runtime.approximation.thresholds import REDUCED, Thresholds
+from krypton_compile.runtime.engine.occlusion import Occlusion
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.quality import worst
 from krypton_compile.runtime.tuning.replay import Explainer, Play, Sample
@@ -81,17 +85,17 @@ class Screening:
         """Bfloat16 where the same windows take less time in it; else None."""
         if not multiplies_bfloat16():
             return None
-        whole, session = self._exact[sample.name], self._explain.session
-        prepared = session.prepare(sample.image, sample.baseline)
-        boxes = whole.boxes[lattice.first(whole.scored.shape, _TIMED_GROUPS).ravel()]
+        whole, scorer = self._exact[sample.name], self._explain.scorer
+        prepared = scorer.prepare(sample.image, sample.baseline)
+        some = Occlusion(whole.boxes[lattice.first(whole.windows.grid, _TIMED_GROUPS).ravel()])
 
         def seconds(precision: str | None) -> float:
             start = time.perf_counter()
-            session.score(prepared, boxes, precision=precision, classes=[whole.target])
+            scorer.score(prepared, some, Thresholds(precision=precision), classes=[whole.target])
             return time.perf_counter() - start
 
         both = [(seconds(None), seconds(REDUCED)) for _ in range(3)]
-        exact, reduced = (min(one) for one in zip(*both, strict=True))
+        exact, reduced = (min(times) for times in zip(*both, strict=True))
         return REDUCED if reduced < _FASTER * exact else None
 
     def play(self, sample: Sample, thresholds: Approximation) -> None:
@@ -100,29 +104,21 @@ class Screening:
         if sample.name in plays:
             return
         whole = self._exact[sample.name]
-        session = self._explain.session
+        scorer, shape = self._explain.scorer, whole.windows.grid
         start = time.perf_counter()
-        prepared = session.prepare(sample.image, sample.baseline)
+        prepared = scorer.prepare(sample.image, sample.baseline)
         base_seconds = time.perf_counter() - start
-        shape = (whole.scores.shape[0], whole.scores.shape[1])
-        unchanged = ~session.changes(prepared, whole.boxes).reshape(shape)
+        unchanged = ~scorer.changes(prepared, whole.boxes).reshape(shape)
         drop = whole.base_scores[whole.target] - whole.scores[..., [whole.target]]
         seconds = (whole.seconds - base_seconds) / drop.size
         if not thresholds.exact:
             fill = interpolation.from_groups(shape, _PLAYED_GROUPS, self._explain.stride)
-            boxes, kept = whole.boxes[fill.known.ravel()], [whole.target]
+            some = Occlusion(whole.boxes[fill.known.ravel()])
             start = time.perf_counter()
-            found = session.score(
-                prepared,
-                boxes,
-                tau=thresholds.tau,
-                eps=thresholds.eps,
-                precision=thresholds.precision,
-                classes=kept,
-            ).scores
-            seconds = (time.perf_counter() - start) / len(boxes)
+            scores = scorer.score(prepared, some, thresholds.thresholds, classes=[whole.target]).scores
+            seconds = (time.perf_counter() - start) / len(some.boxes)
             deviation = np.zeros_like(drop)
-            deviation[fill.known] = whole.base_scores[whole.target] - found - drop[fill.known]
+            deviation[fill.known] = whole.base_scores[whole.target] - scores - drop[fill.known]
             drop = drop + fill(deviation)
         plays[sample.name] = Play(whole, drop[..., 0], unchanged, base_seconds, seconds, self._measures)
 
@@ -141,7 +137,7 @@ class Screening:
             for thresholds, plays in self.plays.items()
             if len(plays) == most and not self._breaks(thresholds)
         }
-        least = min((found.scale for found in fits.values() if found is not None), default=0.0)
+        least = min((fit.scale for fit in fits.values() if fit is not None), default=0.0)
         for thresholds, by_name in self.plays.items():
             plays = list(by_name.values())
             if not thresholds.exact:
@@ -150,8 +146,8 @@ class Screening:
             if self._breaks(thresholds):
                 continue
             for drill in _drill_downs(self._explain.stride):
-                found = [play.drilled(drill) for play in plays]
-                yield self._candidate(replace(thresholds, drill_down=drill), plays, *zip(*found, strict=True))
+                drilled = [play.drilled(drill) for play in plays]
+                yield self._candidate(replace(thresholds, drill_down=drill), plays, *zip(*drilled, strict=True))
             for count, share in zip(STAGES, SHARES, strict=False):
                 stages = [play.sampled(count) for play in plays]
                 qualities, windows = [stage[0] for stage in stages], [stage[2] for stage in stages]
@@ -166,7 +162,7 @@ class Screening:
     def fit(self, plays: Sequence[Play], least: float = 0.0) -> Sampling | None:
         """Sampling with the smallest scale from ``least`` on that keeps the goal; None where there is none."""
         bounds = self.goal.bounds
-        floors = [float(np.mean([bound.loss(one) for one in _whole(plays)])) for bound in bounds]
+        floors = [float(np.mean([bound.loss(quality) for quality in _whole(plays)])) for bound in bounds]
         settled = 0
         for scale in (scale for scale in SCALES if scale >= least):
             sampling = Sampling(bounds=bounds, scale=scale, floors=tuple(floors))
@@ -174,10 +170,10 @@ class Screening:
             qualities = [play.sampled(stop)[0] for play, stop in zip(plays, stops, strict=True)]
             settled = settled + 1 if self.goal.slack(qualities) >= 0 else 0
             if settled == 1:
-                found = replace(sampling, first=min(stops))
+                least_careful = replace(sampling, first=min(stops))
             if settled == _SETTLED:
                 # Where every image takes all windows, nothing is sampled.
-                return None if found.first == lattice.GROUPS else found
+                return None if least_careful.first == lattice.GROUPS else least_careful
         return None
 
     def _breaks(self, thresholds: Approximation) -> bool:
@@ -199,8 +195,8 @@ def _whole(plays: Sequence[Play]) -> list[Quality]:
     return [play.sampled(lattice.GROUPS)[0] for play in plays]
 
 
-def _drill_downs(stride: tuple[int, int]) -> Iterator[DrillDown]:
-    for steps in DRILL_STEPS:
+def _drill_downs(stride: Pair) -> Iterator[DrillDown]:
+    for steps in DRILL_STEPS if features.DRILL_DOWN else ():
         for r in DRILL_SHARES:
             yield DrillDown(r, (steps * stride[0], steps * stride[1]))
 

@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import betaincinv
 
+from krypton_compile.contract.geometry import Pair
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.approximation.bounds import Bound, Goal, Quality
+from krypton_compile.runtime.approximation.bounds import Goal, Quality
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation
 from krypton_compile.runtime.inputs.windows import as_pair
 from krypton_compile.runtime.maps.explanation import Explanation
@@ -59,8 +60,8 @@ class Tuning:
     chosen: Approximation
     goal: Goal
     confidence: float
-    patch_size: tuple[int, int]
-    stride: tuple[int, int]
+    patch_size: Pair
+    stride: Pair
     tuning_images: tuple[str, ...]
     check_images: tuple[str, ...]
     kept: int
@@ -82,38 +83,32 @@ class Tuning:
 def tune(
     session: OcclusionSession,
     samples: Sequence[Sample],
-    bounds: Sequence[Bound],
+    goal: Goal,
     *,
-    patch_size: int | tuple[int, int] = 16,
-    stride: int | tuple[int, int] = 4,
-    keep: float = 1.0,
+    patch_size: int | Pair = 16,
+    stride: int | Pair = 4,
     confidence: float = 0.95,
     target_speed_up: float = math.inf,
     say: Say = lambda _: None,
 ) -> Tuning:
-    """The fastest setting found that keeps all bounds on a share ``keep`` of the tuning part, checked on the rest.
+    """Find the fastest setting that reaches the goal on the tuning part of the samples, and check it on the rest.
 
     Up to ``TUNING_IMAGES`` images, and at most half of them, are for tuning; a single one is not checked. With
     ``target_speed_up`` (over exact maps) the most faithful candidate of that speed is preferred to faster ones.
 
     Raises:
-        OcclusionError: no images, no bounds, a share or a confidence that is not between 0 and 1.
-        UnreachableError: nothing but exact maps keeps the bounds.
+        OcclusionError: if there are no samples, or ``confidence`` is not between 0 and 1.
+        UnreachableError: if nothing but exact maps reaches the goal.
     """
     if not samples:
         raise OcclusionError("tuning: expected at least one image")
-    if not bounds:
-        raise OcclusionError("tuning: expected at least one bound, such as ssim>=0.9")
     if not 0 < confidence < 1:
         raise OcclusionError(f"tuning: expected a confidence between 0 and 1, found {confidence}")
-    if not 0 < keep <= 1:
-        raise OcclusionError(f"tuning: expected a share of images to keep above 0 and up to 1, found {keep}")
-    goal = Goal(tuple(bounds), keep)
-    explain = Explainer(session, as_pair(patch_size, "patch_size"), as_pair(stride, "stride"))
+    explain = Explainer(session.scorer, as_pair(patch_size, "patch_size"), as_pair(stride, "stride"))
     tuning, rest = part(samples)
     say(f"{len(tuning)} images to tune on, {len(rest)} to check on; exact maps first")
     exact = {sample.name: explain(sample, EXACT) for sample in tuning}
-    exact_seconds = float(np.median([found.seconds for found in exact.values()]))
+    exact_seconds = float(np.median([explanation.seconds for explanation in exact.values()]))
     say(f"an exact map takes {exact_seconds:.2f} s; screening on {min(_SCREENED, len(tuning))} images")
     screening = Screening(explain, exact, goal)
     screening.screen(tuning[:_SCREENED], say)

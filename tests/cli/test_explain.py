@@ -54,8 +54,8 @@ def run(*arguments, model="small.krypton.onnx"):
     return explain_cli.main([model, "scan.png", "--patch-size", "6", "--stride", "3", *arguments])
 
 
-def session():
-    return OcclusionSession("small.krypton.onnx")
+def session(**options):
+    return OcclusionSession("small.krypton.onnx", **options)
 
 
 def written(prefix="scan"):
@@ -67,13 +67,13 @@ def written(prefix="scan"):
 def settings(monkeypatch):
     """What each explanation is asked to leave out."""
     seen = []
-    explain = OcclusionSession.explain
+    explain = explain_pictures.explain
 
-    def spy(self, *arguments, **options):
-        seen.append(options["approximation"])
-        return explain(self, *arguments, **options)
+    def spy(scorer, image, request, **options):
+        seen.append(request.approximation)
+        return explain(scorer, image, request, **options)
 
-    monkeypatch.setattr(OcclusionSession, "explain", spy)
+    monkeypatch.setattr(explain_pictures, "explain", spy)
     return seen
 
 
@@ -107,7 +107,7 @@ OPTIONS = {
     "logits": (["--activation", "pre"], {"activation": "pre"}),
     "segments": (["--segments", "slic:8"], {"segments": "slic:8"}),
     "batch size": (["--batch-size", "3"], {}),
-    "sizes": (["--patch-size", "4,6,8x5"], {"patch_size": [4, 6, (8, 5)]}),
+    "sizes": (["--patch-size", "4,6,8x5"], {"patch_sizes": [4, 6, (8, 5)]}),
 }
 
 
@@ -133,7 +133,7 @@ def test_other_reductions(reduce, upsample):
 
 def test_grids_of_several_sizes_are_upsampled_to_have_a_mean():
     assert run("--patch-size", "6,8", "--reduce", "none") == 0
-    expected = session().explain("scan.png", [6, 8], 3).heatmap(reduce="none", upsample="nearest")
+    expected = session().explain("scan.png", patch_sizes=[6, 8], stride=3).heatmap(reduce="none", upsample="nearest")
     np.testing.assert_allclose(written()[0], expected, atol=1e-6)
 
 
@@ -174,8 +174,7 @@ def test_another_preprocessing_wins_for_this_run_and_is_said(capsys):
     assert run("--preprocess", "tf") == 0
     assert "the file's own preprocessing is another one" in capsys.readouterr().out
     assert Path("small.krypton.onnx").read_bytes() == before
-    other = session()
-    other.preprocessing = Preprocessing(scale=127.5, mean=(1.0,))
+    other = session(preprocessing=Preprocessing(scale=127.5, mean=(1.0,)))
     np.testing.assert_allclose(written()[0], other.explain("scan.png", 6, 3).heatmap(), atol=1e-6)
 
 
@@ -244,7 +243,7 @@ def test_a_bad_picture_is_told_at_once(folder, capsys, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(OcclusionSession, "explain", interrupt)
+    monkeypatch.setattr(explain_pictures, "explain", interrupt)
     assert explain_cli.main(["small.krypton.onnx", "bad.png", "scan.png"]) == 130
     assert "skipped bad.png" in capsys.readouterr().err
 
@@ -316,13 +315,8 @@ def test_approximate_mode_without_tuning_says_what_it_uses(settings, capsys):
 def test_approximate_mode_as_tuned(settings, monkeypatch, capsys):
     tuned = Approximation(0.5)
     tuning = SimpleNamespace(bounds=("ssim>=0.9", "error<=0.2"), patch_size=(6, 6), stride=(3, 3))
-    init = OcclusionSession.__init__
-
-    def as_tuned(self, *arguments, **options):
-        init(self, *arguments, **options)
-        self.tuned, self.tuning = tuned, tuning
-
-    monkeypatch.setattr(OcclusionSession, "__init__", as_tuned)
+    monkeypatch.setattr(OcclusionSession, "tuned", tuned)
+    monkeypatch.setattr(OcclusionSession, "tuning", tuning)
     for arguments in (["--mode", "approximate"], ["--quality", "ssim>=0.85"], ["--quality", "error<=0.2"]):
         assert run(*arguments) == 0
         assert settings[-1] == tuned
@@ -355,13 +349,13 @@ def test_progressive_maps_are_written_one_after_the_other(monkeypatch, capsys):
 
 
 def test_an_interrupted_progressive_run_keeps_its_last_map(monkeypatch, capsys):
-    maps = OcclusionSession.explain_progressively
+    maps = explain_pictures.refine
 
-    def one_map_then_interrupt(self, image, *arguments, **options):
-        yield next(maps(self, image, *arguments, **options))
+    def one_map_then_interrupt(scorer, image, request):
+        yield next(maps(scorer, image, request))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(OcclusionSession, "explain_progressively", one_map_then_interrupt)
+    monkeypatch.setattr(explain_pictures, "refine", one_map_then_interrupt)
     assert run("--mode", "progressive") == 130
     assert "the last map stays" in capsys.readouterr().err
     assert written()[0].shape == SIZE

@@ -277,8 +277,9 @@ def test_results_that_are_not_exact_make_float32_take_over(
 
 def test_a_wrong_result_is_noticed(compiled: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     session = OcclusionSession(compiled, threads=1)
-    right = session._run_chunk
-    monkeypatch.setattr(session, "_run_chunk", lambda work, at: [found * 1.001 for found in right(work, at)])
+    sessions = session.scorer.sessions
+    right = sessions.run_chunk
+    monkeypatch.setattr(sessions, "run_chunk", lambda work, at: [found * 1.001 for found in right(work, at)])
     with pytest.warns(UserWarning, match=r"up to 1\.0e-03"):
         session.explain(image, 8, 4)
 

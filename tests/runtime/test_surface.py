@@ -17,8 +17,10 @@ from PIL import Image
 
 from krypton_compile import compile
 from krypton_compile.errors import ModelError, OcclusionError
-from krypton_compile.runtime import OcclusionSession, Preprocessing
+from krypton_compile.runtime import OcclusionSession, Preprocessing, Request
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation
+from krypton_compile.runtime.engine.scorer import Scorer
+from krypton_compile.runtime.sweep.resolved import resolve_windows
 from tests.support.small import SHAPE, small_model
 
 H, W = 5, 7
@@ -173,7 +175,7 @@ def test_a_region_of_interest_is_the_crop_of_the_whole_map(linear, roi, reduce, 
 def test_several_sizes_are_separate_runs_and_their_mean(linear):
     calls = []
     sizes = [1, 3, (2, 4)]
-    found = linear.explain(IMAGE, sizes, 2, target=0, progress=lambda *call: calls.append(call))
+    found = linear.explain(IMAGE, patch_sizes=sizes, stride=2, target=0, progress=lambda *call: calls.append(call))
     alone = [linear.explain(IMAGE, size, 2, target=0) for size in sizes]
     for part, one in zip(found.parts, alone, strict=True):
         np.testing.assert_array_equal(part.scores, one.scores)
@@ -224,8 +226,9 @@ def test_baselines_of_the_linear_network(linear):
 
 def test_pda_averages_the_scores_of_its_samples(linear):
     found = linear.explain(IMAGE, 2, 2, target=0, baseline="pda", samples=3)
-    question, (windows,) = linear._ask(IMAGE, 2, 2, target=0, baseline="pda", samples=3)
-    rows = [question.occluder.rows(windows.boxes, None, number) for number in range(3)]
+    request = Request(2, 2, baseline="pda", target=0, samples=3)
+    resolved, (windows,) = resolve_windows(linear.scorer, IMAGE, request)
+    rows = [resolved.occluder.rows(windows.boxes, None, number) for number in range(3)]
     ends = np.cumsum(windows.boxes[:, 2] * windows.boxes[:, 3])
     expected = [
         hidden(*box) - np.mean([one[end - box[2] * box[3] : end].sum() for one in rows])
@@ -305,7 +308,7 @@ def test_a_class_by_index_or_name(linear, name):
         ({"baseline_space": "pixel"}, "baseline_space"),
         ({"segments": "slic:0"}, "slic:N"),
         ({"segments": "slic:1"}, "one superpixel is left"),
-        ({"patch_size": [2, 3], "segments": np.zeros((H, W), int)}, "expected regions or windows"),
+        ({"patch_sizes": [2, 3], "segments": np.zeros((H, W), int)}, "expected regions or windows"),
         ({"patch_size": 2.0}, "patch_size"),
         ({"stride": "3"}, "stride"),
         ({"samples": 1.5}, "samples"),
@@ -324,26 +327,26 @@ def test_bad_questions_are_refused(linear, options, message):
 def test_what_takes_one_size_refuses_several(linear):
     for ask in (linear.iter_explain, linear.explain_progressively):
         with pytest.raises(OcclusionError, match="expected one size"):
-            ask(IMAGE, [2, 3], 1)
+            ask(IMAGE, patch_sizes=[2, 3], stride=1)
         with pytest.raises(OcclusionError, match="exceeds"):
             ask(IMAGE, 99)  # before the first window is asked for
     with pytest.raises(OcclusionError, match="a map is of one class"):
         linear.explain(IMAGE, 2, 2).heatmap("all")
     with pytest.raises(AttributeError, match=r"take one of \.parts"):
-        _ = linear.explain(IMAGE, [2, 3], 2).scores
+        _ = linear.explain(IMAGE, patch_sizes=[2, 3], stride=2).scores
 
 
 def test_the_time_is_that_of_base_pass_windows_and_check(small, image, monkeypatch):
-    prepare = OcclusionSession.prepare
+    prepare = Scorer.prepare
 
     def slow(self, *arguments):
         time.sleep(0.2)
         return prepare(self, *arguments)
 
-    monkeypatch.setattr(OcclusionSession, "prepare", slow)
+    monkeypatch.setattr(Scorer, "prepare", slow)
     for approximation in (EXACT, Approximation(tau=0.5)):
         assert small.explain(image, 6, 3, approximation=approximation).seconds > 0.2
-    sizes = small.explain(image, [6, 8], 3)
+    sizes = small.explain(image, patch_sizes=[6, 8], stride=3)
     assert 0.2 < sizes.seconds < 0.4
 
 

@@ -117,14 +117,15 @@ def of_our_ops(part: bytes) -> bytes:
 def chunk_of(session: OcclusionSession, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
     """All that a session of the CPU gives its incremental part for one chunk."""
     given = []
-    plain = session._run
+    halves = session.scorer.sessions
+    plain = halves.run
 
     def run(ran, outputs, feeds, stay=False):
-        if ran is session._incremental:
+        if ran is halves.incremental:
             given.append({name: value.numpy().copy() for name, value in feeds.items()})
         return plain(ran, outputs, feeds, stay)
 
-    monkeypatch.setattr(session, "_run", run)
+    monkeypatch.setattr(halves, "run", run)
     session.score(session.prepare(image_of(session), 0.5), boxes_of(session))
     return given[-1]
 
@@ -166,10 +167,10 @@ def test_values_stay_on_the_device(name: str, tmp_path: Path) -> None:
     session = opened(name, tmp_path, CUDA, CPU)
     prepared = session.prepare(image_of(session), 0.5)
     assert {value.device_name() for value in prepared.feeds.values()} == {"cuda"}
-    for each in (session._base, session._incremental):
+    for each in (session.scorer.sessions.base, session.scorer.sessions.incremental):
         assert each.get_provider_options()[CUDA]["use_tf32"] == "0"
     session.score(prepared, boxes_of(session))
-    base, incremental = placed(session._base), placed(session._incremental)
+    base, incremental = map(placed, (session.scorer.sessions.base, session.scorer.sessions.incremental))
     assert {op for provider, op in base if provider == CUDA} >= BASE
     assert not [op for provider, op in base if provider != CUDA]
     assert not [op for _, op in (*base, *incremental) if op.startswith("Memcpy")]
@@ -230,7 +231,8 @@ def test_our_part_computes_the_same(name: str, tmp_path: Path, monkeypatch: pyte
     given = chunk_of(on_cpu, monkeypatch)
     found = []
     for session in (on_cpu, on_gpu):
-        ours = session._start(of_our_ops(session._incremental_part), session._incremental_options)
+        halves = session.scorer.sessions
+        ours = halves.start_incremental(of_our_ops(halves.incremental_part))
         names = [value.name for value in ours.get_outputs()]
         assert names
         wanted = {value.name: as_ort(given[value.name]) for value in ours.get_inputs()}

@@ -212,13 +212,13 @@ def test_the_check_measures_the_error(session, image, exact) -> None:
 
 def test_progressive_maps_end_exact_and_score_no_window_twice(session, image, exact, monkeypatch) -> None:
     asked = []
-    score = session.iter_score
+    score = session.scorer.iter_score
 
-    def counting(prepared, boxes, **options):
-        asked.append(len(boxes))
-        return score(prepared, boxes, **options)
+    def counting(prepared, occlusion, *thresholds, **options):
+        asked.append(len(occlusion.boxes))
+        return score(prepared, occlusion, *thresholds, **options)
 
-    monkeypatch.setattr(session, "iter_score", counting)
+    monkeypatch.setattr(session.scorer, "iter_score", counting)
     maps = list(session.explain_progressively(image, PATCH, STRIDE))
     assert sum(asked) == len(exact.boxes)
     assert len(maps) > 3

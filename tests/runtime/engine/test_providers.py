@@ -12,6 +12,7 @@ import pytest
 from krypton_compile import OcclusionSession, compile, get_library_path
 from krypton_compile.cli.explain import main
 from krypton_compile.errors import LibraryError, OcclusionError
+from krypton_compile.runtime import Thresholds
 from krypton_compile.runtime.engine import providers, sessions
 from krypton_compile.runtime.engine.providers import CPU, CUDA
 from krypton_compile.runtime.engine.split_file import split
@@ -162,7 +163,9 @@ def test_weights_and_maps_reach_the_device(options: ort.SessionOptions | None, t
     image, boxes = rng.standard_normal((1, 3, 17, 19)).astype(np.float32), random_boxes((17, 19), rng)
     session = OcclusionSession(path, session_options=options)
     found = session.score_boxes(image, boxes, 0.5)
-    again = session.score(session.prepare(image, 0.5), boxes, precision="bfloat16").scores  # another session
+    again = session.score(
+        session.prepare(image, 0.5), boxes, Thresholds(precision="bfloat16")
+    ).scores  # another session
     with pytest.MonkeyPatch.context() as plain:
         plain.setattr(sessions, "place", providers.place)
         expected = OcclusionSession(path, precision="float32").score_boxes(
@@ -191,9 +194,9 @@ def test_what_all_chunks_read_is_sent_once_and_by_one_thread(tmp_path: Path, mon
         threads.append(threading.get_ident())
         return plain(self, work, at)
 
-    plain = sessions.Engine._run_chunk
+    plain = sessions.Sessions.run_chunk
     monkeypatch.setattr(sessions, "send", send)
-    monkeypatch.setattr(sessions.Engine, "_run_chunk", run_chunk)
+    monkeypatch.setattr(sessions.Sessions, "run_chunk", run_chunk)
     session = OcclusionSession(compiled(tmp_path, "cuda"))
     prepared = session.prepare(np.zeros((1, 3, 17, 19), np.float32))
     boxes = np.full((40, 4), 3)

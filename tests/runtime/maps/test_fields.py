@@ -1,4 +1,4 @@
-"""Signals and volumes through a session: explanations are the naive loop's; what is for pictures is refused."""
+"""Signals and volumes through a session: what it finds is the naive loop's; what is for pictures is refused."""
 
 from __future__ import annotations
 
@@ -151,20 +151,17 @@ def test_what_is_for_pictures_is_refused(session: OcclusionSession, kind: str, w
         session.explain(make_image(kind), **asked)
 
 
-def test_other_ways_of_explaining_are_refused(session: OcclusionSession, kind: str) -> None:
+def test_what_does_not_fit_is_refused(session: OcclusionSession, kind: str) -> None:
     image = make_image(kind)
-    found = session.explain(image, 4, 4)
-    for call in (
-        lambda: session.iter_explain(image, 4, 4),
-        lambda: session.explain_progressively(image, 4, 4),
-        lambda: session.estimate(image, 4, 4),
-        lambda: session.verify(found, image),
-    ):
-        with pytest.raises(OcclusionError, match=f"{kind} of .*for pictures"):
-            call()
-    for name in ("overlay", "figure", "save"):
-        with pytest.raises(AttributeError, match=f"a {kind} is not drawn"):
-            getattr(found, name)
+    explanation = session.explain(image, 4, 4)
+    for draw in (explanation.overlay, explanation.figure, lambda: explanation.save("nowhere")):
+        with pytest.raises(OcclusionError, match=f"a {kind} is not drawn"):
+            draw()
+    assert explanation.picture is None
+    assert explanation._repr_png_() is None
+    assert "<img" not in explanation._repr_html_()
+    with pytest.raises(ValueError, match=f"not of a {kind}"):
+        explanation.heatmap(reduce="none", upsample="nearest")
     for wrong in (image[0], image.astype(np.float64), image[..., :-1]):
         with pytest.raises(OcclusionError, match="image: expected"):
             session.explain(wrong, 4, 4)
@@ -172,6 +169,155 @@ def test_other_ways_of_explaining_are_refused(session: OcclusionSession, kind: s
         session.score_boxes(image, np.zeros((1, 4), np.int32))
     with pytest.raises(OcclusionError, match="does not lie inside"):
         session.score_boxes(image, np.full((1, 2 * len(SIZES[kind])), 50, np.int32))
+    for segments in ("slic:4", Path("labels.png")):
+        with pytest.raises(OcclusionError, match=r"segments: for models of pictures.*give segments as an array"):
+            session.explain(image, segments=segments)
+    with pytest.raises(OcclusionError, match="expected integer labels of shape"):
+        session.explain(image, segments=np.zeros((2, 2), int))
+
+
+ROIS = {"signal": (13, 30), "volume": (1, 0, 9, 3, 3, 13)}
+
+
+@pytest.mark.parametrize("edge", ["truncate", "valid", "shift"])
+def test_a_region_of_interest_is_the_crop_of_the_whole_map(session: OcclusionSession, kind: str, edge: str) -> None:
+    image, roi, axes = make_image(kind), ROIS[kind], len(SIZES[kind])
+    part = session.explain(image, PATCH[kind], STRIDE[kind], edge=edge, roi=roi)
+    whole = session.explain(image, PATCH[kind], STRIDE[kind], edge=edge)
+    touching = [all(start < end and start + size > begin for start, size, begin, end in zip(
+        box[:axes], box[axes:], roi[:axes], roi[axes:], strict=True)) for box in whole.boxes]  # fmt: skip
+    np.testing.assert_array_equal(part.boxes, whole.boxes[touching])
+    assert 0 < len(part.boxes) < len(whole.boxes)
+    inside = np.zeros(SIZES[kind], bool)
+    inside[tuple(slice(start, end) for start, end in zip(roi[:axes], roi[axes:], strict=True))] = True
+    for reduce in ("mean", "sum"):
+        heatmap = part.heatmap(reduce=reduce)
+        np.testing.assert_allclose(heatmap[inside], whole.heatmap(reduce=reduce)[inside], atol=1e-6)
+        assert np.isnan(heatmap[~inside]).all()
+    for bad in (roi[:-1], tuple(reversed(roi)), (*roi[:-1], 1000)):
+        with pytest.raises(OcclusionError, match="roi"):
+            session.explain(image, 4, 4, roi=bad)
+
+
+def labels_of(kind: str) -> np.ndarray:
+    """A few labels, each of pieces that lie apart."""
+    places = np.indices(SIZES[kind]).sum(axis=0)
+    return (places // 5) % 4 * 10 + 3
+
+
+def naive_regions(kind: str, labels: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Scores [labels, K], region by region, point by point."""
+    images = np.repeat(make_image(kind), len(np.unique(labels)), axis=0)
+    for image, label in zip(images, np.unique(labels), strict=True):
+        for place in np.ndindex(*SIZES[kind]):
+            if labels[place] == label:
+                image[(slice(None), *place)] = shown[(slice(None), *place)]
+    return run_naive(make_model(kind), images)
+
+
+def test_the_regions_of_a_label_map_are_the_naive_loops(session: OcclusionSession, kind: str) -> None:
+    image, labels = make_image(kind), labels_of(kind)
+    explanation = session.explain(image, segments=labels, baseline=BASELINE)
+    expected = naive_regions(kind, labels, full(kind, BASELINE))
+    assert explanation.scores.shape == (1, 4, 5)
+    np.testing.assert_allclose(explanation.scores[0], expected, atol=1e-6)
+    assert expected.std(axis=0).max() > 1e-4, "regions do not matter"
+    heatmap = explanation.heatmap()
+    for label, scores in zip(np.unique(labels), expected, strict=True):
+        drop = explanation.base_scores[explanation.target] - scores[explanation.target]
+        np.testing.assert_allclose(heatmap[labels == label], drop, atol=1e-6)
+    assert (explanation.coverage == 1).all()
+    assert explanation.windows.labels.tolist() == [3, 13, 23, 33]
+    chunks = list(session.iter_explain(image, segments=labels, baseline=BASELINE))
+    np.testing.assert_array_equal(np.sort(np.concatenate([chunk.index for chunk in chunks])), np.arange(4))
+    for chunk in chunks:
+        np.testing.assert_allclose(chunk.scores, expected[chunk.index], atol=1e-6)
+    (only,) = session.explain_progressively(image, segments=labels, baseline=BASELINE)
+    np.testing.assert_array_equal(only.scores, explanation.scores)
+    assert only.exact
+
+
+def test_windows_as_they_get_done_are_the_naive_loops(session: OcclusionSession, kind: str) -> None:
+    image, seen = make_image(kind), []
+    whole = session.explain(image, PATCH[kind], STRIDE[kind], 0.75)
+    expected = run_naive(make_model(kind), occluded(kind, whole.boxes, full(kind, 0.75)))
+    for chunk in session.iter_explain(image, PATCH[kind], STRIDE[kind], 0.75, batch_size=7):
+        np.testing.assert_array_equal(chunk.boxes, whole.boxes[chunk.index])
+        np.testing.assert_allclose(chunk.scores, expected[chunk.index], atol=1e-6)
+        seen += chunk.index.tolist()
+    assert sorted(seen) == list(range(len(whole.boxes)))
+    some = list(session.iter_explain(image, PATCH[kind], STRIDE[kind], roi=ROIS[kind], classes=[2]))
+    assert sum(len(chunk.index) for chunk in some) < len(whole.boxes)
+    assert {chunk.scores.shape[1] for chunk in some} == {1}
+
+
+def test_an_estimate_counts_what_changes(session: OcclusionSession, kind: str) -> None:
+    image = make_image(kind)
+    image[..., SIZES[kind][-1] // 2 :] = 0
+    explanation = session.explain(image, PATCH[kind], STRIDE[kind])
+    expected = session.estimate(image, PATCH[kind], STRIDE[kind])
+    changing = sum(
+        image[(0, slice(None), *(slice(a, a + n) for a, n in zip(*np.split(box, 2), strict=True)))].any()
+        for box in explanation.boxes
+    )
+    assert (expected.windows, expected.scored) == (len(explanation.boxes), changing)
+    assert 0 < changing < len(explanation.boxes)
+    assert explanation.changed == pytest.approx(changing / len(explanation.boxes))
+    assert 0 < expected.seconds < 10
+
+
+def test_verification_runs_the_original(session: OcclusionSession, kind: str, tmp_path: Path) -> None:
+    image, path = make_image(kind), tmp_path / "original.onnx"
+    onnx.save(make_model(kind), path)
+    for options in ({}, {"activation": "pre"}, {"segments": labels_of(kind)}, {"roi": ROIS[kind]}):
+        explanation = session.explain(image, PATCH[kind], STRIDE[kind], BASELINE, **options)
+        for original in (None, path):
+            checked = session.verify(explanation, image, original, 4, baseline=BASELINE)
+            assert checked.windows == 4
+            assert 0 <= checked.largest <= checked.resolution, options
+    explanation.scores[...] += 1e-2
+    assert session.verify(explanation, image, path, 4, baseline=BASELINE).largest > 5e-3
+    with pytest.raises(OcclusionError, match="give the same baseline"):
+        session.verify(explanation, image, path, 4)
+
+
+def test_progressive_maps_end_exact_and_score_no_window_twice(
+    session: OcclusionSession, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, asked = make_image(kind), []
+    exact = session.explain(image, PATCH[kind], 1)
+    score = session.scorer.iter_score
+
+    def counting(prepared, occlusion, *thresholds, **options):
+        asked.append(len(occlusion.boxes))
+        return score(prepared, occlusion, *thresholds, **options)
+
+    monkeypatch.setattr(session.scorer, "iter_score", counting)
+    maps = list(session.explain_progressively(image, PATCH[kind], 1))
+    assert sum(asked) == len(exact.boxes)
+    assert len(maps) >= 3
+    shares = [one.scored.mean() for one in maps]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.3
+    assert np.isnan(maps[0].estimated_error)
+    assert maps[1].estimated_error > 0
+    for one in maps:
+        np.testing.assert_allclose(one.scores[one.scored], exact.scores[one.scored], atol=1e-6)
+        assert np.isfinite(one.heatmap()).all()
+    off = [np.abs(one.scores - exact.scores).mean() for one in maps]
+    assert off == sorted(off, reverse=True)
+    np.testing.assert_allclose(maps[-1].scores, exact.scores, atol=1e-6)
+    assert maps[-1].exact
+    assert not any(one.exact for one in maps[:-1])
+
+
+def test_several_sizes_are_separate_runs_and_their_mean(session: OcclusionSession, kind: str) -> None:
+    image, sizes = make_image(kind), [3, PATCH[kind]]
+    both = session.explain(image, patch_sizes=sizes, stride=3)
+    alone = [session.explain(image, size, 3) for size in sizes]
+    for part, one in zip(both.parts, alone, strict=True):
+        np.testing.assert_array_equal(part.scores, one.scores)
+    np.testing.assert_allclose(both.heatmap(), np.nanmean([one.heatmap() for one in alone], axis=0), atol=1e-6)
 
 
 def test_the_command_line_compiles_and_explains_pictures_alone(kind: str, tmp_path: Path, capsys) -> None:

@@ -54,7 +54,7 @@ def samples(count: int) -> list[Sample]:
 def test_the_bound_is_kept_and_the_parts_are_disjoint(session: OcclusionSession) -> None:
     given = samples(7)
     bounds = [Bound("ssim", 0.8)]
-    found = tune(session, given, bounds, patch_size=PATCH, stride=STRIDE)
+    found = tune(session, given, Goal(tuple(bounds)), patch_size=PATCH, stride=STRIDE)
     assert not found.chosen.exact
     assert len(found.tuning_images) == 4
     assert sorted(found.tuning_images + found.check_images) == sorted(sample.name for sample in given)
@@ -77,8 +77,8 @@ def test_the_bound_is_kept_and_the_parts_are_disjoint(session: OcclusionSession)
 @pytest.mark.usefixtures("few_candidates")
 def test_a_share_of_the_images_may_be_kept(session: OcclusionSession) -> None:
     given, bounds = samples(8), [Bound("ssim", 0.9)]
-    strict = tune(session, given, bounds, patch_size=PATCH, stride=STRIDE)
-    loose = tune(session, given, bounds, patch_size=PATCH, stride=STRIDE, keep=0.5)
+    strict = tune(session, given, Goal(tuple(bounds)), patch_size=PATCH, stride=STRIDE)
+    loose = tune(session, given, Goal(tuple(bounds), 0.5), patch_size=PATCH, stride=STRIDE)
     assert (strict.broken, strict.goal.keep) == (0, 1.0)
     assert loose.broken <= 2
     assert loose.tuning_quality.ssim <= strict.tuning_quality.ssim + 1e-6
@@ -97,7 +97,7 @@ def test_what_is_hopeless_is_not_played(session: OcclusionSession, monkeypatch: 
     """Once thresholds break the bound, stronger ones are left out; tau alone is kept, to fit the parabola."""
     monkeypatch.setattr(screening, "TAUS", (1.0, 0.5, 0.1))
     monkeypatch.setattr(screening, "EPSES", (0.0, 0.3, 0.9))
-    explain = Explainer(session, PATCH, STRIDE)
+    explain = Explainer(session.scorer, PATCH, STRIDE)
     given = samples(1)
     exact = {given[0].name: explain(given[0], Approximation())}
     screened = screening.Screening(explain, exact, Goal((Bound("ssim", 0.999),)))
@@ -109,7 +109,7 @@ def test_what_is_hopeless_is_not_played(session: OcclusionSession, monkeypatch: 
 
 @pytest.mark.usefixtures("few_candidates")
 def test_a_single_image_is_not_checked(session: OcclusionSession) -> None:
-    found = tune(session, samples(1), [Bound("ssim", 0.5)], patch_size=PATCH, stride=STRIDE)
+    found = tune(session, samples(1), Goal((Bound("ssim", 0.5),)), patch_size=PATCH, stride=STRIDE)
     assert found.check_images == ()
     assert found.check_quality is None
     assert found.interval == (0.0, 1.0)
@@ -118,8 +118,9 @@ def test_a_single_image_is_not_checked(session: OcclusionSession) -> None:
 @pytest.mark.usefixtures("few_candidates")
 def test_a_bound_out_of_reach_names_the_best(session: OcclusionSession) -> None:
     noise = np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)
+    goal = Goal((Bound("ssim", 0.999999),))
     with pytest.raises(UnreachableError) as caught:
-        tune(session, [Sample("a", noise, 0 * noise)], [Bound("ssim", 0.999999)], patch_size=PATCH, stride=STRIDE)
+        tune(session, [Sample("a", noise, 0 * noise)], goal, patch_size=PATCH, stride=STRIDE)
     assert 0 < caught.value.best.ssim < 0.999999
 
 
@@ -127,9 +128,9 @@ def test_bad_arguments_are_refused(session: OcclusionSession) -> None:
     for given, bounds, confidence in (([], [Bound("ssim", 0.9)], 0.95), (samples(1), [], 0.95),
                                       (samples(1), [Bound("ssim", 0.9)], 1.0)):  # fmt: skip
         with pytest.raises(OcclusionError, match="tuning"):
-            tune(session, given, bounds, confidence=confidence)
+            tune(session, given, Goal(tuple(bounds)), confidence=confidence)
     with pytest.raises(OcclusionError, match="share of images"):
-        tune(session, samples(1), [Bound("ssim", 0.9)], keep=0)
+        tune(session, samples(1), Goal((Bound("ssim", 0.9),), keep=0))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""What approximate inference leaves out of every window, as one value (DESIGN section 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from krypton_compile.errors import OcclusionError
+
+REDUCED = "bfloat16"
+
+Array = npt.NDArray[np.float32]
+
+
+def check_precision(precision: str | None) -> None:
+    """Refuse a precision that approximate inference does not offer.
+
+    Raises:
+        OcclusionError: if ``precision`` is neither "bfloat16" nor None.
+    """
+    if precision not in (None, REDUCED):
+        raise OcclusionError(f"approximation: expected precision {REDUCED} or None, found {precision!r}")
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """How much of each window's effect is computed; by default all of it.
+
+    Attributes:
+        tau: propagation threshold in (0, 1]: what a window changes is cut, layer by layer, to this share of the map;
+            1 is exact. One number, or one for each layer group of the model.
+        eps: value threshold in [0, 1): changes up to this share of a tensor's largest entry count as none; 0 is exact.
+            Likewise.
+        precision: "bfloat16" for products of reduced precision where the processor makes them faster, or None.
+
+    Raises:
+        OcclusionError: if ``precision`` is neither "bfloat16" nor None.
+    """
+
+    tau: float | Sequence[float] = 1.0
+    eps: float | Sequence[float] = 0.0
+    precision: str | None = None
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision)
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing is left out."""
+        taus, epses = (value if isinstance(value, Sequence) else (value,) for value in (self.tau, self.eps))
+        return all(tau == 1 for tau in taus) and all(eps == 0 for eps in epses) and self.precision is None
+
+    def arrays(self, groups: Sequence[str]) -> tuple[Array, Array]:
+        """Tau and eps of a model with these layer groups, float32 [1] or [G] each.
+
+        Raises:
+            OcclusionError: if there are neither one nor as many numbers as groups, or if one is out of range.
+        """
+        tau, eps = _per_group("tau", self.tau, groups), _per_group("eps", self.eps, groups)
+        if not ((tau > 0) & (tau <= 1)).all():
+            raise OcclusionError(f"tau: expected more than 0 and at most 1 (exact), found {self.tau!r}")
+        if not ((eps >= 0) & (eps < 1)).all():
+            raise OcclusionError(f"eps: expected 0 (exact) or more, and less than 1, found {self.eps!r}")
+        return tau, eps
+
+
+NOTHING_LEFT_OUT = Thresholds()
+
+
+def _per_group(name: str, value: float | Sequence[float], groups: Sequence[str]) -> Array:
+    try:
+        array = np.atleast_1d(np.asarray(value, np.float32))
+    except (TypeError, ValueError):
+        array = np.zeros((0, 0), np.float32)
+    if array.ndim != 1 or len(array) not in (1, len(groups)):
+        raise OcclusionError(
+            f"{name}: expected one number, or {len(groups)} for the layer groups {', '.join(groups)}; found {value!r}"
+        )
+    return array

@@ -1,0 +1,152 @@
+"""What a compiled file says of itself: its inputs and outputs, its classes, and how pictures become its input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+
+from krypton_compile.contract.annotations import (
+    FROZEN_KEY,
+    LABELS_KEY,
+    MODEL_KEY,
+    PREPROCESSING_KEY,
+    SOURCE_KEY,
+    TUNING_KEY,
+    ModelAnnotation,
+    TuningAnnotation,
+    read_labels,
+    read_model_annotation,
+    read_tuning,
+)
+from krypton_compile.contract.geometry import Pair
+from krypton_compile.contract.layouts import channel_axis, spatial_axes
+from krypton_compile.contract.preprocessing import Preprocessing
+from krypton_compile.contract.presets import read_recipe
+from krypton_compile.errors import ModelError, NotCompiledError
+from krypton_compile.runtime.approximation.settings import Approximation, read_settings
+from krypton_compile.runtime.inputs import arrays
+
+AGAIN = "Compile the original again."
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A compiled file's own description.
+
+    Attributes:
+        path: the file.
+        annotation: the names of its inputs and outputs, its layout and layer groups.
+        image_shape: of its input, batch included.
+        tuning: what krypton-tune stored in the file, or None; ``tuned`` are the settings that it chose.
+        preprocessing: how pictures become its input, or None where that is not known.
+        labels: the names of its classes, or None.
+        source_sha256: of the file that was compiled, or None.
+        frozen_gates: the products whose gates keep the values of the whole image.
+    """
+
+    path: Path
+    annotation: ModelAnnotation
+    image_shape: tuple[int, ...]
+    tuning: TuningAnnotation | None
+    tuned: Approximation | None
+    preprocessing: Preprocessing | None
+    labels: tuple[str, ...] | None
+    source_sha256: str | None
+    frozen_gates: tuple[str, ...]
+
+    @property
+    def layout(self) -> str:
+        """The axis order of its input, such as "NCHW"."""
+        return self.annotation.layout
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """The sizes of its input's spatial axes: (L,), (H, W) or (D, H, W)."""
+        return self.annotation.image_shape
+
+    @property
+    def channels(self) -> int:
+        """The number of its input's channels."""
+        return self.annotation.channels
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether it ends in a Softmax or Sigmoid, and gives the tensor before that too."""
+        return self.annotation.logits is not None
+
+    @property
+    def image_size(self) -> Pair:
+        """(H, W) of its pictures.
+
+        Raises:
+            OcclusionError: if its input is a signal or a volume.
+        """
+        return arrays.check_picture(self.spatial)
+
+    def described(
+        self, preprocessing: Preprocessing | str | None = None, labels: Sequence[str] | None = None
+    ) -> CompiledModel:
+        """The same model with another preprocessing or other labels; what is None stays as it is.
+
+        Raises:
+            OcclusionError: if ``preprocessing`` is given for a model whose input is no picture.
+            OSError, ValueError: if ``preprocessing`` names neither a preset nor a recipe, or does not fit the model.
+        """
+        recipe = read_recipe(preprocessing) if isinstance(preprocessing, str) else preprocessing
+        if recipe is not None:
+            recipe.check_fits(self.image_size, self.channels)
+        return replace(
+            self,
+            preprocessing=self.preprocessing if recipe is None else recipe,
+            labels=self.labels if labels is None else tuple(labels),
+        )
+
+
+def describe(path: Path, model: onnx.ModelProto) -> CompiledModel:
+    """Read a compiled file's description from its metadata.
+
+    Raises:
+        NotCompiledError: if the model was not compiled.
+        ModelError: if its metadata is damaged, of another format version, or does not fit its input.
+    """
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if MODEL_KEY not in metadata:
+        raise NotCompiledError(
+            f"{path}: this is an ONNX model, but not a compiled one. Run krypton-compile on it first."
+        )
+    try:
+        annotation = read_model_annotation(metadata[MODEL_KEY])
+        tuning = read_tuning(metadata[TUNING_KEY]) if TUNING_KEY in metadata else None
+        stored = metadata.get(PREPROCESSING_KEY)
+        preprocessing = None if stored is None else Preprocessing.from_json(stored)
+        labels = read_labels(metadata[LABELS_KEY]) if LABELS_KEY in metadata else None
+        frozen = read_labels(metadata[FROZEN_KEY]) if FROZEN_KEY in metadata else ()
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}") from error
+    return CompiledModel(
+        path=path,
+        annotation=annotation,
+        image_shape=_image_shape(path, model.graph, annotation),
+        tuning=tuning,
+        tuned=None if tuning is None else read_settings(tuning.settings),
+        preprocessing=preprocessing,
+        labels=labels,
+        source_sha256=metadata.get(SOURCE_KEY),
+        frozen_gates=frozen,
+    )
+
+
+def _image_shape(path: Path, graph: onnx.GraphProto, annotation: ModelAnnotation) -> tuple[int, ...]:
+    """The shape of the image that the graph declares, which must be the annotation's."""
+    values = {value.name: value for value in (*graph.value_info, *graph.input, *graph.output)}
+    if annotation.image not in values:
+        raise ModelError(f"{path}: the compiled model does not say what tensor '{annotation.image}' is. {AGAIN}")
+    shape = tuple(dim.dim_value for dim in values[annotation.image].type.tensor_type.shape.dim)
+    layout = annotation.layout
+    said = (*annotation.image_shape, annotation.channels)
+    if len(shape) != len(layout) or (*(shape[at] for at in spatial_axes(layout)), shape[channel_axis(layout)]) != said:
+        raise ModelError(f"{path}: its image '{annotation.image}' of shape {list(shape)} is not what it says. {AGAIN}")
+    return shape

@@ -1,0 +1,74 @@
+"""Explanations as files: the picture, the map and the result, all of them or none."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from krypton_compile.files.write_all import write_all
+from krypton_compile.runtime.maps.draw import Drawable, draw_figure
+from krypton_compile.runtime.maps.heatmap import upsampling
+
+ENDINGS = ("_overlay.png", "_heatmap.npy", "_result.json")
+
+
+class Savable(Drawable, Protocol):
+    """What files take of an explanation; :class:`Answer` tells what each is."""
+
+    @property
+    def classes(self) -> npt.NDArray[np.int64]:
+        """The classes whose scores were kept."""
+
+    @property
+    def every(self) -> bool:
+        """Whether all classes were asked for."""
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What was asked and how it was found."""
+
+
+def make_files(
+    explanation: Savable,
+    prefix: Path,
+    title: str = "",
+    reduce: str = "mean",
+    upsample: str | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> dict[Path, bytes]:
+    """Tell the files that belong to ``prefix``, and what stands in them.
+
+    Raises:
+        OcclusionError: if the explanation has no picture.
+        ValueError: if ``reduce`` or ``upsample`` is unknown.
+    """
+    how = upsampling(reduce, upsample)
+    picture = draw_figure(explanation, title, reduce, how)
+    chosen = explanation.classes.tolist() if explanation.every else [explanation.target]
+    maps = [explanation.heatmap(index, reduce=reduce, upsample=how) for index in chosen]
+    data = io.BytesIO()
+    np.save(data, np.stack(maps) if explanation.every else maps[0])
+    result = {**explanation.meta, "reduce": reduce, "upsample": how, **(facts or {})}
+    text = json.dumps(result, indent=2, allow_nan=False) + "\n"
+    contents = (picture, data.getvalue(), text.encode())
+    return {prefix.with_name(prefix.name + end): what for end, what in zip(ENDINGS, contents, strict=True)}
+
+
+def save_files(
+    explanation: Savable, prefix: Path, title: str = "", reduce: str = "mean", upsample: str | None = None
+) -> tuple[Path, ...]:
+    """Write the files that belong to ``prefix``, all of them or none; returns their paths.
+
+    Raises:
+        OcclusionError: if the explanation has no picture.
+        OSError: if a file cannot be written.
+    """
+    contents = make_files(explanation, prefix, title, reduce, upsample)
+    write_all(contents)
+    return tuple(contents)

@@ -1,0 +1,115 @@
+"""A request put to an image, in four ways: one explanation, its windows as they get done, ever finer maps, an estimate.
+
+image, request  --resolve-->          the base pass is done, the class known (resolved.py)
+                --find_windows-->     the windows that are hidden (inputs/windows.py)
+both            --sweep-->            their scores (windows_scored.py, strategies.py, progressive.py)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from krypton_compile.contract.geometry import Boxes
+from krypton_compile.errors import OcclusionError
+from krypton_compile.runtime.engine.scorer import Scorer
+from krypton_compile.runtime.maps.explanation import Explanation
+from krypton_compile.runtime.maps.several_sizes import SizesExplanation
+from krypton_compile.runtime.sweep import estimate as estimating
+from krypton_compile.runtime.sweep.estimate import Estimate
+from krypton_compile.runtime.sweep.progress import progress_within
+from krypton_compile.runtime.sweep.progressive import sweep_progressively
+from krypton_compile.runtime.sweep.request import Request
+from krypton_compile.runtime.sweep.resolved import resolve_windows
+from krypton_compile.runtime.sweep.strategies import sweep_once
+from krypton_compile.runtime.sweep.windows_scored import Progress, plan, score_windows
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some windows of an explanation, as they get done: ``scores`` [n, K'] of ``boxes`` [n, 4], rows ``index`` [n]."""
+
+    index: npt.NDArray[np.int64]
+    boxes: Boxes
+    scores: npt.NDArray[np.float32]
+
+
+def explain(
+    scorer: Scorer, image: object, request: Request, check: bool = True, progress: Progress | None = None
+) -> Explanation | SizesExplanation:
+    """Score all windows of a request, and make their explanation; of several sizes one each.
+
+    Args:
+        scorer: the model.
+        image: what is explained; see :meth:`OcclusionSession.explain`.
+        request: what is asked.
+        check: score a few windows of an approximate map again, exactly, and say how far off it is.
+        progress: called with (done, total) windows.
+
+    Raises:
+        OcclusionError: if the image or a field of the request does not fit the model.
+        OSError, ValueError: if a picture cannot be read.
+    """
+    resolved, grids = resolve_windows(scorer, image, request)
+    total, done, parts = sum(len(windows.boxes) for windows in grids), 0, []
+    for windows in grids:
+        part = progress if len(grids) == 1 else progress_within(progress, done, total)
+        parts.append(sweep_once(scorer, plan(scorer, resolved, windows), check, part))
+        done += len(windows.boxes)
+        resolved = replace(resolved, seconds=0.0)  # the base pass counts once
+    return SizesExplanation(resolved.subject, tuple(parts)) if request.several else parts[0]
+
+
+def explain_one_size(scorer: Scorer, image: object, request: Request, check: bool = True) -> Explanation:
+    """The same of one size.
+
+    Raises:
+        OcclusionError: if the request is of several sizes; and as :func:`explain`.
+    """
+    request.require_one_size()
+    explanation = explain(scorer, image, request, check)
+    assert isinstance(explanation, Explanation)
+    return explanation
+
+
+def iterate(scorer: Scorer, image: object, request: Request) -> Iterator[Chunk]:
+    """Yield the windows' scores as they get done, each window once, in no particular order; nothing is kept.
+
+    The request is checked and the base pass done before the first chunk is asked for.
+
+    Raises:
+        OcclusionError: if the request is of several sizes, or leaves windows out; and as :func:`explain`.
+    """
+    request.require_one_size()
+    request.require_whole_windows("iter_explain()")
+    resolved, (windows,) = resolve_windows(scorer, image, request)
+    every = np.arange(len(windows.boxes))
+    scored = score_windows(scorer, resolved, windows, every, request.approximation.thresholds)
+    return (Chunk(rows, windows.boxes[rows], scores) for rows, scores in scored)
+
+
+def refine(scorer: Scorer, image: object, request: Request) -> Iterator[Explanation]:
+    """Yield ever finer maps, each usable; the last one is exact.
+
+    The request is checked and the base pass done before the first map is asked for.
+
+    Raises:
+        OcclusionError: if the request is of several sizes, or approximate; and as :func:`explain`.
+    """
+    request.require_one_size()
+    if not request.approximation.exact:
+        raise OcclusionError("approximation: progressive maps end exact; stop at the map that is good enough instead")
+    resolved, (windows,) = resolve_windows(scorer, image, request)
+    return sweep_progressively(scorer, plan(scorer, resolved, windows))
+
+
+def estimate(scorer: Scorer, image: object, request: Request) -> Estimate:
+    """Tell what an exact explanation would take, by scoring a few of its windows.
+
+    Raises:
+        OcclusionError, OSError, ValueError: as :func:`explain`.
+    """
+    return estimating.estimate(scorer, *resolve_windows(scorer, image, request))
