@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +18,7 @@ from krypton_compile.runtime.approximation.thresholds import NOTHING_LEFT_OUT, T
 from krypton_compile.runtime.engine.delegated import Delegated
 from krypton_compile.runtime.engine.occlusion import Occlusion, read_occlusion
 from krypton_compile.runtime.engine.providers import Provider
-from krypton_compile.runtime.engine.scorer import OcclusionScores, Scorer
+from krypton_compile.runtime.engine.scorer import Array, OcclusionScores, Progress, Rows, Scorer
 from krypton_compile.runtime.engine.sessions import Sessions
 from krypton_compile.runtime.engine.split_file import split
 from krypton_compile.runtime.engine.work import PreparedImage
@@ -31,14 +29,10 @@ from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.several_sizes import SizesExplanation
 from krypton_compile.runtime.sweep.by_fields import by_fields
 from krypton_compile.runtime.sweep.estimate import Estimate
-from krypton_compile.runtime.sweep.explain import Chunk, estimate, explain, iterate, refine
+from krypton_compile.runtime.sweep.explain import Chunk, estimate, explain, iterate, refine, score_again
 from krypton_compile.runtime.sweep.progress import reporter
-from krypton_compile.runtime.sweep.request import Request
-from krypton_compile.runtime.sweep.resolved import resolve
-from krypton_compile.runtime.sweep.verify import Verification, verify
-
-Array = npt.NDArray[np.float32]
-Progress = Callable[[int, int], None]
+from krypton_compile.runtime.sweep.request import Classes, Request
+from krypton_compile.runtime.sweep.verify import Verification
 
 
 class OcclusionSession:
@@ -50,22 +44,16 @@ class OcclusionSession:
             takes a GPU, for which the model should be compiled (target="cuda").
         session_options: used for both inner sessions as they are, the op library registered on them.
         threads: worker threads; all cores when None. Ignored when ``session_options`` is given.
-        precision: what convolutions may multiply in where the processor is faster at it: "float32"; "bfloat16x3",
-            exact results from three bfloat16 products on matrix tiles; or "bfloat16", of reduced precision, on matrix
-            tiles or dot products. None takes bfloat16x3 where there are tiles and a check at the first use finds it
-            exact, else float32.
+        precision: what convolutions may multiply in where the processor is faster at it: "float32"; "bfloat16x3", exact
+            by three products on matrix tiles; or "bfloat16", of reduced precision. None takes bfloat16x3 where there
+            are tiles and a check at the first use finds it exact, else float32.
         preprocessing: how pictures become the model's input: "imagenet", "unit", "tf", "caffe", "none", a Hugging Face
             preprocessor_config.json, or a :class:`Preprocessing`; what the file says when None.
         labels: the classes' names; what the file says when None.
 
     Attributes:
-        scorer: what scores windows; the functions of sweep/explain.py take it and a :class:`Request`.
-        precision: the one in force.
-        error: what the check at the first use found, in units of the largest logit (self_check.py); NaN before.
-        tuned: the settings that krypton-tune stored in the file, or None; ``tuning`` tells what they are worth.
-        spatial: the sizes of the input's spatial axes; ``image_size`` is (H, W) and for pictures alone.
-        annotation, image_name, image_shape, layout, preprocessing, labels, source_sha256, frozen_gates: what the file
-            says of itself, see :class:`CompiledModel`; ``classes`` is their number.
+        scorer: what scores windows; the functions of sweep/explain.py take it and a :class:`Request`. Its
+            :class:`CompiledModel` documents what the file says of itself, :class:`Sessions` precision and error.
 
     Raises:
         OcclusionError: if ``precision`` is unknown, ``threads`` is less than one, there are more or fewer ``labels``
@@ -109,11 +97,7 @@ class OcclusionSession:
     def described(
         self, preprocessing: Preprocessing | str | None = None, labels: Sequence[str] | None = None
     ) -> OcclusionSession:
-        """A session for other pictures or names of classes that shares this one's models; None changes nothing.
-
-        Raises:
-            OcclusionError, OSError, ValueError: as for a new session, of these arguments.
-        """
+        """A session for other pictures or names of classes that shares this one's sessions; None changes nothing."""
         session = copy.copy(self)
         session.scorer = Scorer(self.scorer.model.described(preprocessing, labels), self.scorer.sessions)
         return session
@@ -131,15 +115,7 @@ class OcclusionSession:
         return settings_for(parse_bound(quality), self.tuned, bounds)
 
     def prepare(self, image: npt.ArrayLike, baseline: npt.ArrayLike = 0.0) -> PreparedImage:
-        """Run the model once on the image itself.
-
-        Args:
-            image: float32, the model's own input shape.
-            baseline: a number, or an array like the image: the pixels that show inside a box.
-
-        Raises:
-            OcclusionError: if ``image`` or ``baseline`` has another dtype or shape, or is not finite.
-        """
+        """Run the model once on the image itself; see :meth:`Scorer.prepare`."""
         return self.scorer.prepare(image, baseline)
 
     def changes(self, prepared: PreparedImage, boxes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -191,21 +167,10 @@ class OcclusionSession:
     ) -> OcclusionScores:
         """All outputs for the boxes on a prepared image.
 
-        Beside the result, 4*P*K bytes an output, memory does not grow with the number of boxes.
-
-        Args:
-            prepared: from :meth:`prepare` of this session.
-            boxes: integers [P, 4], rows (y0, x0, h, w), inside the image; empty ones give the base score. Of signals
-                [P, 2], of volumes [P, 6]: all starts, then all sizes.
-            thresholds: what is left out of each window; nothing by default.
-            patches: float32 [sum h*w, C], pixels of each box, row by row, in place of the baseline's.
-            mask: bool [sum h*w], which pixels of each box are replaced.
-            classes: the columns of the result to keep, in this order; all when None.
-            batch_size: boxes that are scored together, at most; what suits the model when None. Results are the same.
-            progress: called with (done, total) positions.
+        An :class:`Occlusion` documents ``boxes``, ``patches`` and ``mask``, :meth:`Scorer.score` the rest.
 
         Raises:
-            OcclusionError: if an argument has another dtype, shape or range than is said here.
+            OcclusionError: if an argument has another dtype, shape or range than is said there.
         """
         hidden = self._hidden(boxes, patches, mask)
         return self.scorer.score(
@@ -222,7 +187,7 @@ class OcclusionSession:
         mask: npt.ArrayLike | None = None,
         classes: Sequence[int] | None = None,
         batch_size: int | None = None,
-    ) -> Iterator[tuple[npt.NDArray[np.int64], OcclusionScores]]:
+    ) -> Iterator[tuple[Rows, OcclusionScores]]:
         """The same, chunk by chunk: yields (rows of ``boxes``, their outputs) as they are done, each row once."""
         hidden = self._hidden(boxes, patches, mask)
         return self.scorer.iter_score(prepared, hidden, thresholds, classes=classes, batch_size=batch_size)
@@ -234,7 +199,7 @@ class OcclusionSession:
         stride: Strides = 4,
         baseline: object = None,
         target: int | str | None = None,
-        classes: Sequence[int] | Literal["target"] | None = None,
+        classes: Classes = None,
         approximation: Approximation = EXACT,
         check: bool = True,
         progress: Progress | bool | None = None,
@@ -260,27 +225,14 @@ class OcclusionSession:
 
         Raises:
             OcclusionError: if an argument has no meaning for this model and image, such as a patch larger than the
-                image, a stride below 1, or a target that names no class; the message says what was expected.
+                image, or a target that names no class; the message says what was expected.
             OSError, ValueError: if a picture cannot be read.
         """
         request = Request(
-            patch_size,
-            stride,
-            baseline,
-            target,
-            classes,
-            approximation,
-            patch_sizes=patch_sizes,
-            edge=edge,
-            baseline_space=baseline_space,
-            samples=samples,
-            value=value,
-            activation=activation,
-            roi=roi,
-            segments=segments,
-            batch_size=batch_size,
-            layout=layout,
-        )
+            patch_size, stride, baseline, target, classes, approximation, patch_sizes=patch_sizes, edge=edge,
+            baseline_space=baseline_space, samples=samples, value=value, activation=activation, roi=roi,
+            segments=segments, batch_size=batch_size, layout=layout,
+        )  # fmt: skip
         with reporter(progress) as report:
             return explain(self.scorer, image, request, check, report)
 
@@ -334,12 +286,11 @@ class OcclusionSession:
                 model than the one that was compiled.
             ModelError: if ``original`` cannot be run.
         """
-        hidden = Request(baseline=baseline, baseline_space=baseline_space, samples=samples, layout=layout)
-        request = replace(hidden, activation=explanation.activation)
-        resolved = resolve(self.scorer, image, request)
-        parts = explanation.parts if isinstance(explanation, SizesExplanation) else (explanation,)
-        checked = [verify(self.scorer, part, resolved, original, windows) for part in parts]
-        return max(checked, key=lambda each: each.largest / each.resolution)
+        space = explanation.activation
+        request = Request(
+            baseline=baseline, baseline_space=baseline_space, samples=samples, activation=space, layout=layout
+        )
+        return score_again(self.scorer, explanation, image, request, original, windows)
 
     def _hidden(
         self, boxes: npt.ArrayLike, patches: npt.ArrayLike | None = None, mask: npt.ArrayLike | None = None

@@ -5,9 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from krypton_compile import features
+from krypton_compile.cli.choices import (
+    ACTIVATIONS,
+    BASELINE_SPACES,
+    DEVICES,
+    EDGES,
+    PICTURE_LAYOUTS,
+    REDUCTIONS,
+    UPSAMPLINGS,
+    VALUES,
+)
 from krypton_compile.cli.options import Parser, add_preprocessing_options, drill_down, numbers, size
-from krypton_compile.contract.annotations import TARGETS
-from krypton_compile.contract.geometry import EDGES
 from krypton_compile.contract.schemas import PRECISIONS
 
 DESCRIPTION = "Explain a prediction: how much the class score drops when each part of the image is hidden."
@@ -20,34 +29,54 @@ examples:
 
 
 def explain_parser() -> argparse.ArgumentParser:
-    """All of them."""
+    """The parser of all options."""
     parser = Parser(
         prog="krypton-explain",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", type=Path, help="an ONNX classifier; not compiled yet, it is compiled into a cache")
+    parser.add_argument(
+        "model", type=Path, help="ONNX classifier; one that is not compiled yet is compiled into a cache"
+    )
     parser.add_argument("images", type=Path, nargs="+", metavar="image", help="pictures, or folders of pictures")
     _add_answer(parser)
     _add_windows(parser)
     _add_map(parser)
     _add_output(parser)
     _add_speed(parser)
+    _add_running(parser)
     add_preprocessing_options(parser)
     return parser
 
 
 def _add_answer(parser: argparse.ArgumentParser) -> None:
     answer = parser.add_argument_group("what is explained")
-    answer.add_argument("--target", default="argmax", metavar="argmax|INDEX|NAME|all", help="the class (argmax)")
-    answer.add_argument("--labels", type=Path, metavar="FILE", help="the classes' names, one a line, or JSON; stored")
-    answer.add_argument("--value", choices=("difference", "score"), default="difference", help="(difference)")
+    answer.add_argument(
+        "--target",
+        default="argmax",
+        metavar="argmax|INDEX|NAME|all",
+        help="class to explain: the predicted one, an index, a label, or all of them (default: argmax, the predicted)",
+    )
+    answer.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="names of the classes, one a line or as JSON; stored in the compiled file (default: as the file says)",
+    )
+    answer.add_argument(
+        "--value",
+        choices=VALUES,
+        default="difference",
+        help="what a window is worth: the drop of the score when it is hidden, or the score itself "
+        "(default: difference)",
+    )
     answer.add_argument(
         "--activation",
-        choices=("none", "softmax", "sigmoid", "pre"),
+        choices=ACTIVATIONS,
         default="none",
-        help="of the model's outputs; pre: what its final Softmax or Sigmoid is given (none)",
+        help="space of the scores: none takes the model's outputs, pre what its final Softmax or Sigmoid is given, "
+        "softmax and sigmoid are applied to the outputs (default: none)",
     )
 
 
@@ -58,35 +87,67 @@ def _add_windows(parser: argparse.ArgumentParser) -> None:
         type=_sizes,
         default=16,
         metavar="N|HxW[,...]",
-        help="pixels; several: one map each, and their mean (16)",
+        help="size of the window that hides a part of the image, in pixels; several sizes give one map each, and "
+        "their mean (default: 16)",
     )
-    windows.add_argument("--stride", type=_sizes, default=4, metavar="N|HxW[,...]", help="from one to the next (4)")
+    windows.add_argument(
+        "--stride",
+        type=_sizes,
+        default=4,
+        metavar="N|HxW[,...]",
+        help="distance between neighbouring windows, in pixels; several give each size its own (default: 4)",
+    )
     windows.add_argument(
         "--edge",
         choices=EDGES,
         default="truncate",
-        help="the last window: cut, left out if cut, or moved inside (truncate)",
+        help="what becomes of the last window where it would leave the image: truncate cuts it, valid leaves it out, "
+        "shift moves it inside (default: truncate)",
     )
-    windows.add_argument("--roi", type=_roi, metavar="Y0,X0,Y1,X1", help="only the map of this part, half-open")
-    windows.add_argument("--segments", metavar="FILE|slic:N", help="one region a label instead of windows")
+    windows.add_argument(
+        "--roi",
+        type=_roi,
+        metavar="Y0,X0,Y1,X1",
+        help="region of interest: only the windows that touch it are scored; Y1 and X1 are the first pixels outside "
+        "(default: the whole image)",
+    )
+    windows.add_argument(
+        "--segments",
+        metavar="FILE|slic:N",
+        help="hide the regions of a picture of labels, or about N superpixels, instead of windows",
+    )
     windows.add_argument(
         "--baseline",
         metavar="WHAT",
-        help="black, white, gray, VALUE, R,G,B, mean, patch-mean, blur[:PIXELS], noise[:SEED], pda, a picture (black)",
+        help="what shows inside a window: black, white, gray, VALUE, R,G,B, mean, patch-mean, blur[:PIXELS], "
+        "noise[:SEED], pda, or a picture's file (default: black)",
     )
     windows.add_argument(
-        "--baseline-space", choices=("picture", "input"), help="numbers are 0..255, or the model's own (picture)"
+        "--baseline-space",
+        choices=BASELINE_SPACES,
+        help="whether the numbers of --baseline are a picture's, 0 to 255, or the model's own (default: picture)",
     )
-    windows.add_argument("--samples", type=int, metavar="N", help="of --baseline pda (10)")
+    windows.add_argument(
+        "--samples",
+        type=int,
+        metavar="N",
+        help="how many samples of --baseline pda the scores are averaged over (default: 10)",
+    )
 
 
 def _add_map(parser: argparse.ArgumentParser) -> None:
     made = parser.add_argument_group("map")
     made.add_argument(
-        "--reduce", choices=("mean", "sum", "none"), default="mean", help="over the windows that cover a pixel (mean)"
+        "--reduce",
+        choices=REDUCTIONS,
+        default="mean",
+        help="what a pixel's value is of the windows that cover it: their mean, their sum, or none, the grid of the "
+        "windows itself (default: mean)",
     )
     made.add_argument(
-        "--upsample", choices=("nearest", "bilinear", "bicubic"), help="of the grid of --reduce none (nearest)"
+        "--upsample",
+        choices=UPSAMPLINGS,
+        help="how the grid of --reduce none is brought to the picture's size (default: nearest)",
     )
 
 
@@ -96,52 +157,124 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="PREFIX",
-        help="writes PREFIX_overlay.png, _heatmap.npy and _result.json (the picture's name)",
+        help="write PREFIX_overlay.png, PREFIX_heatmap.npy and PREFIX_result.json (default: the picture's name)",
     )
-    output.add_argument("--output-dir", type=Path, metavar="DIR", help="folder for the files of all pictures (.)")
-    output.add_argument("--plan", action="store_true", help="print windows, estimated time and memory, and stop")
-    output.add_argument("--verify", type=int, metavar="N", help="run N random windows on the original model too")
     output.add_argument(
-        "--original", type=Path, metavar="MODEL.onnx", help="for --verify, where it is not beside the model"
+        "--output-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder for the files of all pictures; it is made where it does not exist (default: the current folder)",
+    )
+    output.add_argument(
+        "--plan", action="store_true", help="print how many windows, how long and how much memory it takes, and stop"
+    )
+    output.add_argument(
+        "--verify",
+        type=int,
+        metavar="N",
+        help="score N random windows on the original model too, and say how much the scores differ",
+    )
+    output.add_argument(
+        "--original",
+        type=Path,
+        metavar="MODEL.onnx",
+        help="the original model for --verify (default: the file of that name beside the compiled one)",
     )
 
 
 def _add_speed(parser: argparse.ArgumentParser) -> None:
-    speed = parser.add_argument_group("mode", "exact unless something is left out; approximate results say so")
-    speed.add_argument("--mode", choices=("exact", "approximate", "progressive"), help="progressive: ever finer maps")
-    speed.add_argument("--quality", metavar="BOUND", help="ssim>=0.9, say: as tuned, or as many windows as it takes")
-    speed.add_argument("--sample", type=float, metavar="X", help="score this share of the windows, spread evenly")
-    speed.add_argument("--drilldown", type=drill_down, metavar="R,S1", help="stride S1, then R of the map finely")
-    speed.add_argument(
-        "--tau", type=numbers, metavar="X", help="propagation threshold, more than 0 and up to 1 (exact)"
+    speed = parser.add_argument_group(
+        "mode", "Maps are exact unless one of these options leaves something out; approximate results say so."
     )
-    speed.add_argument("--eps", type=numbers, metavar="X", help="value threshold, from 0 (exact) to 1")
+    speed.add_argument(
+        "--mode",
+        choices=("exact", "approximate", "progressive"),
+        help="approximate uses the settings that krypton-tune stored, or the default quality; progressive makes ever "
+        "finer maps, the last of which is exact (default: exact)",
+    )
+    speed.add_argument(
+        "--quality",
+        metavar="BOUND",
+        help="bound that an approximate map should keep, such as 'ssim>=0.9': by tuned settings where they promise "
+        "it, else by as many windows as it seems to take",
+    )
+    speed.add_argument(
+        "--sample",
+        type=float,
+        metavar="X",
+        help="share of the windows to score, more than 0 and up to 1, spread evenly",
+    )
+    if features.DRILL_DOWN:
+        speed.add_argument(
+            "--drilldown",
+            type=drill_down,
+            metavar="R,S1",
+            help="score windows S1 pixels apart first, then those of the final stride in the share R of the map where "
+            "the first had the largest effect",
+        )
+    speed.add_argument(
+        "--tau",
+        type=numbers,
+        metavar="X",
+        help="propagation threshold, more than 0 and up to 1: the share of each map that a window may change, one "
+        "number or one for each layer group (default: 1, exact)",
+    )
+    speed.add_argument(
+        "--eps",
+        type=numbers,
+        metavar="X",
+        help="value threshold, from 0 to less than 1: changes up to this share of a tensor's largest entry count as "
+        "none, one number or one for each layer group (default: 0, exact)",
+    )
     speed.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="of products, where the processor offers it; bfloat16 is faster and less exact (exact)",
+        help="what convolutions multiply in where the processor offers it; bfloat16 is faster and less exact "
+        "(default: the fastest that is exact)",
     )
-    speed.add_argument("--threads", type=int, metavar="N", help="threads (all cores)")
-    speed.add_argument(
-        "--device", choices=TARGETS, default="cpu", help="cuda needs onnxruntime-gpu and our op library for it (cpu)"
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    running = parser.add_argument_group("running")
+    running.add_argument(
+        "--threads", type=int, metavar="N", help="number of worker threads (default: one for each core)"
     )
-    speed.add_argument("--batch-size", type=int, metavar="N", help="windows scored together (what suits the model)")
+    running.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="cpu",
+        help="where windows are scored; cuda needs onnxruntime-gpu and the op library for it (default: cpu)",
+    )
+    running.add_argument(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help="how many windows are scored together, at most; results are the same (default: as suits the model)",
+    )
     compiling = parser.add_argument_group("a model that is not compiled yet")
-    compiling.add_argument("--image-size", type=int, nargs=2, metavar=("H", "W"), help="where its sizes are symbolic")
-    compiling.add_argument("--layout", choices=("NCHW", "NHWC"), help="where its shapes leave it open")
+    compiling.add_argument(
+        "--image-size",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="height and width of its input, for a model that leaves them open",
+    )
+    compiling.add_argument(
+        "--layout", choices=PICTURE_LAYOUTS, help="axis order of its input, for a model whose shapes leave it open"
+    )
 
 
 def _sizes(text: str) -> int | tuple[int, int] | list[int | tuple[int, int]]:
     """One size, or several with commas between."""
-    found = [size(part) for part in text.split(",")]
-    return found if len(found) > 1 else found[0]
+    sizes = [size(part) for part in text.split(",")]
+    return sizes if len(sizes) > 1 else sizes[0]
 
 
 def _roi(text: str) -> tuple[int, ...]:
     try:
-        found = tuple(int(part) for part in text.split(","))
+        pixels = tuple(int(part) for part in text.split(","))
     except ValueError:
-        found = ()
-    if len(found) != 4:
+        pixels = ()
+    if len(pixels) != 4:
         raise argparse.ArgumentTypeError(f"{text!r}; expected four pixels, Y0,X0,Y1,X1")
-    return found
+    return pixels

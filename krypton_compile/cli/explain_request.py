@@ -9,15 +9,12 @@ from typing import Any
 from krypton_compile import features
 from krypton_compile.runtime.approximation.bounds import parse_bound
 from krypton_compile.runtime.approximation.sampling import Sampling
-from krypton_compile.runtime.approximation.settings import EXACT, UNTUNED, Approximation, settings_for
+from krypton_compile.runtime.approximation.settings import EXACT, UNTUNED, Approximation, DrillDown, settings_for
 from krypton_compile.runtime.inputs.occluders import SAMPLES
 from krypton_compile.runtime.inputs.windows import as_pair
 from krypton_compile.runtime.maps.explanation import extent
 from krypton_compile.runtime.session import OcclusionSession
 from krypton_compile.runtime.sweep.request import AUTO, TARGET, Request
-
-BY_HAND = ("tau", "eps", "drilldown", "sample") if features.DRILL_DOWN else ("tau", "eps", "sample")
-"""Options that say what is left out."""
 
 Say = Callable[[str], None]
 
@@ -55,7 +52,7 @@ def check_mode(options: argparse.Namespace) -> None:
         ValueError: if they do.
     """
     by_hand = _by_hand(options)
-    names = [f"--{name}" for name in BY_HAND]
+    names = [f"--{name}" for name in _options_by_hand()]
     if options.mode in ("exact", "progressive") and (by_hand or options.quality):
         raise ValueError(f"--mode {options.mode} leaves nothing out; drop {', '.join(names)} and --quality")
     if by_hand and options.quality:
@@ -83,7 +80,8 @@ def choose_approximation(options: argparse.Namespace, session: OcclusionSession,
         thresholds = {name: by_hand[name] for name in ("tau", "eps") if name in by_hand}
         numbers = {name: value[0] if len(value) == 1 else value for name, value in thresholds.items()}
         sampling = None if options.sample is None else Sampling(share=options.sample)
-        return Approximation(**numbers, drill_down=by_hand.get("drilldown"), sampling=sampling)
+        drill = DrillDown(*by_hand["drilldown"]) if "drilldown" in by_hand else None
+        return Approximation(**numbers, drill_down=drill, sampling=sampling)
     tuning = session.tuning
     bounds = () if tuning is None else tuning.bounds
     if options.quality:
@@ -100,8 +98,13 @@ def choose_approximation(options: argparse.Namespace, session: OcclusionSession,
     return chosen
 
 
+def _options_by_hand() -> tuple[str, ...]:
+    """Options that say what is left out."""
+    return ("tau", "eps", "drilldown", "sample") if features.DRILL_DOWN else ("tau", "eps", "sample")
+
+
 def _by_hand(options: argparse.Namespace) -> dict[str, Any]:
-    values = {name: getattr(options, name) for name in BY_HAND}
+    values = {name: getattr(options, name) for name in _options_by_hand()}
     return {name: value for name, value in values.items() if value is not None}
 
 

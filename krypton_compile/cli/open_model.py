@@ -14,12 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from krypton_compile.cli.options import read_preprocessing
+from krypton_compile.cli.recipe import read_preprocessing
 from krypton_compile.compiler.cache import compile_cached
 from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, write_labels
 from krypton_compile.contract.labels import read_labels
 from krypton_compile.contract.layouts import KINDS
-from krypton_compile.contract.preprocessing import UNKNOWN_PREPROCESSING
 from krypton_compile.errors import NotCompiledError
 from krypton_compile.files.metadata import store
 from krypton_compile.runtime.engine.providers import CPU, CUDA
@@ -94,8 +93,6 @@ def _described(session: OcclusionSession, path: Path, options: argparse.Namespac
     """A session that knows what the options say of pictures and classes, and what its file does not know yet."""
     other = f"is another one; this run uses what was given. To change the file's, compile it again (or delete {path})"
     preprocessing = read_preprocessing(options, session.preprocessing)
-    if preprocessing is None:
-        raise ValueError(UNKNOWN_PREPROCESSING)
     news: dict[str, str] = {}
     if session.preprocessing is None:
         news[PREPROCESSING_KEY] = preprocessing.to_json()

@@ -1,84 +1,102 @@
-"""Command-line options that krypton-explain and krypton-tune share, and the forms their values come in."""
+"""Command-line options that krypton-explain and krypton-tune share, and the forms their values come in.
+
+Nothing here imports NumPy: ``--help`` and a mistyped option are answered at once.
+"""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from krypton_compile.contract.preprocessing import FILTERS, RESIZE_MODES, UNKNOWN_PREPROCESSING, Preprocessing
-from krypton_compile.contract.presets import read_recipe
-from krypton_compile.runtime.approximation.settings import DrillDown
+from krypton_compile.cli.choices import INTERPOLATIONS, RESIZE_MODES
 
 
 class Parser(argparse.ArgumentParser):
-    """One line instead of the usage text, so that scripts and people read the same error."""
+    """A parser whose errors are one line, without the usage text, so that scripts and people read the same."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (--help lists the options)\n")
 
 
 def add_window_options(parser: argparse.ArgumentParser) -> None:
-    """Patch, stride and occluder."""
-    parser.add_argument("--patch-size", type=size, default=16, metavar="N|HxW", help="occluded window, pixels (16)")
-    parser.add_argument("--stride", type=size, default=4, metavar="N|HxW", help="from one window to the next (4)")
+    """Add the options of patch, stride and occluder, and of threads."""
     parser.add_argument(
-        "--baseline", default="black", metavar="WHAT", help="as krypton-explain's, but patch-mean and pda (black)"
+        "--patch-size",
+        type=size,
+        default=16,
+        metavar="N|HxW",
+        help="size of the window that hides a part of the image, in pixels (default: 16)",
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all cores)")
+    parser.add_argument(
+        "--stride",
+        type=size,
+        default=4,
+        metavar="N|HxW",
+        help="distance between neighbouring windows, in pixels (default: 4)",
+    )
+    parser.add_argument(
+        "--baseline",
+        default="black",
+        metavar="WHAT",
+        help="what shows inside a window; any of krypton-explain's baselines but patch-mean and pda (default: black)",
+    )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="number of worker threads (default: one for each core)"
+    )
 
 
 def add_preprocessing_options(parser: argparse.ArgumentParser) -> None:
-    """From a picture's pixels to the model's input."""
+    """Add the options of the way from a picture's pixels to the model's input."""
     pixels = parser.add_argument_group(
-        "preprocessing", "(pixel / scale - mean) / std; single options win over --preprocess, and this over the model's"
+        "preprocessing",
+        "The model's input is (pixel / scale - mean) / std. Single options win over --preprocess, and that wins over "
+        "what the model's file says. Each option is needed only where the file does not know it.",
     )
     pixels.add_argument(
-        "--preprocess", metavar="PRESET|FILE.json", help="imagenet, unit, tf, caffe, none or a preprocessor_config.json"
+        "--preprocess",
+        metavar="PRESET|FILE.json",
+        help="how pictures become the model's input: imagenet, unit, tf, caffe or none, or the path of a Hugging Face "
+        "preprocessor_config.json (default: as the model's file says)",
     )
-    pixels.add_argument("--scale", type=float, metavar="X", help="divide pixels 0..255 by this")
-    pixels.add_argument("--mean", type=numbers, metavar="A[,B,C]", help="after scaling, in the model's channel order")
-    pixels.add_argument("--std", type=numbers, metavar="A[,B,C]", help="after scaling, in the model's channel order")
-    pixels.add_argument("--color", choices=("rgb", "bgr"), help="the model's channel order")
-    pixels.add_argument("--resize", choices=RESIZE_MODES, help="whole picture, its centre, or refuse other sizes")
-    pixels.add_argument("--short-side", type=int, metavar="N", help="with crop: scale the short side to N first")
-    pixels.add_argument("--interpolation", choices=FILTERS, help="of resizing")
-
-
-def read_preprocessing(options: argparse.Namespace, stored: Preprocessing | None = None) -> Preprocessing | None:
-    """What the options of :func:`add_preprocessing_options` say; what they leave open is ``stored``'s, the model's.
-
-    None where nothing at all was given and nothing is stored.
-
-    Raises:
-        OSError, ValueError: values that give no input; or sizes alone, of which no numbers follow.
-    """
-    given = {name: getattr(options, name) for name in ("scale", "mean", "std", "resize", "short_side", "interpolation")}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if options.color is not None:
-        changes["channel_order"] = options.color.upper()
-    base = stored if options.preprocess is None else read_recipe(options.preprocess)
-    if base is None:
-        if not changes:
-            return None
-        if not changes.keys() & {"scale", "mean", "std"}:
-            raise ValueError(UNKNOWN_PREPROCESSING)
-        base = Preprocessing()
-    if changes.get("resize", "crop") != "crop":
-        changes.setdefault("short_side", None)
-    return dataclasses.replace(base, **changes)
+    pixels.add_argument("--scale", type=float, metavar="X", help="number that pixels, 0 to 255, are divided by")
+    pixels.add_argument(
+        "--mean",
+        type=numbers,
+        metavar="A[,B,C]",
+        help="mean that is subtracted after scaling: one number, or one for each channel in the model's order",
+    )
+    pixels.add_argument(
+        "--std",
+        type=numbers,
+        metavar="A[,B,C]",
+        help="deviation that is divided by at the end: one number, or one for each channel in the model's order",
+    )
+    pixels.add_argument("--color", choices=("rgb", "bgr"), help="order of the model's channels")
+    pixels.add_argument(
+        "--resize",
+        choices=RESIZE_MODES,
+        help="how a picture of another size is resized: squeeze scales the whole picture, crop scales it and takes "
+        "its centre, none refuses it",
+    )
+    pixels.add_argument(
+        "--short-side",
+        type=int,
+        metavar="N",
+        help="length that crop scales the picture's short side to before it takes the centre",
+    )
+    pixels.add_argument("--interpolation", choices=INTERPOLATIONS, help="how pixels are interpolated by resizing")
 
 
 def size(text: str) -> int | tuple[int, int]:
     """A number of pixels, or HEIGHTxWIDTH."""
     parts = text.lower().split("x")
     try:
-        found = [int(part) for part in parts]
+        pixels = [int(part) for part in parts]
     except ValueError:
-        found = []
-    if not 1 <= len(found) <= 2:
+        pixels = []
+    if not 1 <= len(pixels) <= 2:
         raise argparse.ArgumentTypeError(f"{text!r}; expected a number of pixels or HEIGHTxWIDTH")
-    return found[0] if len(found) == 1 else (found[0], found[1])
+    return pixels[0] if len(pixels) == 1 else (pixels[0], pixels[1])
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -89,13 +107,14 @@ def numbers(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(f"{text!r}; expected one number, or several with commas") from None
 
 
-def drill_down(text: str) -> DrillDown:
+def drill_down(text: str) -> tuple[float, tuple[int, int]]:
     """R,STRIDE: the share of the map that is scored finely, and the first stage's stride."""
     share, _, stride = text.partition(",")
     try:
         steps = size(stride)
         pair = (steps, steps) if isinstance(steps, int) else steps
-        return DrillDown(float(share), pair)
-    except (ValueError, argparse.ArgumentTypeError) as error:
-        expected = "expected R,STRIDE such as 0.25,16, R from 0 to 1"
-        raise argparse.ArgumentTypeError(f"{text!r}; {expected}") from error
+        if 0 <= float(share) <= 1 and min(pair) >= 1:
+            return float(share), pair
+    except (ValueError, argparse.ArgumentTypeError):
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r}; expected R,STRIDE such as 0.25,16, R from 0 to 1")

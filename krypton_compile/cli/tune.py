@@ -42,24 +42,46 @@ def _parser() -> argparse.ArgumentParser:
         prog="krypton-tune",
         description="Find the fastest approximate maps that keep a bound on their quality, on a sample of your images.",
     )
-    parser.add_argument("model", type=Path, help="a model compiled by krypton-compile")
-    parser.add_argument("images", type=Path, nargs="+", help="pictures; up to 30 tune, the others check")
+    parser.add_argument("model", type=Path, help="model that krypton-compile has compiled")
+    parser.add_argument(
+        "images", type=Path, nargs="+", help="pictures: up to 30, and at most half of them, tune; the others check"
+    )
     parser.add_argument(
         "--quality",
         action="append",
         metavar="BOUND",
         required=True,
-        help="ssim>=0.9, color_ssim>=X, rank>=X, top10>=X or error<=X; may be given several times",
+        help="bound that maps should keep: ssim>=X, color_ssim>=X, rank>=X, top10>=X or error<=X; it may be given "
+        "several times, and all of them should hold",
     )
     parser.add_argument(
-        "--keep", type=float, default=1.0, metavar="X", help="share of the images that should keep it (1)"
+        "--keep",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="share of the images that should keep the bounds (default: 1, all of them)",
     )
-    parser.add_argument("--confidence", type=float, default=0.95, metavar="X", help="of the interval (0.95)")
     parser.add_argument(
-        "--target-speedup", type=float, default=math.inf, metavar="X", help="no faster than needed (as fast as it gets)"
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="X",
+        help="confidence of the interval that is told for the share that keeps them (default: 0.95)",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="(model.krypton.tuned.onnx)")
-    parser.add_argument("--in-place", action="store_true", help="store the settings in the model itself")
+    parser.add_argument(
+        "--target-speedup",
+        type=float,
+        default=math.inf,
+        metavar="X",
+        help="prefer the most faithful setting that is X times as fast as exact maps (default: the fastest setting)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="file to write (default: MODEL.tuned.onnx beside the model, such as model.krypton.tuned.onnx)",
+    )
+    parser.add_argument("--in-place", action="store_true", help="store the settings in the model's own file instead")
     add_window_options(parser)
     add_preprocessing_options(parser)
     return parser

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import onnx
 
-from krypton_compile.cli.options import read_preprocessing
+from krypton_compile.cli.recipe import read_preprocessing
 from krypton_compile.contract.annotations import TUNING_KEY, TuningAnnotation, write_tuning
-from krypton_compile.contract.preprocessing import UNKNOWN_PREPROCESSING
 from krypton_compile.files.loading import load_proto, save_proto
 from krypton_compile.files.write_all import write_all
 from krypton_compile.runtime.approximation.bounds import Goal, Quality, parse_bound
@@ -104,8 +103,6 @@ def _measured(quality: Quality) -> dict[str, float]:
 
 def _samples(options: argparse.Namespace, session: OcclusionSession) -> list[Sample]:
     preprocessing = read_preprocessing(options, session.preprocessing)
-    if preprocessing is None:
-        raise ValueError(UNKNOWN_PREPROCESSING)
     channels = session.image_shape[1 if session.layout == "NCHW" else 3]
     samples: dict[str, Sample] = {}
     for path in options.images:

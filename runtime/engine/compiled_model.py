@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
 
+from krypton_compile import features
 from krypton_compile.contract.annotations import (
     FROZEN_KEY,
     LABELS_KEY,
@@ -131,12 +133,23 @@ def describe(path: Path, model: onnx.ModelProto) -> CompiledModel:
         annotation=annotation,
         image_shape=_image_shape(path, model.graph, annotation),
         tuning=tuning,
-        tuned=None if tuning is None else read_settings(tuning.settings),
+        tuned=None if tuning is None else _tuned(path, tuning),
         preprocessing=preprocessing,
         labels=labels,
         source_sha256=metadata.get(SOURCE_KEY),
         frozen_gates=frozen,
     )
+
+
+def _tuned(path: Path, tuning: TuningAnnotation) -> Approximation | None:
+    """The settings that were tuned; None where this release does not offer them."""
+    if tuning.settings.get("drill_down") is None or features.DRILL_DOWN:
+        return read_settings(tuning.settings)
+    warnings.warn(
+        f"{path}: its tuned settings drill down, which this release does not offer; run krypton-tune again",
+        stacklevel=5,
+    )
+    return None
 
 
 def _image_shape(path: Path, graph: onnx.GraphProto, annotation: ModelAnnotation) -> tuple[int, ...]:

@@ -68,7 +68,15 @@ class Scorer:
         return self.sessions.classes
 
     def prepare(self, image: npt.ArrayLike, baseline: npt.ArrayLike = 0.0) -> PreparedImage:
-        """Run the model once on the image itself; see :meth:`OcclusionSession.prepare` for arguments and errors."""
+        """Run the model once on the image itself.
+
+        Args:
+            image: float32, the model's own input shape.
+            baseline: a number, or an array like the image: the pixels that show inside a box.
+
+        Raises:
+            OcclusionError: if ``image`` or ``baseline`` has another dtype or shape, or is not finite.
+        """
         shape = self.model.image_shape
         return self.sessions.prepare(arrays.check_image(image, "image", shape), arrays.make_baseline(baseline, shape))
 
@@ -87,7 +95,21 @@ class Scorer:
         batch_size: int | None = None,
         progress: Progress | None = None,
     ) -> OcclusionScores:
-        """All outputs for the boxes of an occlusion; see :meth:`OcclusionSession.score` for arguments and errors."""
+        """All outputs for the boxes of an occlusion on a prepared image.
+
+        Beside the result, 4*P*K bytes an output, memory does not grow with the number of boxes.
+
+        Args:
+            prepared: from :meth:`prepare` of the same sessions.
+            occlusion: what is hidden.
+            thresholds: what is left out of each box; nothing by default.
+            classes: the columns of the result to keep, in this order; all when None.
+            batch_size: boxes that are scored together, at most; what suits the model when None. Results are the same.
+            progress: called with (done, total) boxes.
+
+        Raises:
+            OcclusionError: if ``classes`` names no class, or a threshold is out of range.
+        """
         columns = arrays.check_classes(classes, self.classes)
         base_logits, shape = prepared.base_logits, (len(occlusion.boxes), len(columns))
         scores = np.empty(shape, np.float32)  # every row comes once

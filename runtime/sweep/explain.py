@@ -7,6 +7,7 @@ both            --sweep-->            their scores (windows_scored.py, strategie
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -23,8 +24,9 @@ from krypton_compile.runtime.sweep.estimate import Estimate
 from krypton_compile.runtime.sweep.progress import progress_within
 from krypton_compile.runtime.sweep.progressive import sweep_progressively
 from krypton_compile.runtime.sweep.request import Request
-from krypton_compile.runtime.sweep.resolved import resolve_windows
+from krypton_compile.runtime.sweep.resolved import resolve, resolve_windows
 from krypton_compile.runtime.sweep.strategies import sweep_once
+from krypton_compile.runtime.sweep.verify import Verification, verify
 from krypton_compile.runtime.sweep.windows_scored import Progress, plan, score_windows
 
 
@@ -113,3 +115,22 @@ def estimate(scorer: Scorer, image: object, request: Request) -> Estimate:
         OcclusionError, OSError, ValueError: as :func:`explain`.
     """
     return estimating.estimate(scorer, *resolve_windows(scorer, image, request))
+
+
+def score_again(
+    scorer: Scorer,
+    explanation: Explanation | SizesExplanation,
+    image: object,
+    request: Request,
+    original: str | os.PathLike[str] | None,
+    windows: int,
+) -> Verification:
+    """Verify some windows of an explanation, of several sizes some of each; the worst of them counts.
+
+    Raises:
+        OcclusionError, ModelError: as :func:`verify`.
+    """
+    resolved = resolve(scorer, image, request)
+    parts = explanation.parts if isinstance(explanation, SizesExplanation) else (explanation,)
+    checked = [verify(scorer, part, resolved, original, windows) for part in parts]
+    return max(checked, key=lambda each: each.largest / each.resolution)

@@ -22,6 +22,8 @@ from krypton_compile.runtime.inputs.pictures import ArrayLayout
 from krypton_compile.runtime.inputs.windows import Size, Strides
 from krypton_compile.runtime.maps.score_space import ACTIVATIONS
 
+Classes = Sequence[int] | Literal["target"] | None
+
 VALUES = ("difference", "score")
 TARGET: Literal["target"] = "target"
 AUTO = "auto"
@@ -71,7 +73,7 @@ class Request:
     stride: Strides = 4
     baseline: object = None
     target: int | str | None = None
-    classes: Sequence[int] | Literal["target"] | None = None
+    classes: Classes = None
     approximation: Approximation = EXACT
     _: KW_ONLY
     patch_sizes: Sequence[Size] | None = None

@@ -1,0 +1,17 @@
+"""The words that options choose from, written out here because ``--help`` does not wait for NumPy to be imported.
+
+tests/cli/test_help.py holds each to the module that gives it its meaning.
+"""
+
+from __future__ import annotations
+
+ACTIVATIONS = ("none", "softmax", "sigmoid", "pre")
+BASELINE_SPACES = ("picture", "input")
+DEVICES = ("cpu", "cuda")
+EDGES = ("truncate", "valid", "shift")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+PICTURE_LAYOUTS = ("NCHW", "NHWC")
+REDUCTIONS = ("mean", "sum", "none")
+RESIZE_MODES = ("squeeze", "crop", "none")
+UPSAMPLINGS = ("nearest", "bilinear", "bicubic")
+VALUES = ("difference", "score")

@@ -1,0 +1,1 @@
+"""Tests of requests, and of the ways in which they are answered."""
