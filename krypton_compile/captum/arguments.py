@@ -1,4 +1,4 @@
-"""The arguments of Captum's Occlusion: its many spellings of each, read as one.
+"""Read the arguments of Captum's Occlusion, of which each has many spellings.
 
 What Captum asserts is asserted here too, with AssertionError, so that callers which expect that still work.
 """
@@ -24,17 +24,17 @@ class Windows:
 
 
 def read_images(inputs: object) -> torch.Tensor:
-    """The only input, float32 [N, ...].
+    """Read the only input, float32 [N, ...].
 
     Raises:
-        AssertionError: no tensor, nor a tuple of tensors.
-        NotImplementedError: several inputs, or no images.
-        OcclusionError: another dtype.
+        AssertionError: if ``inputs`` is neither a tensor nor a tuple of one.
+        NotImplementedError: if there are several inputs, or they are no images.
+        OcclusionError: if the tensor has another dtype than float32.
     """
-    given = inputs if isinstance(inputs, tuple) else (inputs,)
-    if len(given) != 1:
-        raise NotImplementedError(f"inputs: expected one image input, found {len(given)}; use Captum's Occlusion")
-    images = given[0]
+    tensors = inputs if isinstance(inputs, tuple) else (inputs,)
+    if len(tensors) != 1:
+        raise NotImplementedError(f"inputs: expected one image input, found {len(tensors)}; use Captum's Occlusion")
+    images = tensors[0]
     if not isinstance(images, torch.Tensor):
         raise AssertionError(f"inputs: expected a tensor or a tuple of one, found {type(images).__name__}")
     if images.dim() != _AXES + 1:
@@ -48,11 +48,11 @@ def read_images(inputs: object) -> torch.Tensor:
 
 
 def check_unused(additional_forward_args: object, perturbations_per_eval: object) -> None:
-    """What has no meaning here.
+    """Check the arguments that have no meaning here.
 
     Raises:
-        AssertionError: ``perturbations_per_eval`` is no positive integer.
-        NotImplementedError: there are additional arguments.
+        AssertionError: if ``perturbations_per_eval`` is no positive integer.
+        NotImplementedError: if there are additional arguments.
     """
     whole = isinstance(perturbations_per_eval, int) and perturbations_per_eval >= 1
     _require(whole, f"perturbations_per_eval: expected an integer from 1 on, found {perturbations_per_eval!r}")
@@ -64,11 +64,12 @@ def check_unused(additional_forward_args: object, perturbations_per_eval: object
 
 
 def read_windows(shapes: object, strides: object, image: tuple[int, ...]) -> Windows:
-    """Captum's ``sliding_window_shapes`` and ``strides`` for images of one shape; a stride of None is 1.
+    """Read ``sliding_window_shapes`` and ``strides`` for images of one shape; a stride of None is 1.
 
     Raises:
-        AssertionError: not an integer an axis, a window larger than the image, or a stride larger than the window
-            where that does not reach over the whole axis: pixels between windows would have no attribution.
+        AssertionError: if there is not one integer for each axis, a window is larger than the image, or a stride is
+            larger than a window that does not reach over the whole axis: pixels between windows would have no
+            attribution.
     """
     extents = _axes("sliding_window_shapes", shapes, image)
     steps = (1,) * _AXES if strides is None else _axes("strides", strides, image, single=True)
@@ -85,14 +86,14 @@ def read_windows(shapes: object, strides: object, image: tuple[int, ...]) -> Win
 
 
 def read_baselines(baselines: object, images: torch.Tensor) -> torch.Tensor:
-    """Captum's ``baselines`` as a float32 tensor of the images' shape; None is 0.
+    """Read ``baselines`` as a float32 tensor of the images' shape; None is 0.
 
     Raises:
-        AssertionError: neither a number nor a tensor that broadcasts to the images.
+        AssertionError: if ``baselines`` is neither a number nor a tensor that broadcasts to the images.
     """
-    given = baselines if isinstance(baselines, tuple) else (baselines,)
-    _require(len(given) == 1, f"baselines: expected one for the one input, found {len(given)}")
-    baseline = 0 if given[0] is None else given[0]
+    values = baselines if isinstance(baselines, tuple) else (baselines,)
+    _require(len(values) == 1, f"baselines: expected one for the one input, found {len(values)}")
+    baseline = 0 if values[0] is None else values[0]
     if isinstance(baseline, (int, float)):
         baseline = torch.tensor(float(baseline))
     if not isinstance(baseline, torch.Tensor):
@@ -107,13 +108,14 @@ def read_baselines(baselines: object, images: torch.Tensor) -> torch.Tensor:
 
 
 def read_targets(target: object, count: int, classes: int) -> list[list[int]]:
-    """Captum's ``target`` as the columns of the output to explain, for each of ``count`` images.
+    """Read ``target`` as the columns of the output to explain, for each of ``count`` images.
 
     None stands for all columns, one after the other; a negative one counts from the end.
 
     Raises:
-        AssertionError: no integer, one-element tuple or tensor of integers, nor a list with one for each image.
-        IndexError: a column that the model does not have.
+        AssertionError: if ``target`` is no integer, one-element tuple or tensor of integers, nor a list with one for
+            each image.
+        IndexError: if the model does not have such a column.
     """
     if target is None:
         return [list(range(classes))] * count
@@ -122,7 +124,7 @@ def read_targets(target: object, count: int, classes: int) -> list[list[int]]:
     if not isinstance(target, list):
         return [[_column(target, classes)]] * count
     _require(len(target) == count, f"target: expected one for each of {count} images, found {len(target)}")
-    return [[_column(one, classes)] for one in target]
+    return [[_column(column, classes)] for column in target]
 
 
 def _column(target: object, classes: int) -> int:
@@ -137,14 +139,14 @@ def _column(target: object, classes: int) -> int:
     return index % classes
 
 
-def _axes(name: str, given: object, image: tuple[int, ...], single: bool = False) -> tuple[int, ...]:
+def _axes(name: str, values: object, image: tuple[int, ...], single: bool = False) -> tuple[int, ...]:
     """An integer an axis; Captum takes a tuple, one inside a tuple, and for strides a number for all axes."""
-    inner = given[0] if isinstance(given, tuple) and len(given) == 1 else given
+    inner = values[0] if isinstance(values, tuple) and len(values) == 1 else values
     if single and isinstance(inner, Integral):
         inner = (inner,) * _AXES
     if not isinstance(inner, tuple) or len(inner) != _AXES or not all(isinstance(n, Integral) for n in inner):
         wanted = f"{'an integer or ' if single else ''}a tuple of {_AXES}"
-        raise AssertionError(f"{name}: expected {wanted} for images {list(image)}, found {given!r}")
+        raise AssertionError(f"{name}: expected {wanted} for images {list(image)}, found {values!r}")
     return tuple(int(n) for n in inner)
 
 

@@ -52,7 +52,7 @@ class Occlusion:
             seconds and is kept on disk (cache.py).
 
     Raises:
-        TypeError: something else, such as a function: a path to code that can be called, but not compiled.
+        TypeError: if ``forward_func`` is something else, such as a function: code that can be called, but not compiled.
     """
 
     def __init__(self, forward_func: torch.nn.Module | OcclusionSession | str | os.PathLike[str]) -> None:
@@ -61,8 +61,8 @@ class Occlusion:
         if isinstance(forward_func, torch.nn.Module):
             self._session_for = ModuleSessions(forward_func).session
         elif isinstance(forward_func, (OcclusionSession, str, os.PathLike)):
-            given = forward_func if isinstance(forward_func, OcclusionSession) else OcclusionSession(forward_func)
-            self._session_for = lambda _: given
+            session = forward_func if isinstance(forward_func, OcclusionSession) else OcclusionSession(forward_func)
+            self._session_for = lambda _: session
         else:
             raise TypeError(
                 f"forward_func: expected a torch.nn.Module, an OcclusionSession or the path of a compiled file, "
@@ -80,7 +80,7 @@ class Occlusion:
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Images:
-        """The attribution of each element of the inputs, float32, positive where it supports the target.
+        """Attribute the target to each element of the inputs: float32, positive where it supports the target.
 
         Args:
             inputs: float32 [N, C, H, W], or [N, H, W, C] where the model takes that; or a tuple of one such tensor.
@@ -96,10 +96,10 @@ class Occlusion:
             show_progress: a bar on standard error, where that is a terminal.
 
         Raises:
-            AssertionError: where Captum raises it.
-            IndexError: a target that the model does not have.
-            NotImplementedError: several inputs, inputs that are no images, or additional_forward_args.
-            KryptonError: a module or input that cannot be used; the message says what to do.
+            AssertionError: if an argument is one for which Captum raises it.
+            IndexError: if the model does not have the target.
+            NotImplementedError: if there are several inputs, they are no images, or there are additional_forward_args.
+            KryptonError: if the module or the input cannot be used; the message says what to do.
         """
         images = read_images(inputs)
         check_unused(additional_forward_args, perturbations_per_eval)
@@ -113,8 +113,8 @@ class Occlusion:
             )
         targets = read_targets(target, len(images), session.classes)
         with reporter(bool(show_progress), "occlusion") as progress:
-            found = _attribute(session, _as_numpy(images), _as_numpy(shown), windows, targets, progress)
-        result = torch.from_numpy(found).to(images.device)
+            maps = _attribute(session, _as_numpy(images), _as_numpy(shown), windows, targets, progress)
+        result = torch.from_numpy(maps).to(images.device)
         if isinstance(inputs, tuple):
             return (result,)
         return result

@@ -1,4 +1,4 @@
-"""A torch module as a compiled session: exported once for each input size, compiled once for each content."""
+"""Compiled sessions of a torch module: it is exported once for each input size, and compiled once for each content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ _TALKATIVE = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 class ModuleSessions:
     """The sessions of one module, one for each input size; made again when its parameters or buffers change.
 
-    Only their content is looked at: a layer that is replaced by one without parameters of its own goes unnoticed.
+    Only the content of parameters and buffers counts: a layer that is replaced by one without parameters of its own
+    goes unnoticed.
     """
 
     def __init__(self, module: torch.nn.Module) -> None:
@@ -40,8 +41,8 @@ class ModuleSessions:
         """The session for images like this one, [1, C, H, W] or [1, H, W, C].
 
         Raises:
-            ModelError: a module in training mode, or one that cannot be exported or compiled.
-            NotImplementedError: an output that is not a row of class scores.
+            ModelError: if the module is in training mode, or cannot be exported or compiled.
+            NotImplementedError: if its output is no row of class scores.
         """
         self._require_eval()
         digest = _digest(self._module)
@@ -79,9 +80,9 @@ def _compile(module: torch.nn.Module, image: torch.Tensor) -> OcclusionSession:
     with torch.no_grad():
         scores = module(example)
     if not isinstance(scores, torch.Tensor) or scores.dim() != 2 or len(scores) != 1:
-        found = f"shape {list(scores.shape)}" if isinstance(scores, torch.Tensor) else type(scores).__name__
+        output = f"shape {list(scores.shape)}" if isinstance(scores, torch.Tensor) else type(scores).__name__
         raise NotImplementedError(
-            f"forward_func: expected class scores [N, K] for N images, found {found} for one. "
+            f"forward_func: expected class scores [N, K] for N images, found {output} for one. "
             "Wrap the module in one whose forward returns such a tensor."
         )
     with tempfile.TemporaryDirectory(prefix="krypton-") as folder:
@@ -99,7 +100,7 @@ def _compile(module: torch.nn.Module, image: torch.Tensor) -> OcclusionSession:
 
 
 def _export(module: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
-    """Writes the module for this input size.
+    """Write the module for this input size.
 
     The exporter's notes on nodes hold line numbers of the source: left out, equal networks give equal files.
     """
@@ -119,7 +120,7 @@ def _export(module: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No warnings, and of the exporter's loggers errors only."""
+    """Silence warnings, and what is no error of the exporter's loggers."""
     loggers = [logging.getLogger(name) for name in _TALKATIVE]
     levels = [logger.level for logger in loggers]
     try:

@@ -1,8 +1,8 @@
-"""``krypton-explain model.onnx images``: from a model and pictures to heat maps on disk.
+"""``krypton-explain model.onnx images``: make heat maps of pictures on disk.
 
-Of each picture PREFIX_overlay.png, PREFIX_heatmap.npy (float32 [H, W], NaN where no window lies) and PREFIX_result.json
-appear together, whole or not at all. Errors are one line. Exit codes: 0, all went well; 1, some pictures could not be
-read and were skipped; 2, bad options, model or place to write to; 130, interrupted.
+The files of a picture, PREFIX_overlay.png, PREFIX_heatmap.npy (float32 [H, W], NaN where no window lies) and
+PREFIX_result.json, appear together, whole or not at all. Errors are one line. Exit codes: 0, all went well; 1, some
+pictures could not be read and were skipped; 2, bad options, model or place to write to; 130, interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SKIPPED, BAD, INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command and return its exit code."""
     options = explain_parser().parse_args(arguments)
     try:
         from krypton_compile.cli.explain_pictures import explain_all  # onnxruntime: not for --help
@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(f"error: {' '.join(str(error).split())}")
         return BAD
     except KeyboardInterrupt:
-        kept = "the last map stays" if options.mode == "progressive" else "what was not finished is not written"
-        _complain(f"interrupted; {kept}")
+        left = "the last map stays" if options.mode == "progressive" else "what was not finished is not written"
+        _complain(f"interrupted; {left}")
         return INTERRUPTED
     return SKIPPED if skipped else 0
 

@@ -1,4 +1,4 @@
-"""What krypton-explain does: one session, all pictures, a map and its files for each."""
+"""The work of krypton-explain: one session, all pictures, a map and its files for each."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def explain_all(options: argparse.Namespace, say: Say, complain: Say) -> int:
 
 @dataclass(frozen=True)
 class _Run:
-    """What all ``count`` pictures of a command line share."""
+    """The values that all ``count`` pictures of a command line share."""
 
     options: argparse.Namespace
     session: OcclusionSession

@@ -1,4 +1,4 @@
-"""From the options of krypton-explain to the request that every picture is asked."""
+"""Map the options of krypton-explain to the request that is put to every picture."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def choose_approximation(options: argparse.Namespace, session: OcclusionSession,
 
 
 def _options_by_hand() -> tuple[str, ...]:
-    """Options that say what is left out."""
+    """The names of the options that leave something out."""
     return ("tau", "eps", "drilldown", "sample") if features.DRILL_DOWN else ("tau", "eps", "sample")
 
 

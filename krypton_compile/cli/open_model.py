@@ -1,4 +1,4 @@
-"""From the path of a model, compiled or not, to a session that knows how pictures become its input.
+"""Open a model, compiled or not, as a session that knows how pictures become its input.
 
     model.krypton.onnx   opened as it is
     model.onnx           compiled into the cache first (krypton_compile/compiler/cache.py), or found there
@@ -29,14 +29,14 @@ Say = Callable[[str], None]
 
 @dataclass
 class Opened:
-    """The session; what the user said that its file at ``path`` does not know yet, ``news``."""
+    """A session, and ``news``: what the user said that its file at ``path`` does not know yet."""
 
     session: OcclusionSession
     path: Path
     news: dict[str, str]
 
     def remember(self, say: Say) -> None:
-        """Stores the news, once: after the first picture that went well."""
+        """Store the news, once: after the first picture that went well."""
         if not self.news:
             return
         try:
@@ -50,12 +50,12 @@ class Opened:
 
 
 def open_model(options: argparse.Namespace, say: Say) -> Opened:
-    """The session that the command line asks for; says what was compiled.
+    """Open the session that the command line asks for, and say what was compiled.
 
     Raises:
-        KryptonError: no model, or one that cannot be compiled.
-        ValueError: a preprocessing or labels that do not fit, none where pictures need it, or a model whose input is
-            no picture.
+        KryptonError: if the file is no model, or one that cannot be compiled.
+        ValueError: if preprocessing or labels do not fit, the preprocessing is not known, or the model's input is no
+            picture.
     """
     path = options.model
     try:
@@ -109,7 +109,7 @@ def _described(session: OcclusionSession, path: Path, options: argparse.Namespac
 
 
 def find_original(model: Path, session: OcclusionSession) -> Path | None:
-    """The model that was compiled: ``model`` itself, or what lies beside the compiled file, known by its hash."""
+    """Find the model that was compiled: ``model`` itself, or what lies beside the compiled file, known by its hash."""
     name = model.name.removesuffix(".onnx").removesuffix(".tuned").removesuffix(".krypton") + ".onnx"
     original = model.with_name(name)
     if session.source_sha256 is None or not original.is_file():

@@ -1,4 +1,4 @@
-"""Which pictures a command line names, and where each one's results go; refused before any work is done."""
+"""The pictures that a command line names, and the places of their results; checked before any work is done."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .png .ppm .pgm .tif .tiff .webp".spli
 """Files of a folder that are taken for pictures; a file that is named is taken whatever it is called."""
 
 
-def find_pictures(given: Sequence[Path]) -> list[Path]:
-    """The files, and those of the folders in alphabetical order; our own overlays of an earlier run are no pictures.
+def find_pictures(paths: Sequence[Path]) -> list[Path]:
+    """List the files, and those of the folders in alphabetical order; overlays of an earlier run are no pictures.
 
     Raises:
-        ValueError: a folder without pictures.
+        ValueError: if there are no pictures in a folder.
     """
-    found: dict[Path, None] = {}
-    for path in given:
+    files: dict[Path, None] = {}
+    for path in paths:
         if not path.is_dir():
-            found[path] = None
+            files[path] = None
             continue
-        inside = [one for one in sorted(path.iterdir()) if one.suffix.lower() in SUFFIXES and one.is_file()]
-        pictures = [one for one in inside if not one.name.endswith(ENDINGS[0])]
+        inside = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
+        pictures = [file for file in inside if not file.name.endswith(ENDINGS[0])]
         if not pictures:
             raise ValueError(f"{path}: expected pictures in this folder ({', '.join(sorted(SUFFIXES))}), found none")
-        found.update(dict.fromkeys(pictures))
-    return list(found)
+        files.update(dict.fromkeys(pictures))
+    return list(files)
 
 
 def find_prefixes(pictures: Sequence[Path], model: Path, output: Path | None, folder: Path | None) -> dict[Path, Path]:
-    """Where the results of each picture go: the start of their names. The folder is made.
+    """Tell the start of the names of each picture's results. The folder is made.
 
     Pictures of one stem get their suffix too: scan.png and scan.jpg become scan_png and scan_jpg.
 
     Raises:
-        ValueError: ``output`` for several pictures, or both; a place that cannot be written to; two pictures of one
-            name; a result that would overwrite an input.
+        ValueError: if ``output`` is given for several pictures or together with ``folder``, a place cannot be written
+            to, two pictures have one name, or a result would overwrite an input.
     """
     if output is not None and (folder is not None or len(pictures) > 1):
         raise ValueError(f"--output {output} names one picture's results; for several give --output-dir")

@@ -1,4 +1,4 @@
-"""What a person wants to know of an explanation, one fact a line."""
+"""Summaries of explanations for people, one fact a line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float32]
 
 
 def summary(explanation: Explanation | SizesExplanation, heatmap: Array) -> str:
-    """All lines; ``heatmap`` is the map that was made of it."""
+    """Tell all facts of an explanation; ``heatmap`` is the map that was made of it."""
     parts = explanation.parts if isinstance(explanation, SizesExplanation) else (explanation,)
     predicted = int(np.argmax(explanation.base_scores))
     lines = [f"predicted class  {_named(explanation, predicted)}, score {explanation.base_scores[predicted]:.6g}"]
@@ -37,7 +37,7 @@ def summary(explanation: Explanation | SizesExplanation, heatmap: Array) -> str:
 
 
 def progress_line(explanation: Explanation) -> str:
-    """Of one of ever finer maps."""
+    """Tell in a line how far one of ever finer maps is."""
     done, total = int(explanation.scored.sum()), explanation.scored.size
     error = explanation.estimated_error
     close = "exact" if explanation.exact else "first map" if np.isnan(error) else f"error about {error:.2g}"
@@ -47,7 +47,7 @@ def progress_line(explanation: Explanation) -> str:
 
 
 def short(explanation: Explanation | SizesExplanation, heatmap: Array) -> str:
-    """One line, for one image of many."""
+    """Tell the result in a line, for one image of many."""
     score = f"{explanation.base_scores[explanation.target]:.4g}"
     low, high = np.nanmin(heatmap), np.nanmax(heatmap)
     return (
@@ -56,7 +56,7 @@ def short(explanation: Explanation | SizesExplanation, heatmap: Array) -> str:
 
 
 def _resolution_note(explanation: Explanation | SizesExplanation, parts: Sequence[Explanation]) -> list[str]:
-    """Where no window changes the explained score by enough to be far from rounding."""
+    """Note that no window changes the explained score by enough to be far from rounding, where that is so."""
     base = explanation.base_scores[explanation.target]
     largest = 0.0
     for part in parts:

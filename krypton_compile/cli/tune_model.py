@@ -1,4 +1,4 @@
-"""What krypton-tune does: reads pictures, tunes, says what it found and stores it in the model."""
+"""The work of krypton-tune: it reads pictures, tunes, tells the result and stores it in the model."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ __all__ = ["UnreachableError", "lines", "quality_text", "tune_file"]
 
 
 def tune_file(options: argparse.Namespace) -> None:
-    """Tunes the model that the command line names.
+    """Tune the model that the command line names.
 
     Raises:
-        UnreachableError: no setting keeps the bounds.
-        KryptonError, ValueError, OSError: bad input.
+        UnreachableError: if no setting keeps the bounds.
+        KryptonError, ValueError, OSError: if an option, the model or a picture cannot be used.
     """
     goal = Goal(tuple(parse_bound(text) for text in options.quality), options.keep)
     target = _target(options)
@@ -57,47 +57,48 @@ def tune_file(options: argparse.Namespace) -> None:
 
 
 def lines(tuning: Tuning) -> list[str]:
-    """What was found, one fact a line, and the table of candidates."""
+    """Tell the result, one fact a line, and the table of candidates."""
     checked, kept = len(tuning.check_images), tuning.kept
     low, high = tuning.interval
     bounds, tuned = " and ".join(map(str, tuning.goal.bounds)), len(tuning.tuning_images)
     interval = (
         f"between {100 * low:.0f} and {100 * high:.0f} % of such images at {100 * tuning.confidence:g} % confidence"
     )
-    found = [
+    told = [
         f"chosen           {tuning.chosen.describe()}",
         f"speed            {tuning.seconds:.2f} s a map, exact {tuning.exact_seconds:.2f} s: {tuning.speed_up:.1f} x",
         f"tuning images    {tuned - tuning.broken} of {tuned} keep {bounds}",
         f"                 the worst: {quality_text(tuning.tuning_quality)}",
     ]
     if tuning.check_quality is None:
-        found.append("check images     none were left to check on; give more images to know what the bound is worth")
+        told.append("check images     none were left to check on; give more images to know what the bound is worth")
     else:
-        found.append(f"check images     {kept} of {checked} keep it: {interval}")
-        found.append(f"                 the worst: {quality_text(tuning.check_quality)}")
+        told.append(f"check images     {kept} of {checked} keep it: {interval}")
+        told.append(f"                 the worst: {quality_text(tuning.check_quality)}")
     if tuning.baseline is not None:
         base = tuning.baseline
-        found.append(f"quadratic fit    {_row(base, tuning.exact_seconds)} (the KRYPTON paper's way, for comparison)")
-    found += ["", "| setting | seconds | speed-up | worst quality | |", "|---|---|---|---|---|"]
-    for one in tuning.curve:
-        kind = "run for real" if one.confirmed else "screened"
-        speed_up = f"{tuning.exact_seconds / one.seconds:.1f} x"
-        measures = quality_text(one.quality)
-        found.append(f"| {one.approximation.describe()} | {one.seconds:.2f} | {speed_up} | {measures} | {kind} |")
-    return found
+        told.append(f"quadratic fit    {_row(base, tuning.exact_seconds)} (the KRYPTON paper's way, for comparison)")
+    told += ["", "| setting | seconds | speed-up | worst quality | |", "|---|---|---|---|---|"]
+    for candidate in tuning.curve:
+        kind = "run for real" if candidate.confirmed else "screened"
+        speed_up, seconds = f"{tuning.exact_seconds / candidate.seconds:.1f} x", f"{candidate.seconds:.2f}"
+        measures = quality_text(candidate.quality)
+        told.append(f"| {candidate.approximation.describe()} | {seconds} | {speed_up} | {measures} | {kind} |")
+    return told
 
 
-def _row(one: Candidate, exact_seconds: float) -> str:
-    return f"{one.approximation.describe()}: {exact_seconds / one.seconds:.1f} x, {quality_text(one.quality)}"
+def _row(candidate: Candidate, exact_seconds: float) -> str:
+    speed_up = f"{exact_seconds / candidate.seconds:.1f} x"
+    return f"{candidate.approximation.describe()}: {speed_up}, {quality_text(candidate.quality)}"
 
 
 def quality_text(quality: Quality) -> str:
-    """The measures that were taken, in a line."""
+    """Tell the measures that were taken, in a line."""
     return ", ".join(f"{name} {value:.3f}" for name, value in _measured(quality).items())
 
 
 def _measured(quality: Quality) -> dict[str, float]:
-    """Without the measures that were not taken."""
+    """The measures that were taken, by name."""
     return {name: value for name, value in asdict(quality).items() if not math.isnan(value)}
 
 
@@ -143,16 +144,16 @@ def _annotated(model: Path, tuning: Tuning) -> onnx.ModelProto:
         check_quality=None if tuning.check_quality is None else _measured(tuning.check_quality),
         curve=tuple(
             {
-                "settings": write_settings(one.approximation),
-                "seconds": one.seconds,
-                "quality": _measured(one.quality),
-                "confirmed": one.confirmed,
+                "settings": write_settings(candidate.approximation),
+                "seconds": candidate.seconds,
+                "quality": _measured(candidate.quality),
+                "confirmed": candidate.confirmed,
             }
-            for one in tuning.curve
+            for candidate in tuning.curve
         ),
     )
-    kept = [entry for entry in proto.metadata_props if entry.key != TUNING_KEY]
+    others = [entry for entry in proto.metadata_props if entry.key != TUNING_KEY]
     del proto.metadata_props[:]
-    proto.metadata_props.extend(kept)
+    proto.metadata_props.extend(others)
     proto.metadata_props.add(key=TUNING_KEY, value=write_tuning(annotation))
     return proto

@@ -34,24 +34,24 @@ class Bound:
     value: float
 
     def holds(self, quality: Quality) -> bool:
-        """Whether the map keeps it."""
+        """Whether a map keeps the bound."""
         return self.slack(quality) >= 0
 
     def slack(self, quality: Quality) -> float:
-        """By how much it is kept; negative where it is not."""
+        """The margin by which a map keeps the bound; negative where it does not."""
         return self.allowed - self.loss(quality)
 
     def loss(self, quality: Quality) -> float:
-        """How far a map is from the exact one in this measure; 0 where they are equal."""
+        """The distance of a map from the exact one in this measure; 0 where they are equal."""
         return _loss(self.measure, getattr(quality, self.measure))
 
     def measured(self, loss: float) -> float:
-        """The measure's value at a loss."""
+        """The value of the measure that a loss stands for."""
         return _loss(self.measure, loss)
 
     @property
     def allowed(self) -> float:
-        """The largest loss that keeps it."""
+        """The largest loss that keeps the bound."""
         return _loss(self.measure, self.value)
 
     def implies(self, other: Bound) -> bool:
@@ -81,11 +81,11 @@ class Goal:
             raise OcclusionError(f"tuning: expected a share of images to keep above 0 and up to 1, found {self.keep}")
 
     def breakable(self, images: int) -> int:
-        """On how many of so many images a bound may be broken."""
+        """The number of images, of so many, on which a bound may be broken."""
         return images - math.ceil(self.keep * images - 1e-9)
 
     def slack(self, qualities: Sequence[Quality]) -> float:
-        """What is left of the tightest bound on the worst image that must keep it."""
+        """The margin of the tightest bound on the worst image that must keep it."""
         slacks = sorted(min(bound.slack(quality) for bound in self.bounds) for quality in qualities)
         return slacks[self.breakable(len(slacks))]
 
@@ -99,10 +99,10 @@ class Goal:
 
 
 def parse_bound(text: str) -> Bound:
-    """A bound from "ssim>=0.9", "error<=0.1" and the like.
+    """Read a bound such as "ssim>=0.9" or "error<=0.1".
 
     Raises:
-        ValueError: another measure or sign, or a value that every map or none but the exact one would keep.
+        ValueError: if ``text`` names no measure, has the wrong sign for it, or no value between 0 and 1.
     """
     match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*([0-9.eE+-]+)\s*", text)
     if match is None or match[1] not in MEASURES:

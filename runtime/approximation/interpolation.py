@@ -1,4 +1,4 @@
-"""What windows that were not scored are taken to be: kriging from their scored neighbours.
+"""Estimates of the windows that were not scored: kriging from their scored neighbours.
 
     estimate = sum_i w_i s_i,   [G 1; 1' 0] [w; m] = [g; 1],   G_ij = -|p_i - p_j|, g_i = -|p_i - p|
 
@@ -26,17 +26,17 @@ _NEIGHBOURS = 16
 
 @dataclass(frozen=True)
 class Interpolation:
-    """From the ``known`` windows [rows, columns] to the others."""
+    """The weights that lead from the ``known`` windows [rows, columns] to the others."""
 
     known: npt.NDArray[np.bool_]
     weights: csr_array  # [others, known]
 
     def others(self, values: Array) -> Array:
-        """[others, K] from ``values`` [rows, columns, K] that are right where they are known."""
+        """Estimate the others [others, K] from ``values`` [rows, columns, K] that are right where they are known."""
         return np.asarray(self.weights @ values[self.known])
 
     def __call__(self, values: Array) -> Array:
-        """``values`` with the others filled in."""
+        """Fill the others into a copy of ``values``."""
         filled = values.copy()
         filled[~self.known] = self.others(values)
         return filled
@@ -44,7 +44,7 @@ class Interpolation:
 
 @lru_cache(maxsize=64)
 def from_groups(shape: tuple[int, int], count: int, stride: tuple[int, int]) -> Interpolation:
-    """From the first ``count`` groups of a grid (lattice.py) whose windows are ``stride`` pixels apart."""
+    """Interpolate from the first ``count`` groups of a grid (lattice.py) whose windows are ``stride`` pixels apart."""
     known = lattice.first(shape, count)
     return Interpolation(known, _weights(known, stride))
 

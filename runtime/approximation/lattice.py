@@ -1,4 +1,4 @@
-"""In which order a map's windows are scored, so that every beginning of it is spread evenly over the map.
+"""The order in which a map's windows are scored: every beginning of it is spread evenly over the map.
 
 Windows are Gaussian integers y + ix. The multiples of z = (2 + i)(1 + i)^5, one window in |z|^2 = 160, are a square
 lattice turned against the grid; its 160 cosets are the groups, and the order takes next the one farthest from those
@@ -26,14 +26,14 @@ _WIDTH = 0.5
 
 
 def groups(shape: tuple[int, int]) -> npt.NDArray[np.int64]:
-    """[rows, columns]: the group of each window, 0 the first to be scored. On small grids some have no windows."""
+    """Tell each window's group, 0 the first to be scored: [rows, columns]. On small grids some have no windows."""
     table = _table()
     repeats = [-(-count // _PERIOD) for count in shape]
     return np.tile(table, repeats)[: shape[0], : shape[1]]
 
 
 def first(shape: tuple[int, int], count: int) -> npt.NDArray[np.bool_]:
-    """[rows, columns]: the windows of the first ``count`` groups, and one at least."""
+    """Mark the windows of the first ``count`` groups, and one at least: bool [rows, columns]."""
     chosen = groups(shape) < count
     if not chosen.any():
         chosen[shape[0] // 2, shape[1] // 2] = True

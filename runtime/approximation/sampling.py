@@ -53,13 +53,14 @@ _EARLY = 0.16
 
 @dataclass(frozen=True)
 class Sampling:
-    """How many windows to score: a fixed ``share`` of them, or as many as the ``bounds`` seem to take.
+    """The number of windows to score: a fixed ``share`` of them, or as many as the ``bounds`` seem to take.
 
     ``scale`` and ``floors`` (one a bound; none for 0) turn changes into estimates, see above; ``first`` is how many
     groups to begin with, 0 for what maps usually need.
 
     Raises:
-        OcclusionError: neither or both of share and bounds, a share not in (0, 1], or floors of another number.
+        OcclusionError: if neither or both of ``share`` and ``bounds`` are given, ``share`` is not in (0, 1], ``first``
+            is no number of groups, or there are not as many ``floors`` as bounds.
     """
 
     share: float | None = None
@@ -80,22 +81,22 @@ class Sampling:
 
     @property
     def exact(self) -> bool:
-        """Whether every window is scored, whatever they show."""
+        """Whether every window is scored, whatever the scores are."""
         return self.share == 1
 
     def describe(self) -> str:
-        """In a few words."""
+        """The sampling in a few words."""
         if self.share is not None:
             return f"{self.share:g} of the windows"
         return f"windows until {' and '.join(map(str, self.bounds))} (estimated)"
 
     def groups(self) -> int:
-        """Of a fixed share, how many groups of windows."""
+        """The number of groups of windows that a fixed share takes."""
         assert self.share is not None
         return max(1, math.ceil(self.share * GROUPS - 1e-9))
 
     def run(self, changes: Callable[[int], Sequence[float]], overlap: float) -> tuple[int, tuple[float, ...]]:
-        """Walks the stages; ``changes(g)`` scores g groups and tells the change in each bound's measure.
+        """Walk the stages; ``changes(g)`` scores g groups and tells the change in each bound's measure.
 
         ``overlap`` is how many windows of the whole grid share a pixel. Returns how many groups it took, and the
         estimated losses.
@@ -120,12 +121,12 @@ class Sampling:
 
 
 def estimate_loss(count: int, change: float, scale: float = CAREFUL) -> float:
-    """Of a map from ``count`` groups, one of ``STAGES``, by how much the second half of them changed it; no floor."""
+    """Estimate the loss of a map from ``count`` groups, without floor, by how much their second half changed it."""
     return scale * RATIOS[STAGES.index(count)] * change
 
 
 def usual_loss(share: float, overlap: float) -> float:
-    """Mean loss (of SSIM) with this share of the windows, of which ``overlap`` share a pixel when all are scored.
+    """Tell the usual loss (of SSIM) with this share of the windows; ``overlap`` of all windows share a pixel.
 
     What counts is how many scored windows share a pixel: a patch of 16 at stride 1 takes a sixteenth of the share that
     it takes at stride 4. Fitted to the three models of the docstring above.

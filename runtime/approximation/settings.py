@@ -1,4 +1,4 @@
-"""What approximate inference leaves out, as one value (DESIGN section 9). The default leaves out nothing.
+"""The settings of approximate inference, as one value (DESIGN section 9). The default leaves out nothing.
 
     tau        propagation threshold: what a window changes is cut to this share of each map
     eps        value threshold: changes up to this share of a tensor's largest entry count as none
@@ -35,7 +35,7 @@ class DrillDown:
     choose and interpolate.
 
     Raises:
-        OcclusionError: r not in [0, 1], or a stride or patch below 1.
+        OcclusionError: if ``r`` is not in [0, 1], or a coarse stride or patch is below 1.
     """
 
     r: float = 0.25
@@ -50,7 +50,7 @@ class DrillDown:
                 raise OcclusionError(f"drill-down: expected a coarse {name} of at least 1, found {pair}")
 
     def steps(self, stride: Pair) -> Pair:
-        """Of how many windows at the final stride, along each axis, stage 1 scores one."""
+        """The number of windows at the final stride, along each axis, of which stage 1 scores one."""
         return -(-self.coarse_stride[0] // stride[0]), -(-self.coarse_stride[1] // stride[1])
 
 
@@ -59,7 +59,8 @@ class Approximation:
     """All settings; ``tau`` and ``eps`` are one number, or one for each layer group of the model.
 
     Raises:
-        OcclusionError: both a drill-down and sampling, or another precision than "bfloat16" or None.
+        OcclusionError: if both ``drill_down`` and ``sampling`` are given, ``precision`` is neither "bfloat16" nor None,
+            or a drill-down is given and this release has none.
     """
 
     tau: float | Sequence[float] = 1.0
@@ -77,7 +78,7 @@ class Approximation:
 
     @property
     def thresholds(self) -> Thresholds:
-        """What is left out of every window that is scored."""
+        """The part of the settings that holds for every window that is scored."""
         return Thresholds(self.tau, self.eps, self.precision)
 
     @property
@@ -106,26 +107,26 @@ class Approximation:
 
 EXACT = Approximation()
 UNTUNED = Approximation(sampling=Sampling(bounds=(Bound("ssim", 0.9),)))
-"""What approximate mode does with a file that was never tuned: docs/performance.md shows what that costs and gains."""
+"""The settings of approximate mode for a file that was never tuned; docs/performance.md has their cost and gain."""
 
 
 def write_settings(approximation: Approximation) -> dict[str, object]:
-    """The settings as JSON-ready fields."""
+    """Write settings as fields that are ready for JSON."""
     drill = approximation.drill_down
     thresholds = {
         name: list(value) if isinstance(value, Sequence) else value
         for name, value in (("tau", approximation.tau), ("eps", approximation.eps))
     }
-    found: dict[str, object] = {**thresholds, "drill_down": None if drill is None else asdict(drill), "sampling": None}
-    found["precision"] = approximation.precision
+    fields: dict[str, object] = {**thresholds, "drill_down": None if drill is None else asdict(drill), "sampling": None}
+    fields["precision"] = approximation.precision
     if approximation.sampling is not None:
         bounds = [str(bound) for bound in approximation.sampling.bounds]
-        found["sampling"] = {**asdict(approximation.sampling), "bounds": bounds}
-    return found
+        fields["sampling"] = {**asdict(approximation.sampling), "bounds": bounds}
+    return fields
 
 
 def read_settings(fields: Mapping[str, Any]) -> Approximation:
-    """The inverse of :func:`write_settings`."""
+    """Read settings from the fields that :func:`write_settings` makes."""
     tau, eps = (tuple(value) if isinstance(value, list) else float(value) for value in (fields["tau"], fields["eps"]))
     drill, sampling = _read_drill_down(fields["drill_down"]), _read_sampling(fields["sampling"])
     return Approximation(tau, eps, drill, sampling, fields["precision"])
@@ -147,17 +148,17 @@ def _read_sampling(fields: Mapping[str, Any] | None) -> Sampling | None:
 
 
 def settings_for(bound: Bound, tuned: Approximation | None, tuned_bounds: Sequence[str]) -> Approximation:
-    """The tuned settings if one of their bounds implies this one, else sampling until it seems kept."""
+    """Choose the tuned settings if one of their bounds implies this one, else sampling until the bound seems kept."""
     if tuned is not None and any(parse_bound(text).implies(bound) for text in tuned_bounds):
         return tuned
     return Approximation(sampling=Sampling(bounds=(bound,)))
 
 
 def choose_coarse_stride(stride: int, r: float, speed_up: float) -> int:
-    """The coarse stride with which a drill-down to the share ``r`` scores that many times fewer windows.
+    """Choose the coarse stride with which a drill-down to the share ``r`` scores that many times fewer windows.
 
     Raises:
-        OcclusionError: a speed-up below 1, or one that no stride reaches.
+        OcclusionError: if ``r`` is not in [0, 1], or ``speed_up`` is below 1 or more than any stride reaches.
     """
     if not 0 <= r <= 1:
         raise OcclusionError(f"drill-down: expected a share r from 0 to 1, found {r}")

@@ -1,4 +1,4 @@
-"""What approximate inference leaves out of every window, as one value (DESIGN section 9)."""
+"""Thresholds: the part of every window's effect that approximate inference leaves out (DESIGN section 9)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_precision(precision: str | None) -> None:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """How much of each window's effect is computed; by default all of it.
+    """The share of each window's effect that is computed; by default all of it.
 
     Attributes:
         tau: propagation threshold in (0, 1]: what a window changes is cut, layer by layer, to this share of the map;

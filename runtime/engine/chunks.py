@@ -1,4 +1,4 @@
-"""Runs chunks of positions at once, one thread each through all layers.
+"""Run chunks of positions at once, one thread each through all layers.
 
 No hand-over between ops, and a chunk stays in its core's cache. A single worker is the caller's own thread:
 onnxruntime's CUDA provider keeps a stream and the handles of cuBLAS and cuDNN for each thread, and a new thread makes
@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 def run_chunks(run: Callable[[Rows], _Result], todo: Rows, chunk: int, workers: int) -> Iterator[tuple[Rows, _Result]]:
-    """Yields (rows, ``run(rows)``) for pieces of ``todo`` of at most ``chunk`` rows, as they are done."""
+    """Yield (rows, ``run(rows)``) for pieces of ``todo`` of at most ``chunk`` rows, as they are done."""
     chunks = geometry.count_chunks(len(todo), chunk, workers)
     pieces = np.array_split(todo, chunks) if chunks else []
 

@@ -1,4 +1,4 @@
-"""What a compiled file says of itself: its inputs and outputs, its classes, and how pictures become its input."""
+"""A compiled file's own description: its inputs and outputs, its classes, and how pictures become its input."""
 
 from __future__ import annotations
 

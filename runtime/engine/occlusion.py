@@ -1,4 +1,4 @@
-"""What is hidden of an image, as one value."""
+"""The hidden parts of an image, and what shows there, as one value."""
 
 from __future__ import annotations
 

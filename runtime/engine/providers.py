@@ -1,4 +1,4 @@
-"""What sessions of the CUDA provider need that those of the CPU do not.
+"""The needs of sessions of the CUDA provider that those of the CPU do not have.
 
 * another op library, which holds both kinds of kernels;
 * float32: on its own the provider multiplies TF32 numbers, of 10 bits, where a GPU has them;
@@ -60,10 +60,10 @@ class Placement:
 
 
 def place(providers: Sequence[Provider] | None) -> Placement:
-    """What was asked for; the CPU when None.
+    """Place a session on the providers that were asked for; on the CPU when None.
 
     Raises:
-        LibraryError: the CUDA provider, of which this onnxruntime knows nothing.
+        LibraryError: if ``providers`` name the CUDA provider, of which this onnxruntime knows nothing.
     """
     placed, gpu = list(providers or (CPU,)), None
     for index, provider in enumerate(placed):
@@ -85,7 +85,7 @@ def _check_available() -> None:
 
 
 def _load_libraries() -> None:
-    """Loads what the packages nvidia-* brought; of those that are not there the system's, as ever."""
+    """Load the libraries that the packages nvidia-* brought; the system's where there is no such package."""
     preload = getattr(ort, "preload_dlls", None)  # from 1.21 on
     if preload is not None:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what is missing, which check_started says better
@@ -93,7 +93,11 @@ def _load_libraries() -> None:
 
 
 def check_started(session: ort.InferenceSession) -> None:
-    """Raises a LibraryError where a session that asked for the CUDA provider runs without it."""
+    """Refuse a session that asked for the CUDA provider and runs without it.
+
+    Raises:
+        LibraryError: if onnxruntime fell back to the CPU.
+    """
     if CUDA not in session.get_providers():
         raise LibraryError(
             f"onnxruntime could not start its CUDA provider and fell back to the CPU. {_REMEDY} onnxruntime's log says "
@@ -114,10 +118,10 @@ def warn_of_waiting(path: Path, incremental: bytes) -> None:
 
 
 def check_works(providers: Sequence[Provider]) -> None:
-    """Runs a convolution, to tell what a failing session failed of.
+    """Run a convolution, to tell whether the model or the provider is at fault where a session failed.
 
     Raises:
-        LibraryError: it fails too, so the model is not at fault.
+        LibraryError: if the convolution fails too.
     """
     model = onnx.parser.parse_model(_CONV).SerializeToString()
     try:
@@ -130,7 +134,7 @@ def check_works(providers: Sequence[Provider]) -> None:
 
 
 def give_weights(options: ort.SessionOptions, weights: Mapping[str, ort.OrtValue], cuda: bool) -> None:
-    """Gives a session's options the large weights: shared as they are, or for onnxruntime to copy to the device.
+    """Give a session's options the large weights: shared as they are, or for onnxruntime to copy to the device.
 
     For the device they must be those that its model leaves out, and no others.
     """
@@ -143,19 +147,19 @@ def give_weights(options: ort.SessionOptions, weights: Mapping[str, ort.OrtValue
 
 
 def send(array: npt.NDArray[np.generic], device: str, number: int) -> ort.OrtValue:
-    """A copy in the device's memory. Of an array of the host's, each run makes its own."""
+    """Copy an array to the device's memory once; every run would copy one in the host's memory again."""
     return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), device, number)
 
 
 def run_on_device(
     session: ort.InferenceSession, outputs: Sequence[str], feeds: Mapping[str, ort.OrtValue], device: str, number: int
 ) -> list[ort.OrtValue]:
-    """Runs once; the outputs stay in the device's memory."""
+    """Run once and leave the outputs in the device's memory."""
     binding = session.io_binding()
     for name, value in feeds.items():
         binding.bind_ortvalue_input(name, value)
     for name in outputs:
         binding.bind_output(name, device, number)
     session.run_with_iobinding(binding)
-    found: list[ort.OrtValue] = binding.get_outputs()
-    return found
+    values: list[ort.OrtValue] = binding.get_outputs()
+    return values

@@ -1,7 +1,7 @@
 """A few windows of the work at hand, checked against the model itself run on the really occluded image.
 
 Instruction sets differ in how they round, and matrix tiles multiply in pieces of bfloat16, so a session measures on the
-machine that it runs on:    error = max |logit found - logit of the occluded image| / max |logit|
+machine that it runs on:    error = max |logit of the window - logit of the occluded image| / max |logit|
 
 The windows that change the image most, where rounding shows most, and as many spread over the rest.
 """
@@ -25,7 +25,7 @@ _SHARE = 8
 
 
 def choose_windows(image: Array, baseline: Array, boxes: Boxes, layout: str) -> npt.NDArray[np.int64]:
-    """Rows of ``boxes`` [P, 4] to check: up to four, at most an eighth of them, at least one if there is any."""
+    """Choose rows of ``boxes`` [P, 4] to check: up to four, at most an eighth of them, at least one if there is any."""
     count = min(len(boxes), max(1, min(_WINDOWS, len(boxes) // _SHARE)))
     pixels = np.abs(last_channels(image - baseline, layout)).sum(axis=-1, dtype=np.float64)
     change = box_sums(pixels, boxes)
@@ -34,11 +34,11 @@ def choose_windows(image: Array, baseline: Array, boxes: Boxes, layout: str) -> 
     return np.unique(np.concatenate([largest[: count // 2], spread]))
 
 
-def measure_error(found: Array, expected: Array, base: Array) -> float:
-    """The largest difference of logits [P, K] over the largest logit there is; ``base`` [K]. NaN is infinite."""
+def measure_error(logits: Array, expected: Array, base: Array) -> float:
+    """Measure the largest difference of logits [P, K], in units of the largest; ``base`` [K]. NaN is infinite."""
     smallest = float(np.finfo(np.float32).tiny)
     scale = max(float(np.abs(expected).max(initial=0)), float(np.abs(base).max(initial=0)), smallest)
-    error = float(np.abs(found.astype(np.float64) - expected).max(initial=0)) / scale
+    error = float(np.abs(logits.astype(np.float64) - expected).max(initial=0)) / scale
     return error if np.isfinite(error) else np.inf
 
 

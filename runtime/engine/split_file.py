@@ -1,4 +1,4 @@
-"""Splits a compiled file into the part that runs once an image and the part that runs for every chunk.
+"""Split a compiled file into the part that runs once an image and the part that runs for every chunk.
 
     compiled = base graph + Scan(body)   ->   base:        image, baseline, eps  ->  captured tensors, base scores
                                               incremental: boxes, offsets, tau, captured tensors  ->  scores
@@ -60,10 +60,10 @@ def split(path: Path) -> Split:
     model, graph = describe(path, file.model), file.model.graph
     annotation = model.annotation
     body = _inlined(graph, path) if annotation.target == "cuda" else _scanned(graph, path)
-    given = {annotation.patches, annotation.mask, TAU, EPS}
-    arrays = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in given}
+    optional = {annotation.patches, annotation.mask, TAU, EPS}
+    arrays = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in optional}
     outer = _captures(body)
-    captured = [name for name in outer if name not in arrays and name not in given]
+    captured = [name for name in outer if name not in arrays and name not in optional]
     kinds = _Kinds((*graph.value_info, *graph.input, *graph.output), path)
     wanted = [*captured, annotation.base_scores, *([annotation.base_logits] if annotation.base_logits else [])]
     nodes = _needed(graph, wanted)
@@ -98,9 +98,9 @@ def _inlined(graph: onnx.GraphProto, path: Path) -> onnx.GraphProto:
             body.node.append(node)
     body.input.extend(kinds[name] for name in chunks[0].output)
     body.output.extend(kinds[name] for name in ("chunk.scores", "chunk.logits") if name in kinds)
-    kept = _needed(body, [value.name for value in body.output])
+    needed = _needed(body, [value.name for value in body.output])
     del body.node[:]
-    body.node.extend(kept)
+    body.node.extend(needed)
     return body
 
 
@@ -120,12 +120,12 @@ class _Kinds:
 
 
 def _limits(nodes: Iterable[onnx.NodeProto]) -> dict[str, int]:
-    found = {}
+    limits = {}
     for node in nodes:
         if node.domain == DOMAIN and node.op_type == "DeltaLimit":
             groups = [attribute.i for attribute in node.attribute if attribute.name == "layer_group"]
-            found.update(dict.fromkeys(node.output[:1], groups[0] if groups else 0))
-    return found
+            limits.update(dict.fromkeys(node.output[:1], groups[0] if groups else 0))
+    return limits
 
 
 def with_weights(part: Part) -> Part:
@@ -142,9 +142,9 @@ def with_precision(model: bytes, precision: str) -> bytes:
     part = onnx.ModelProto.FromString(model)
     for node in part.graph.node:
         if node.domain == DOMAIN and node.op_type == "IncrementalConv":
-            kept = [attribute for attribute in node.attribute if attribute.name != "precision"]
+            others = [attribute for attribute in node.attribute if attribute.name != "precision"]
             del node.attribute[:]
-            node.attribute.extend([*kept, helper.make_attribute("precision", precision)])
+            node.attribute.extend([*others, helper.make_attribute("precision", precision)])
     return bytes(part.SerializeToString())
 
 
@@ -214,11 +214,11 @@ def _needed(graph: onnx.GraphProto, wanted: list[str]) -> list[onnx.NodeProto]:
 def _captures(graph: onnx.GraphProto) -> list[str]:
     """Names that a subgraph reads and does not define, in order of use."""
     defined = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
-    found: dict[str, None] = {}
+    read: dict[str, None] = {}
     for node in graph.node:
-        found.update(dict.fromkeys(name for name in _node_inputs(node) if name not in defined))
+        read.update(dict.fromkeys(name for name in _node_inputs(node) if name not in defined))
         defined.update(node.output)
-    return list(found)
+    return list(read)
 
 
 def _inputs(graph: onnx.GraphProto) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the two sessions hand to each other: an image whose base pass is done, and boxes to score on it."""
+"""The values that the two sessions hand to each other: an image whose base pass is done, and boxes to score on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller gives to a session, checked before any of it reaches onnxruntime."""
+"""Checks of the arrays that a caller gives to a session, before any of them reaches onnxruntime."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SIZES = {1: "(L)", 2: "(H, W)", 3: "(D, H, W)"}
 
 
 def check_image(image: object, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """The array if it is a finite float32 of exactly ``shape``.
+    """Check that an image is a finite float32 array of exactly ``shape``.
 
     Raises:
-        OcclusionError: naming what differs and the remedy.
+        OcclusionError: if ``image`` has another dtype or shape, or holds NaN or infinity; the message says what to do.
     """
     array = np.asarray(image)
     if array.dtype != np.float32:
@@ -38,10 +38,10 @@ def check_image(image: object, name: str, shape: tuple[int, ...]) -> npt.NDArray
 
 
 def make_baseline(baseline: object, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """A baseline of the image's shape from a number or an array.
+    """Make a baseline of the image's shape from a number or an array.
 
     Raises:
-        OcclusionError: neither a finite number nor a finite array of the image's shape.
+        OcclusionError: if ``baseline`` is neither a finite number nor a finite array of the image's shape.
     """
     if isinstance(baseline, (int, float, np.floating, np.integer)):
         return check_image(np.full(shape, baseline, np.float32), "baseline", shape)
@@ -49,24 +49,24 @@ def make_baseline(baseline: object, shape: tuple[int, ...]) -> npt.NDArray[np.fl
 
 
 def check_picture(spatial: tuple[int, ...]) -> Pair:
-    """(H, W) of a model's input.
+    """Check that a model's input is a picture; its (H, W).
 
     Raises:
-        OcclusionError: it is a signal or a volume.
+        OcclusionError: if ``spatial`` are the sizes of a signal or a volume.
     """
     if len(spatial) != 2:
         raise OcclusionError(
             f"the model's input is a {KINDS[len(spatial)]} of {list(spatial)}, and this is for pictures; "
-            "explain() with patch_size, stride and baseline, and score(), take it as an array"
+            "explain() and score() take it as an array"
         )
     return spatial[0], spatial[1]
 
 
 def check_boxes(boxes: object, image_shape: tuple[int, ...]) -> Boxes:
-    """int32 [P, 4] boxes inside the image; of signals and volumes [P, 2n].
+    """Check boxes: int32 [P, 4] inside the image; of signals and volumes [P, 2n].
 
     Raises:
-        OcclusionError: another dtype or shape, a negative size, or a box outside the image (named).
+        OcclusionError: if ``boxes`` have another dtype or shape, or one has a negative size or leaves the image.
     """
     array = np.asarray(boxes)
     axes = len(image_shape)
@@ -86,7 +86,7 @@ def check_boxes(boxes: object, image_shape: tuple[int, ...]) -> Boxes:
 
 
 def check_rows(rows: npt.ArrayLike, name: str, dtype: type[_Entry], shape: tuple[int, ...]) -> npt.NDArray[_Entry]:
-    """Patches or a mask: an array of exactly the shape that the boxes ask for.
+    """Check patches or a mask: an array of exactly the shape that the boxes ask for.
 
     Raises:
         OcclusionError: if ``rows`` have another dtype or shape, or are not finite.
@@ -103,10 +103,10 @@ def check_rows(rows: npt.ArrayLike, name: str, dtype: type[_Entry], shape: tuple
 
 
 def check_classes(classes: Sequence[int] | None, count: int) -> npt.NDArray[np.int64]:
-    """int64 class indices: those given, or all ``count`` of them when None.
+    """Check class indices: int64, all ``count`` of them when ``classes`` is None.
 
     Raises:
-        OcclusionError: not a list of integers, or one that is no class.
+        OcclusionError: if ``classes`` is no list of integers, or one of them is no class.
     """
     if classes is None:
         return np.arange(count)

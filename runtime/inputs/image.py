@@ -1,8 +1,8 @@
-"""What a caller gives as an image: the model's own input, or a picture on its way to become one.
+"""Read what a caller gives as an image: the model's own input, or a picture on its way to become one.
 
 float32 array of the model's rank                          the input itself
 path, PIL image, uint8 array [H, W, C] or [H, W]           a picture, through the model's preprocessing
-Prepared (preprocess.py)                                   a picture that has been through it
+Prepared (prepare.py)                                         a picture that has been through it
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from krypton_compile.runtime.inputs.prepare import Prepared, prepare
 
 
 def is_picture(image: object) -> bool:
-    """Whether this is a picture rather than a model's input."""
+    """Tell a picture from a model's input."""
     return isinstance(image, (str, os.PathLike, Image.Image, Prepared)) or getattr(image, "dtype", None) == np.uint8
 
 
@@ -33,18 +33,18 @@ def read_input(
     preprocessing: Preprocessing | None,
     picture_layout: ArrayLayout | None = None,
 ) -> Prepared:
-    """The model's input of ``shape``, and what to draw the map over.
+    """Read an image as the model's input of ``shape``, and a picture to draw maps over.
 
     Args:
-        image: see above.
+        image: one of the kinds that the module's docstring lists.
         shape: the model's input shape.
         layout: "NCHW" or "NHWC", the model's.
         preprocessing: how pictures become its input; None where that is not known.
         picture_layout: "HWC" or "CHW", of a uint8 array that could be either.
 
     Raises:
-        OcclusionError: an array of another dtype or shape, or a picture without preprocessing.
-        OSError, ValueError: a picture that cannot be read.
+        OcclusionError: if ``image`` is an array of another dtype or shape, or a picture and ``preprocessing`` is None.
+        OSError, ValueError: if ``image`` is a picture that cannot be read.
     """
     channels = shape[1 if layout == "NCHW" else 3]
     size = (shape[2], shape[3]) if layout == "NCHW" else (shape[1], shape[2])
@@ -61,7 +61,7 @@ def read_input(
 def show_input(
     tensor: npt.NDArray[np.float32], layout: str, preprocessing: Preprocessing | None
 ) -> npt.NDArray[np.uint8]:
-    """A picture of a model's input, uint8 RGB [H, W, 3]: its pixels where the preprocessing is known, else stretched.
+    """Draw a model's input, uint8 RGB [H, W, 3]: its pixels where the preprocessing is known, else stretched.
 
     Stretched: the smallest number becomes black, the largest white. Of one channel, grey; of two, or of more than
     three, their mean.
@@ -77,5 +77,5 @@ def show_input(
         shown = (shown - low) * (255 / (high - low) if high > low else 0)
     if shown.shape[2] != 3:
         shown = np.repeat(shown.mean(axis=2, keepdims=True), 3, axis=2)
-    found: npt.NDArray[np.uint8] = np.rint(np.clip(shown, 0, 255)).astype(np.uint8)
-    return found
+    picture: npt.NDArray[np.uint8] = np.rint(np.clip(shown, 0, 255)).astype(np.uint8)
+    return picture

@@ -1,9 +1,9 @@
-"""What shows where a window hides the image.
+"""Occluders: the pixels that show where a window hides the image.
 
     black white gray VALUE R,G,B   one colour                        "patch-mean"  each window's own mean colour
     "mean"                         the image's mean colour           "blur[:S]"    the image blurred, S pixels (10)
     a picture or its path          the same place of that picture    "noise[:N]"   noise of the image's colours, seed N
-    an array like the input        the same place of that array      "pda"         what might stand there (pda.py)
+    an array like the input        the same place of that array      "pda"         pixels that might stand there
 
 Colours are a picture's (0..255, through the model's preprocessing) or, in ``space`` "input", the model's own numbers.
 """

@@ -1,4 +1,4 @@
-"""Prediction difference analysis: what might stand in a window, by what surrounds it (Zintgraf and others, 2017).
+"""Prediction difference analysis (Zintgraf and others, 2017): pixels that might stand in a window, by its surroundings.
 
 Each channel of the image is taken for a stationary Gaussian field, its covariance by distance read off the image itself
 (the biased estimate, which is positive semi-definite). Of a window w and the ring r of two pixels around it, with
@@ -24,11 +24,11 @@ from krypton_compile.contract.geometry import Boxes, Pair
 from krypton_compile.errors import OcclusionError
 
 RING = 2
-"""Pixels of surroundings on each side, as in the paper (windows of 10 in patches of 14)."""
+"""Width of the ring of surroundings in pixels, as in the paper (windows of 10 in patches of 14)."""
 LARGEST = 1024
-"""Pixels of a window: the covariance is a matrix of that size squared."""
+"""The most pixels of a window: the covariance is a matrix of that size squared."""
 _NUGGET = 1e-6
-"""Of the variance, added to every pixel: smooth pictures have covariances that are singular in float64."""
+"""Share of the variance that is added to every pixel's: covariances of smooth pictures are singular in float64."""
 
 Array = npt.NDArray[np.float64]
 Margins = tuple[int, int, int, int]
@@ -45,10 +45,10 @@ class ConditionalSampler:
     _fields: dict[tuple[Pair, Margins], list[tuple[Array, Array]]] = field(default_factory=dict)
 
     def sample(self, boxes: Boxes, number: int) -> npt.NDArray[np.float32]:
-        """float32 [sum of h*w, C]: the pixels of each box in sample ``number``, box after box.
+        """Draw sample ``number`` of the pixels of each box, box after box: float32 [sum of h*w, C].
 
         Raises:
-            OcclusionError: a window of too many pixels.
+            OcclusionError: if a window has more than ``LARGEST`` pixels.
         """
         largest = boxes[int(geometry.areas(boxes).argmax()), 2:]
         if largest.prod() > LARGEST:
@@ -57,14 +57,14 @@ class ConditionalSampler:
                 "Use smaller windows or another baseline."
             )
         starts = geometry.row_offsets(boxes)
-        found = np.empty((int(starts[-1]), self.image.shape[2]), np.float32)
+        pixels = np.empty((int(starts[-1]), self.image.shape[2]), np.float32)
         kinds = np.concatenate([boxes[:, 2:], self._margins(boxes)], axis=1)
         for kind in np.unique(kinds, axis=0):
             h, w, top, left, bottom, right = kind.tolist()
             at = np.flatnonzero((kinds == kind).all(axis=1))
             rows = starts[at, None] + np.arange(h * w)
-            found[rows] = self._sample(boxes[at], number, (h, w), (top, left, bottom, right))
-        return found
+            pixels[rows] = self._sample(boxes[at], number, (h, w), (top, left, bottom, right))
+        return pixels
 
     def _margins(self, boxes: Boxes) -> npt.NDArray[np.int64]:
         """[P, 4]: how many rows and columns of the ring lie in the image, above, left, below and right of each box."""
@@ -85,10 +85,10 @@ class ConditionalSampler:
         around = self.image[boxes[:, 0, None] + ring[:, 0], boxes[:, 1, None] + ring[:, 1]]  # [P, ring, C]
         noise = np.stack([self._noise(box, number, len(inner)) for box in boxes])
         mean = self.image.mean(axis=(0, 1))
-        found = np.empty((len(boxes), len(inner), self.image.shape[2]))
+        drawn = np.empty((len(boxes), len(inner), self.image.shape[2]))
         for c, (weights, root) in enumerate(self._fields[key]):
-            found[..., c] = mean[c] + (around[..., c] - mean[c]) @ weights.T + noise[..., c] @ root.T
-        return np.clip(found, self.low, self.high)
+            drawn[..., c] = mean[c] + (around[..., c] - mean[c]) @ weights.T + noise[..., c] @ root.T
+        return np.clip(drawn, self.low, self.high)
 
     def _noise(self, box: Boxes, number: int, pixels: int) -> Array:
         generator = np.random.default_rng([self.seed, number, *box[:2].tolist()])

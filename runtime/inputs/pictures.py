@@ -1,4 +1,4 @@
-"""From a file, a PIL image or an array to one upright 8-bit picture, or a refusal that says what to do first.
+"""Read a file, a PIL image or an array as one upright 8-bit picture, or a refusal that says what to do first.
 
 Nothing is guessed: which axis holds the channels, what lies behind transparent pixels, which frame is meant, and how
 16 bits become 8 are the user's to say.
@@ -24,15 +24,15 @@ _PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 
 
 def load_picture(source: PictureSource, layout: ArrayLayout | None = None) -> Image.Image:
-    """The picture in mode "L" where it is grey and "RGB" where it has colours, upright as its EXIF data say.
+    """Read a picture in mode "L" where it is grey and "RGB" where it has colours, upright as its EXIF data say.
 
     Args:
         source: a path, a PIL image, or a uint8 array [H, W], [H, W, C] or [C, H, W] of C = 1, 3 or 4 channels.
         layout: "HWC" or "CHW", of an array with three axes; "HWC" need not be given where only that is possible.
 
     Raises:
-        OSError: there is no such file.
-        ValueError: it is no picture, is damaged, animated, transparent or deeper than 8 bits a channel.
+        OSError: if there is no such file.
+        ValueError: if ``source`` is no picture, is damaged, animated, transparent or deeper than 8 bits a channel.
     """
     if isinstance(source, Image.Image):
         name = str(getattr(source, "filename", "")) or "picture"

@@ -1,4 +1,4 @@
-"""From a picture to a model's input: the one place where pixels become numbers.
+"""Make a model's input of a picture: the one place where pixels become numbers.
 
 An occluder is given as a pixel as well, so black is (0 - mean) / std in the input, not 0.
 """
@@ -40,12 +40,12 @@ def prepare(
     layout: str = "NCHW",
     picture_layout: ArrayLayout | None = None,
 ) -> Prepared:
-    """The picture as input of a model that takes ``size`` (H, W) and ``channels`` 3 or 1 (grey).
+    """Make a picture the input of a model that takes ``size`` (H, W) and ``channels`` 3 or 1 (grey).
 
     ``picture_layout`` is that of an array that could be read two ways, see :func:`load_picture`.
 
     Raises:
-        OSError, ValueError: as ``load_picture``, or options that do not fit the model or the picture.
+        OSError, ValueError: as :func:`load_picture`, or if ``options`` do not fit the model or the picture.
     """
     if channels not in (1, 3):
         raise ValueError(f"the model's input has {channels} channels; pictures have 3 (colour) or 1 (grey)")
@@ -57,10 +57,10 @@ def prepare(
 
 
 def to_input(pixels: npt.NDArray[np.float32], options: Preprocessing, layout: str = "NCHW") -> npt.NDArray[np.float32]:
-    """A picture's pixels [H, W, C], 0..255, red first, as the model's input [1, C, H, W] or [1, H, W, C].
+    """Turn a picture's pixels [H, W, C], 0..255, red first, into the model's input [1, C, H, W] or [1, H, W, C].
 
     Raises:
-        ValueError: another layout, or options for another number of channels.
+        ValueError: if ``layout`` is none of a picture, or ``options`` are for another number of channels.
     """
     if layout not in _AXES:
         raise ValueError(f"layout {layout!r}; expected one of {', '.join(_AXES)}")
@@ -71,10 +71,10 @@ def to_input(pixels: npt.NDArray[np.float32], options: Preprocessing, layout: st
 def baseline_input(
     baseline: str | float, options: Preprocessing, size: tuple[int, int], channels: int = 3, layout: str = "NCHW"
 ) -> npt.NDArray[np.float32]:
-    """An occluder of one pixel value - a name of ``COLOURS`` or a number in 0..255 - as a whole model input.
+    """Make an occluder of one pixel value - a name of ``COLOURS`` or a number in 0..255 - as a whole model input.
 
     Raises:
-        ValueError: a name or number that is no pixel.
+        ValueError: if ``baseline`` names no colour and is no pixel value.
     """
     try:
         pixel = COLOURS[baseline] if isinstance(baseline, str) and baseline in COLOURS else float(baseline)
@@ -88,12 +88,13 @@ def baseline_input(
 def resized(
     image: Image.Image, options: Preprocessing, size: tuple[int, int], interpolation: Interpolation | None = None
 ) -> Image.Image:
-    """The picture at the model's ``size`` (H, W), by another interpolation than the options' where one is given.
+    """Resize a picture to the model's ``size`` (H, W), by another interpolation than the options' where one is given.
 
     With "crop", the short side s and the long side l become n and floor(n l / s), as in torchvision.
 
     Raises:
-        ValueError: resize "none" and another size, or a short side less than the model's.
+        ValueError: if the options' resize mode is "none" and the picture has another size, or their short side is less
+            than the model's.
     """
     height, width = size
     how = _FILTERS[interpolation or options.interpolation]

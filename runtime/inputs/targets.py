@@ -1,4 +1,4 @@
-"""Which class is explained: the predicted one, one by its index or name, or all of them."""
+"""The class that is explained: the predicted one, one by its index or name, or all of them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Target:
 def resolve_target(
     target: int | str | None, base_scores: npt.NDArray[np.float32], labels: Sequence[str] | None
 ) -> Target:
-    """The class that ``target`` means: None or "argmax", "all", an index (also as text), or a label.
+    """Find the class that ``target`` means: None or "argmax", "all", an index (also as text), or a label.
 
     Raises:
-        OcclusionError: no class of that index or name.
+        OcclusionError: if ``target`` is no index or label of a class.
     """
     count = len(base_scores)
     if target is None or target in (ARGMAX, ALL):
@@ -46,6 +46,6 @@ def resolve_target(
     except TypeError:
         raise OcclusionError(f"target {target!r}: expected 'argmax', 'all', an index or a label") from None
     if not 0 <= index < count:
-        one = "; the model has one output, so target 0 is its score" if count == 1 else ""
-        raise OcclusionError(f"target {index}: expected a class from 0 to {count - 1}{one}")
+        single = "; the model has one output, so target 0 is its score" if count == 1 else ""
+        raise OcclusionError(f"target {index}: expected a class from 0 to {count - 1}{single}")
     return Target(index)

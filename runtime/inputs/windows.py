@@ -1,4 +1,4 @@
-"""What is hidden, one part at a time: a grid of windows, or the regions of a label map. Pure geometry.
+"""The parts of an image that are hidden, one at a time: a grid of windows, or the regions of a label map.
 
 windows  boxes of one size on a grid (geometry.occlusion_grid); of a region of interest, those that touch it
 regions  one a label: the box around its pixels, and which pixels of the box are its own
@@ -68,7 +68,7 @@ class Windows:
 
     @property
     def overlap(self) -> float:
-        """How many windows share a pixel, in the middle of the image."""
+        """The number of windows that share a pixel, in the middle of the image."""
         if self.patch is None or self.stride is None:
             return 1.0
         return math.prod(self.patch) / math.prod(self.stride)

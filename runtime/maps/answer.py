@@ -1,4 +1,4 @@
-"""What explanations of one grid and of several sizes have in common: a subject, a map, a table, pictures and files."""
+"""Answer: the part that explanations of one grid and of several sizes share, with its table, pictures and files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Picture = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is explained, whatever the windows.
+    """The subject of an explanation, whatever the windows.
 
     Attributes:
         base_scores: float32 [K], the output for the image itself, of all classes.
@@ -73,7 +73,7 @@ class Answer:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What was asked and how it was found, ready for JSON."""
+        """The request and the way to the result, ready for JSON."""
         raise NotImplementedError
 
     def heatmap(self, target: int | str | None = None, *, reduce: str = "mean", upsample: str | None = None) -> Array:
@@ -85,7 +85,7 @@ class Answer:
         raise NotImplementedError
 
     def facts(self) -> list[tuple[str, str]]:
-        """What there is to know, a name and a text each."""
+        """The facts worth telling, a name and a text each."""
         raise NotImplementedError
 
     @property
@@ -110,7 +110,7 @@ class Answer:
 
     @property
     def value(self) -> str:
-        """What a window is worth: "difference", base score - score under it, or "score", the latter."""
+        """The kind of a window's value: "difference", base score - score under it, or "score", the latter."""
         return self.subject.value
 
     @property
@@ -135,7 +135,7 @@ class Answer:
 
     @property
     def preprocessing(self) -> Preprocessing | None:
-        """How pictures became the model's input, or None where that is not known."""
+        """The way from pictures to the model's input, or None where that is not known."""
         return self.subject.preprocessing
 
     @property

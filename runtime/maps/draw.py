@@ -16,7 +16,7 @@ Picture = npt.NDArray[np.uint8]
 
 
 class Drawable(Protocol):
-    """What a drawing takes of an explanation; :class:`Answer` tells what each is."""
+    """The members of an explanation that a drawing needs; :class:`Answer` documents each."""
 
     @property
     def picture(self) -> Picture | None:
@@ -36,7 +36,7 @@ class Drawable(Protocol):
 
     @property
     def value(self) -> str:
-        """What a window is worth."""
+        """The kind of a window's value."""
 
     @property
     def activation(self) -> str:
@@ -44,7 +44,7 @@ class Drawable(Protocol):
 
     @property
     def occluder(self) -> str:
-        """What showed in the windows."""
+        """The name of what showed in the windows."""
 
     @property
     def exact(self) -> bool:

@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Check:
-    """What an approximate map was found to be worth on ``windows`` of it, drawn at random and scored exactly.
+    """The error of an approximate map on ``windows`` of it, drawn at random and scored exactly.
 
     ``largest`` and ``mean`` are absolute differences of the target's score; ``tau_saves`` the share of the time that
     the propagation threshold saves on these windows, ``eps_saves`` what the value threshold saves of the rest.
@@ -137,7 +137,7 @@ class Explanation(Answer):
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What was asked and how it was found, ready for JSON."""
+        """The request and the way to the result, ready for JSON."""
         windows, check = self.windows, self.check
         return {
             **self.common_meta(),
@@ -162,7 +162,7 @@ class Explanation(Answer):
 
     @property
     def resolution(self) -> float:
-        """Differences of scores below this mean nothing: rounding, in the scores' own unit.
+        """The numerical resolution of scores, in their own unit: smaller differences are rounding.
 
         The measured error, or 1e-5 where that is larger, of the largest score; of probabilities 1 is the largest.
         """
@@ -189,7 +189,7 @@ class Explanation(Answer):
         return f"patch {extent(windows.patch)}, stride {extent(windows.stride)}{edge}{part}"
 
     def facts(self) -> list[tuple[str, str]]:
-        """What there is to know, a name and a text each."""
+        """The facts worth telling, a name and a text each."""
         rows = [*self.common_facts(), ("windows", self.windows.describe())]
         column = np.flatnonzero(self.classes == self.target)
         if len(column):
@@ -199,7 +199,7 @@ class Explanation(Answer):
         return [*rows, ("result", self._worth()), ("time", f"{self.seconds:.2f} s")]
 
     def _worth(self) -> str:
-        """Whether the map is exact; else what was left out, and by how much it is off."""
+        """Tell that the map is exact, or what was left out and by how much it is off."""
         if self.exact:
             return "exact"
         parts = [] if self.approximation.exact else [self.approximation.describe()]

@@ -40,13 +40,13 @@ Picture = npt.NDArray[np.uint8]
 def overlay(
     image_rgb: Picture, heatmap: Array, alpha: float = ALPHA, cmap: str | None = None, *, signed: bool = True
 ) -> Picture:
-    """The picture [H, W, 3] in grey with the map's colours over it; where the map is NaN, the picture as it is.
+    """Draw the map's colours over the picture [H, W, 3] in grey; where the map is NaN, the picture as it is.
 
     Scores lie over it at opacity ``alpha``. Of signed values it is that from ``FULL`` of the strongest on and falls to
     nothing at zero: what does not matter leaves the picture alone.
 
     Raises:
-        ValueError: sizes or dtypes that do not match, alpha outside [0, 1], an unknown colour map.
+        ValueError: if sizes or dtypes do not match, ``alpha`` is outside [0, 1], or matplotlib has no map ``cmap``.
     """
     _check_picture(image_rgb, heatmap)
     if not 0 <= alpha <= 1:
@@ -58,15 +58,15 @@ def overlay(
         opacity *= np.minimum(1, np.abs(np.where(known, heatmap, 0)) / (FULL * strongest))
     grey = np.repeat((image_rgb @ _LUMINANCE)[..., None], 3, axis=2)
     blended = (1 - opacity[..., None]) * grey + opacity[..., None] * colourise(heatmap, cmap, signed)
-    found: Picture = np.rint(np.where(known[..., None], blended, image_rgb)).astype(np.uint8)
-    return found
+    drawn: Picture = np.rint(np.where(known[..., None], blended, image_rgb)).astype(np.uint8)
+    return drawn
 
 
 def colourise(heatmap: Array, cmap: str | None = None, signed: bool = True) -> Picture:
-    """The map's colours alone, uint8 [H, W, 3]; black where it is NaN.
+    """Draw the map's colours alone, uint8 [H, W, 3]; black where it is NaN.
 
     Raises:
-        ValueError: an unknown colour map.
+        ValueError: if matplotlib has no colour map ``cmap``.
     """
     name = _colours(cmap, signed)
     if name not in colormaps:
@@ -75,12 +75,12 @@ def colourise(heatmap: Array, cmap: str | None = None, signed: bool = True) -> P
     known = np.isfinite(heatmap)
     unit = (np.where(known, heatmap, low).astype(np.float64) - low) / (high - low)
     colours = colormaps[name](unit)[..., :3] * 255
-    found: Picture = np.rint(np.where(known[..., None], colours, 0)).astype(np.uint8)
-    return found
+    drawn: Picture = np.rint(np.where(known[..., None], colours, 0)).astype(np.uint8)
+    return drawn
 
 
 def colour_range(heatmap: Array, signed: bool = True) -> tuple[float, float]:
-    """The values of the first and the last colour: of signed values -max |M| and max |M|; never the same."""
+    """Find the values of the first and the last colour: of signed values -max |M| and max |M|; never the same."""
     finite = heatmap[np.isfinite(heatmap)].astype(np.float64)
     if signed:
         limit = float(np.abs(finite).max(initial=0.0)) or 1.0
@@ -101,7 +101,7 @@ def figure_png(
     label: str = "score drop when hidden",
     signed: bool = True,
 ) -> bytes:
-    """A PNG file: the picture, then a panel of title and map after the other, each with its colour bar.
+    """Draw a PNG file: the picture, then a panel of title and map after the other, each with its colour bar.
 
     The first line of ``title`` is set larger than the others. ``label`` says what the numbers are.
     """

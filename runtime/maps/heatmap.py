@@ -1,4 +1,4 @@
-"""From the values of windows to a map of pixels.
+"""Make a map of pixels from the values of windows.
 
 With v_p the value of window p:
 
@@ -29,7 +29,7 @@ Array = npt.NDArray[np.float32]
 
 
 def make_map(values: Array, windows: Windows, reduce: str = "mean", upsample: str | None = None) -> Array:
-    """The map of ``values`` [rows, columns]: float32 [H, W]; [rows, columns] for "none" that is not upsampled.
+    """Make the map of ``values`` [rows, columns]: float32 [H, W]; [rows, columns] for "none" that is not upsampled.
 
     Signals and volumes likewise, but for upsampling. NaN outside of a region of interest.
 
@@ -77,7 +77,7 @@ def count_windows(windows: Windows) -> npt.NDArray[np.int64]:
 def accumulate(
     values: npt.ArrayLike, boxes: npt.NDArray[np.int32], image_shape: tuple[int, ...], *, mean: bool = True
 ) -> Array:
-    """Mean, or sum, of ``values`` [P] over the ``boxes`` [P, 4] that cover each pixel; NaN where none does.
+    """Take the mean, or sum, of ``values`` [P] over the ``boxes`` [P, 4] that cover each pixel; NaN where none does.
 
     Each box is four corner entries of a difference array whose two cumulative sums are its
     indicator, so the cost is P + H*W whatever the boxes' sizes; of signals it is two entries and
@@ -85,7 +85,7 @@ def accumulate(
     covering value is exactly zero the map is too: the sums' rounding residue is cut off.
 
     Raises:
-        ValueError: shapes that do not match, a box outside the image, or a value that is NaN or Inf.
+        ValueError: if shapes do not match, a box leaves the image, or a value is NaN or infinite.
     """
     value = np.asarray(values, np.float64)
     axes = len(image_shape)
@@ -109,7 +109,7 @@ def accumulate(
 def _coverer(
     boxes: npt.NDArray[np.int32], image_shape: tuple[int, ...]
 ) -> Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
-    """Of weights [P], the sum over the boxes that cover each pixel, float64 [H, W] and the like."""
+    """Make the function that sums weights [P] over the boxes that cover each pixel: float64 of the image's shape."""
     padded = tuple(size + 1 for size in image_shape)
     starts, sizes = np.split(boxes.astype(np.int64), 2, axis=1)
     ends = list(product((0, 1), repeat=len(image_shape)))  # of each corner, whether it is the end of an axis

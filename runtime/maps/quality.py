@@ -1,4 +1,4 @@
-"""How close one heat map is to another: what a bound on an approximate map may be put on.
+"""Measures of how close one heat map is to another; a bound on an approximate map is put on one of them.
 
     ssim        structural similarity of the raw maps (Wang et al. 2004) by scikit-image: uniform 7 x 7 windows, data
                 range that of the exact map; 1 is equal. The measure of the KRYPTON paper.
@@ -31,12 +31,12 @@ _TOP = 0.1
 
 
 def compare(exact: Map, other: Map, measures: Collection[str] = MEASURES) -> Quality:
-    """The measures of ``other`` [H, W] against ``exact``; NaN where no window lies, in both.
+    """Measure ``other`` [H, W] against ``exact``; NaN where no window lies, in both.
 
     Of ``measures``, those left out are NaN: color_ssim takes most of the time.
 
     Raises:
-        ValueError: maps of different shapes or with NaN at different pixels.
+        ValueError: if the maps have different shapes, or NaN at different pixels.
     """
     covered = np.isfinite(exact)
     if exact.shape != other.shape or not np.array_equal(covered, np.isfinite(other)):
@@ -74,11 +74,11 @@ def worst(qualities: Sequence[Quality]) -> Quality:
 
 def _around(covered: npt.NDArray[np.bool_]) -> tuple[slice, ...]:
     """Rows and columns that hold all covered pixels, at least as many as a window of the similarity where there are."""
-    found = []
+    around = []
     for at, size in zip(np.nonzero(covered), covered.shape, strict=True):
         start = max(0, min(int(at.min()), size - _WINDOW))
-        found.append(slice(start, max(int(at.max()) + 1, min(size, start + _WINDOW))))
-    return tuple(found)
+        around.append(slice(start, max(int(at.max()) + 1, min(size, start + _WINDOW))))
+    return tuple(around)
 
 
 def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

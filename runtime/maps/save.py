@@ -19,7 +19,7 @@ ENDINGS = ("_overlay.png", "_heatmap.npy", "_result.json")
 
 
 class Savable(Drawable, Protocol):
-    """What files take of an explanation; :class:`Answer` tells what each is."""
+    """The members of an explanation that its files need; :class:`Answer` documents each."""
 
     @property
     def classes(self) -> npt.NDArray[np.int64]:
@@ -31,7 +31,7 @@ class Savable(Drawable, Protocol):
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What was asked and how it was found."""
+        """The request and the way to the result."""
 
 
 def make_files(
@@ -42,7 +42,7 @@ def make_files(
     upsample: str | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> dict[Path, bytes]:
-    """Tell the files that belong to ``prefix``, and what stands in them.
+    """Make the contents of the files that belong to ``prefix``.
 
     Raises:
         OcclusionError: if the explanation has no picture.

@@ -1,7 +1,7 @@
-"""The space that scores are in: the model's outputs as they are, before a final Softmax, or after one of ours.
+"""The space of scores: the model's outputs as they are, before a final Softmax, or after one of ours.
 
 none             the model's outputs
-pre              what its final Softmax or Sigmoid is given
+pre              the tensor before its final Softmax or Sigmoid
 softmax, sigmoid of the model's outputs
 """
 
@@ -16,19 +16,19 @@ from krypton_compile.errors import OcclusionError
 
 ACTIVATIONS = ("none", "softmax", "sigmoid", "pre")
 SPACES = {"none": "score", "pre": "logit", "softmax": "softmax", "sigmoid": "sigmoid"}
-"""What a number is called in each."""
+"""The word for a number in each."""
 OF_ALL_CLASSES = ("softmax",)
-"""Those for which a class's value depends on the other classes' scores."""
+"""Activations for which a class's value depends on the other classes' scores."""
 
 Array = npt.NDArray[np.float32]
 
 
 def check_activation(name: str, has_logits: bool, classes: int) -> None:
-    """Refuses an activation that the model cannot have; warns of one that would be applied twice.
+    """Refuse an activation that the model cannot have, and warn of one that would be applied twice.
 
     Raises:
-        OcclusionError: no such activation, "pre" for a model that ends in neither Softmax nor Sigmoid, or "softmax" of
-            a single output.
+        OcclusionError: if ``name`` is no activation, "pre" for a model that ends in neither Softmax nor Sigmoid, or
+            "softmax" of a single output.
     """
     if name not in ACTIVATIONS:
         raise OcclusionError(f"activation {name!r}; expected one of {', '.join(ACTIVATIONS)}")
@@ -48,7 +48,7 @@ def check_activation(name: str, has_logits: bool, classes: int) -> None:
 
 
 def activate(name: str, scores: Array, logits: Array | None) -> Array:
-    """Outputs [..., K] in the space ``name``."""
+    """Bring outputs [..., K] into the space ``name``."""
     if name == "pre":
         assert logits is not None
         return logits

@@ -56,7 +56,7 @@ class SizesExplanation(Answer):
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What was asked, and each part's own."""
+        """The request, and each part's own result, ready for JSON."""
         return {**self.common_meta(), "exact": self.exact, "parts": [part.meta for part in self.parts]}
 
     def setting(self) -> str:
@@ -71,7 +71,7 @@ class SizesExplanation(Answer):
         return [("mean", self.heatmap(reduce=reduce, upsample=upsample)), *each]
 
     def facts(self) -> list[tuple[str, str]]:
-        """What there is to know, a name and a text each."""
+        """The facts worth telling, a name and a text each."""
         rows = [(f"patch {part.patch_text()}", part.windows.describe()) for part in self.parts]
         kind = "exact" if self.exact else "approximate"
         return [*self.common_facts(), *rows, ("result", kind), ("time", f"{self.seconds:.2f} s")]

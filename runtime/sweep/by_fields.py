@@ -28,6 +28,6 @@ def by_fields(
         functools.update_wrapper(ask, method)
         own = list(inspect.signature(method).parameters.values())[:2]
         ask.__signature__ = inspect.Signature([*own, *inspect.signature(build).parameters.values()])  # type: ignore[attr-defined]
-        return ask
+        return ask  # type: ignore[return-value]  # a Callable cannot say that `image` may also be given by name
 
     return decorate

@@ -1,4 +1,4 @@
-"""What an explanation would take, from a few of its windows: asked before hours are spent.
+"""An estimate of what an explanation would take, from a few of its windows: asked before hours are spent.
 
 seconds = base pass + windows that change a pixel * samples * seconds a window of the few
 """

@@ -23,7 +23,7 @@ from krypton_compile.errors import OcclusionError
 
 
 class _Rate(ProgressColumn):
-    """How many a second."""
+    """The column of the rate, so many a second."""
 
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:.0f}/s", style="progress.data.speed")
@@ -45,7 +45,7 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
 def progress_within(
     progress: Callable[[int, int], None] | None, before: int, total: int
 ) -> Callable[[int, int], None] | None:
-    """A progress of a part, told as that of the whole."""
+    """Report the progress of a part as progress of the whole, of which ``before`` windows of ``total`` are done."""
     return None if progress is None else lambda done, _: progress(before + done, total)
 
 
@@ -53,7 +53,11 @@ def progress_within(
 def reporter(
     progress: Callable[[int, int], None] | bool | None, label: str = "windows"
 ) -> Iterator[Callable[[int, int], None] | None]:
-    """What a caller's ``progress`` means: a callable itself, True a bar, None or False nothing."""
+    """Read a caller's ``progress``: a callable is taken as it is, True draws a bar, None and False do nothing.
+
+    Raises:
+        OcclusionError: if ``progress`` is anything else.
+    """
     if progress is True:
         with progress_bar(label) as bar:
             yield bar

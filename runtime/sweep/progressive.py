@@ -24,7 +24,7 @@ from krypton_compile.runtime.sweep.windows_scored import Mask, Sweep, explain_no
 
 STAGES = (1, *sampling.STAGES)
 _ESTIMATED = Bound("ssim", 0.9)
-"""What a progressive map's quality is estimated in."""
+"""The measure that a progressive map's quality is estimated in."""
 
 
 def sweep_progressively(scorer: Scorer, sweep: Sweep) -> Iterator[Explanation]:
@@ -89,7 +89,7 @@ def _score_new(scorer: Scorer, sweep: Sweep, new: Mask) -> float:
 
 
 def _map_now(scorer: Scorer, sweep: Sweep, error: float, estimated: dict[str, float]) -> Explanation:
-    """What is known now, as a map of its own: the sweep goes on."""
+    """Make a map of what is known now, with scores of its own: the sweep goes on."""
     explanation = explain_now(scorer, sweep, EXACT, estimated)
     whole = bool(sweep.scored.all())
     return replace(explanation, scores=explanation.scores.copy(), estimated_error=0.0 if whole else error)

@@ -1,4 +1,4 @@
-"""What is asked of one image, as one value: which class, in which space, hidden by what, in which windows.
+"""A request: the class, the space of scores, the occluder and the windows that are asked of an image, as one value.
 
 The image itself is not part of it, so that one request can be put to many images.
 """
@@ -31,7 +31,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of one image.
+    """All that is asked of one image.
 
     It is checked once, when it is made; what depends on the model, such as classes and sizes, when it is put to one.
     Of models of signals and volumes, sizes are one number or one an axis, and what is for pictures alone is refused:
@@ -121,7 +121,7 @@ class Request:
 
     @property
     def windows_at_once(self) -> int | None:
-        """How many windows are scored together; None where the model decides."""
+        """The number of windows that are scored together; None where the model decides."""
         return None if self.batch_size == AUTO else int(self.batch_size)
 
     def require_one_size(self) -> None:
@@ -153,14 +153,14 @@ class Request:
         if axes == 2:
             return
         segments = self.segments if isinstance(self.segments, str | os.PathLike | Image.Image) else None
-        given = {
+        asked = {
             "approximation": None if self.approximation.exact else self.approximation,
             "baseline_space": self.baseline_space,
             "samples": None if self.samples == SAMPLES else self.samples,
             "segments": segments,
             "layout": self.layout,
         }
-        names = [name for name, value in given.items() if value is not None]
+        names = [name for name, value in asked.items() if value is not None]
         if names:
             more = "; give segments as an array of labels" if segments is not None else ""
             raise OcclusionError(

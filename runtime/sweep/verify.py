@@ -33,9 +33,9 @@ _AFTER_SOFTMAX = ("Reshape", "Flatten", "Squeeze", "Identity")
 
 @dataclass(frozen=True)
 class Verification:
-    """``largest`` difference of any class's score over ``windows`` of them; below ``resolution`` it is rounding.
+    """The ``largest`` difference of any class's score over so many ``windows``; up to ``resolution`` it is rounding.
 
-    ``model`` names what they were compared with.
+    ``model`` names the model that they were compared with.
     """
 
     windows: int
@@ -44,7 +44,7 @@ class Verification:
     model: str
 
     def describe(self) -> str:
-        """In a line."""
+        """The result in a line."""
         within = "within" if self.largest <= self.resolution else "ABOVE"
         return (
             f"{self.windows} random windows on {self.model} differ by {self.largest:.1e} at most, "
@@ -67,37 +67,44 @@ class OriginalModel:
         self.name = Path(path).name
 
     def run(self, image_name: str, image: Array) -> list[Array]:
-        """All outputs, each as one row."""
+        """Run one image; all outputs, each as one row.
+
+        Raises:
+            OcclusionError: if the model has no image input of that name.
+        """
         inputs = {value.name: value.type for value in self._session.get_inputs()}
         if image_name not in inputs:
             raise OcclusionError(f"{self.name}: expected an image input '{image_name}', found {', '.join(inputs)}")
         kind = inputs[image_name]
-        given: npt.NDArray[np.generic] = image
+        pixels: npt.NDArray[np.generic] = image
         if kind == "tensor(float16)":
-            given = image.astype(np.float16)
+            pixels = image.astype(np.float16)
         elif kind == "tensor(uint8)":
-            given = np.rint(image).clip(0, 255).astype(np.uint8)
-        return [np.asarray(found, np.float32).ravel() for found in self._session.run(None, {image_name: given})]
+            pixels = np.rint(image).clip(0, 255).astype(np.uint8)
+        return [np.asarray(output, np.float32).ravel() for output in self._session.run(None, {image_name: pixels})]
 
     @property
     def half(self) -> bool:
-        """Whether it answers in 16 bits."""
+        """Whether the model answers in 16 bits."""
         return any(value.type == "tensor(float16)" for value in self._session.get_outputs())
 
     def choose(self, outputs: list[Array], like: Array, logits: bool) -> int:
-        """Which output a row of base scores is; with ``logits``, that before the Softmax.
+        """Find the output that a row of base scores is; with ``logits``, that before the Softmax.
 
         Raises:
-            OcclusionError: none of them.
+            OcclusionError: if no output holds these scores.
         """
         scale = float(np.abs(like).max()) or 1.0
         own = len(outputs) - 1 if self._logits else None
-        for at, found in enumerate(outputs):
-            if (at == own) != logits or found.shape != like.shape:
+        for at, output in enumerate(outputs):
+            if (at == own) != logits or output.shape != like.shape:
                 continue
-            if np.abs(found - like).max() <= (SAME_HALF_MODEL if self.half else SAME_MODEL) * scale:
+            if np.abs(output - like).max() <= (SAME_HALF_MODEL if self.half else SAME_MODEL) * scale:
                 return at
-        raise OcclusionError(f"{self.name} answers otherwise than the compiled model: it is not the one it was made of")
+        raise OcclusionError(
+            f"{self.name} answers otherwise than the compiled model: it is not the one it was made of. Give the file "
+            "that was compiled, or none to check against the compiled file's own base graph"
+        )
 
 
 def verify(
@@ -189,7 +196,7 @@ def _with_logits(path: Path) -> tuple[str | bytes, bool]:
 
 
 def logits_name(model: onnx.ModelProto) -> str | None:
-    """What the Softmax or Sigmoid that makes the first output is given, or None where there is none."""
+    """Name the tensor before the Softmax or Sigmoid that makes the first output; None where there is none."""
     producers = {name: node for node in model.graph.node for name in node.output}
     scores = model.graph.output[0].name
     node = producers.get(scores)

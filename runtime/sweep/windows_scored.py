@@ -32,7 +32,7 @@ BLOCK = 256
 
 @dataclass
 class Sweep:
-    """What is known of the windows so far. ``scores`` [rows, columns, K'] hold the base scores where nothing is.
+    """The state of a sweep. ``scores`` [rows, columns, K'] hold the base scores where nothing is known yet.
 
     Scores are in the space of the request's activation. Windows that change no pixel (``unchanged``) are known from
     the start. ``focus`` are the columns that decide where to look and when to stop: the target's, or those of the

@@ -13,18 +13,20 @@ from krypton_compile.runtime.tuning.tuner import Tuning
 
 
 def plot_png(tuning: Tuning) -> bytes:
-    """A PNG file; the quality is the first bound's measure, the worst over the images of each candidate."""
+    """Draw a PNG file; the quality is the first bound's measure, the worst over the images of each candidate."""
     bound = tuning.goal.bounds[0]
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
 
     def scatter(some: list[Candidate], **style: Any) -> None:
-        speeds = [tuning.exact_seconds / one.seconds for one in some]
-        axes.scatter(speeds, [getattr(one.quality, bound.measure) for one in some], **style)
+        speeds = [tuning.exact_seconds / candidate.seconds for candidate in some]
+        axes.scatter(speeds, [getattr(candidate.quality, bound.measure) for candidate in some], **style)
 
-    scatter([one for one in tuning.curve if not one.confirmed], color="tab:gray", s=14, label="screened")
-    scatter([one for one in tuning.curve if one.confirmed], color="tab:blue", s=30, label="run on the tuning images")
+    screened = [candidate for candidate in tuning.curve if not candidate.confirmed]
+    confirmed = [candidate for candidate in tuning.curve if candidate.confirmed]
+    scatter(screened, color="tab:gray", s=14, label="screened")
+    scatter(confirmed, color="tab:blue", s=30, label="run on the tuning images")
     if tuning.baseline is not None:
         scatter([tuning.baseline], color="tab:orange", marker="s", s=40, label="quadratic fit of tau (KRYPTON paper)")
     chosen = getattr(tuning.tuning_quality, bound.measure)

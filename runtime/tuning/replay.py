@@ -1,4 +1,4 @@
-"""One image under some thresholds, scored once: what any sampling or drill-down would have made of it.
+"""One image under some thresholds, scored once, and the maps that any sampling or drill-down would have made of it.
 
     score drops of the whole grid  --sampled, drilled, stops-->  the map's quality, and how many windows it takes
 
@@ -87,7 +87,7 @@ class Play:
         return self.drills[drill]
 
     def stops(self, sampling: Sampling) -> int:
-        """After how many groups this sampling stops."""
+        """The number of groups after which this sampling stops."""
 
         def changes(count: int) -> list[float]:
             return [bound.loss(self.sampled(count)[1]) for bound in sampling.bounds]
@@ -95,7 +95,7 @@ class Play:
         return sampling.run(changes, self.exact.windows.overlap)[0]
 
     def seconds(self, windows: int) -> float:
-        """Of a map of so many windows."""
+        """The seconds of a map of so many windows."""
         return self.base_seconds + windows * self.window_seconds
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What each setting would be worth, from a part of its windows: settings are played through, not run.
+"""The worth of each setting, from a part of its windows: settings are played through, not run.
 
 thresholds on the first groups of an image's windows    ->  the whole grid, the deviation from exact interpolated
 every drill-down and share on that                      ->  quality, windows
@@ -45,7 +45,7 @@ _TIMED_GROUPS = 8
 
 @dataclass(frozen=True)
 class Candidate:
-    """One setting: its seconds for a map, the worst quality and the slack; all played, or of real runs."""
+    """One setting with its seconds for a map, the worst quality and the slack; all played, or of real runs."""
 
     approximation: Approximation
     seconds: float
@@ -64,7 +64,7 @@ class Screening:
         self._screened = 0
 
     def screen(self, samples: Sequence[Sample], say: Callable[[str], None]) -> None:
-        """Plays all thresholds that may keep the bounds: where some break them, stronger ones are not tried."""
+        """Play all thresholds that may keep the bounds: where some break them, stronger ones are not tried."""
         self._screened = len(samples)
         broken: list[tuple[float, float]] = []
         precision = self._faster_precision(samples[0])
@@ -99,7 +99,7 @@ class Screening:
         return REDUCED if reduced < _FASTER * exact else None
 
     def play(self, sample: Sample, thresholds: Approximation) -> None:
-        """Plays an image under some thresholds, once."""
+        """Play an image under some thresholds, once."""
         plays = self.plays.setdefault(thresholds, {})
         if sample.name in plays:
             return
@@ -123,11 +123,11 @@ class Screening:
         plays[sample.name] = Play(whole, drop[..., 0], unchanged, base_seconds, seconds, self._measures)
 
     def lacking(self, thresholds: Approximation, samples: Sequence[Sample]) -> list[Sample]:
-        """Of the samples, those that these thresholds were not played on."""
+        """The samples on which these thresholds were not played."""
         return [sample for sample in samples if sample.name not in self.plays[thresholds]]
 
     def candidates(self) -> Iterator[Candidate]:
-        """Every setting that was played: its worst quality, and its mean seconds on the images all were played on.
+        """Yield every setting that was played: its worst quality, and its mean seconds on images that all had.
 
         A few images flatter a sampling: where another was fitted on more of them, its scale is the least.
         """
@@ -160,7 +160,7 @@ class Screening:
                 yield self._candidate(replace(thresholds, sampling=sampling), plays, qualities, windows)
 
     def fit(self, plays: Sequence[Play], least: float = 0.0) -> Sampling | None:
-        """Sampling with the smallest scale from ``least`` on that keeps the goal; None where there is none."""
+        """Fit a sampling, that with the smallest scale from ``least`` on that keeps the goal; None if there is none."""
         bounds = self.goal.bounds
         floors = [float(np.mean([bound.loss(quality) for quality in _whole(plays)])) for bound in bounds]
         settled = 0
@@ -191,7 +191,7 @@ class Screening:
 
 
 def _whole(plays: Sequence[Play]) -> list[Quality]:
-    """Of thresholds with every window scored."""
+    """The quality of thresholds on each image, every window scored."""
     return [play.sampled(lattice.GROUPS)[0] for play in plays]
 
 
@@ -202,5 +202,5 @@ def _drill_downs(stride: Pair) -> Iterator[DrillDown]:
 
 
 def thresholds_of(setting: Approximation) -> Approximation:
-    """What the windows of a setting are scored with."""
+    """The part of a setting that its windows are scored with."""
     return replace(setting, sampling=None, drill_down=None)

@@ -1,4 +1,4 @@
-"""Finds the fastest approximation that keeps a bound on a sample of images, and checks it on others (DESIGN section 9).
+"""Find the fastest approximation that keeps a bound on a sample of images, and checks it on others (DESIGN section 9).
 
     1 exact     exact maps of the tuning images
     2 screen    on a few of them, every (tau, eps) that may keep the bound, on a part of the windows; every sampling and
@@ -43,7 +43,7 @@ _MORE_CAREFUL, _TIMES_MORE_CAREFUL = 1.1, 4
 
 
 class UnreachableError(OcclusionError):
-    """No candidate keeps the bound; ``best`` is the measure that came closest."""
+    """Raised where no candidate reaches the goal; ``best`` is the quality that came closest."""
 
     def __init__(self, message: str, best: Quality) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class UnreachableError(OcclusionError):
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was chosen, on what, and what it is worth; ``broken`` of the tuning images break a bound.
+    """The chosen setting, the images it was chosen on, and its worth; ``broken`` of the tuning images break a bound.
 
     Seconds are of a whole map, medians.
     """
@@ -76,7 +76,7 @@ class Tuning:
 
     @property
     def speed_up(self) -> float:
-        """Of exact maps over approximate ones, medians."""
+        """The speed-up over exact maps, by medians."""
         return self.exact_seconds / self.seconds
 
 
@@ -137,14 +137,14 @@ def tune(
 
 
 def part(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """The tuning part and the rest, drawn at random, always alike."""
+    """Part the samples into those that tune and the rest, at random but always alike."""
     order = np.random.default_rng(0).permutation(len(samples))
     count = min(TUNING_IMAGES, (len(samples) + 1) // 2)
     return [samples[i] for i in sorted(order[:count])], [samples[i] for i in sorted(order[count:])]
 
 
 def clopper_pearson(kept: int, count: int, confidence: float) -> tuple[float, float]:
-    """The exact two-sided interval of a share of which ``kept`` of ``count`` were seen (Clopper and Pearson 1934)."""
+    """Tell the exact two-sided interval of a share, ``kept`` of ``count`` seen (Clopper and Pearson 1934)."""
     tail = (1 - confidence) / 2
     lower = 0.0 if kept == 0 else float(betaincinv(kept, count - kept + 1, tail))
     upper = 1.0 if kept == count else float(betaincinv(kept + 1, count - kept, 1 - tail))
@@ -171,21 +171,21 @@ class _Search:
         failed: set[Approximation] = set()
         closest: list[Quality] = []
         while len(failed) < _CONFIRMED:
-            found = [one for one in self.screening.candidates() if one.approximation not in failed]
-            # Of those that fall short: what keeps the bound and is passed over is no faster than exact maps.
-            short = [one for one in found if one.slack < 0] or found
-            closest = [max(short, key=lambda one: one.slack).quality] if short else closest
-            one = self._fastest(found)
-            if one is None:
+            candidates = [each for each in self.screening.candidates() if each.approximation not in failed]
+            # Among those that fall short: what keeps the bound and is passed over is no faster than exact maps.
+            short = [candidate for candidate in candidates if candidate.slack < 0] or candidates
+            closest = [max(short, key=lambda candidate: candidate.slack).quality] if short else closest
+            fastest = self._fastest(candidates)
+            if fastest is None:
                 break
-            thresholds = thresholds_of(one.approximation)
+            thresholds = thresholds_of(fastest.approximation)
             lacking = self.screening.lacking(thresholds, self.samples)
             if lacking:
                 self.say(f"playing {thresholds.describe()} on {len(lacking)} more images")
                 for sample in lacking:
                     self.screening.play(sample, thresholds)
                 continue
-            for setting in self._more_and_more_careful(one.approximation):
+            for setting in self._more_and_more_careful(fastest.approximation):
                 self.say(f"confirming {setting.describe()}")
                 qualities, seconds = self._run(setting)
                 slack = self.screening.goal.slack(qualities)
@@ -193,7 +193,7 @@ class _Search:
                 if len(qualities) == len(self.samples) and slack >= 0:
                     return setting, qualities, seconds
                 self.say(f"too many images break the bound by number {len(qualities)} of {len(self.samples)}")
-            failed.add(one.approximation)
+            failed.add(fastest.approximation)
         text = ", ".join(map(str, self.screening.goal.bounds))
         message = f"tuning: no setting found keeps {text} on enough of the {len(self.samples)} tuning images"
         raise UnreachableError(message, closest[0])
@@ -202,10 +202,10 @@ class _Search:
         """The paper's way: SSIM(tau) fitted by a parabola, the smallest tau at which it keeps the bound, run."""
         wanted = next((bound.value for bound in self.screening.goal.bounds if bound.measure == "ssim"), None)
         alone = {1.0: 1.0}
-        for one in self.screening.candidates():
-            setting = one.approximation
+        for candidate in self.screening.candidates():
+            setting = candidate.approximation
             if setting == thresholds_of(setting) and setting.eps == 0 and isinstance(setting.tau, float):
-                alone[setting.tau] = one.quality.ssim
+                alone[setting.tau] = candidate.quality.ssim
         if wanted is None or len(alone) < 3:
             return None
         fit = np.polynomial.Polynomial.fit(list(alone), list(alone.values()), 2)
@@ -217,14 +217,14 @@ class _Search:
         qualities, seconds = self._run(setting, to_the_end=True)
         return Candidate(setting, seconds, worst(qualities), self.screening.goal.slack(qualities), confirmed=True)
 
-    def _fastest(self, found: Sequence[Candidate]) -> Candidate | None:
-        fit = [one for one in found if one.slack >= 0 and one.seconds < self.exact_seconds]
-        fast = [one for one in fit if self.exact_seconds / one.seconds >= self.target_speed_up]
+    def _fastest(self, candidates: Sequence[Candidate]) -> Candidate | None:
+        fit = [each for each in candidates if each.slack >= 0 and each.seconds < self.exact_seconds]
+        fast = [each for each in fit if self.exact_seconds / each.seconds >= self.target_speed_up]
         if fast:
-            return max(fast, key=lambda one: one.slack)
+            return max(fast, key=lambda each: each.slack)
         # One that was played on all images is preferred to another that seems hardly faster.
-        played = [one for one in fit if not self.screening.lacking(thresholds_of(one.approximation), self.samples)]
-        first, known = (min(some, key=lambda one: one.seconds, default=None) for some in (fit, played))
+        played = [each for each in fit if not self.screening.lacking(thresholds_of(each.approximation), self.samples)]
+        first, known = (min(some, key=lambda each: each.seconds, default=None) for some in (fit, played))
         if first is not None and known is not None and known.seconds <= _HARDLY * first.seconds:
             return known
         return first
@@ -236,9 +236,9 @@ class _Search:
         goal = self.screening.goal
         for sample in self.samples:
             exact = self.exact[sample.name]
-            found = self.explain(sample, setting, exact.target)
-            qualities.append(compare(exact.heatmap(), found.heatmap()))
-            seconds.append(found.seconds)
+            approximate = self.explain(sample, setting, exact.target)
+            qualities.append(compare(exact.heatmap(), approximate.heatmap()))
+            seconds.append(approximate.seconds)
             broken = len(qualities) - sum(map(goal.holds, qualities))
             if broken > goal.breakable(len(self.samples)) and not to_the_end:
                 break
@@ -256,7 +256,7 @@ class _Search:
 def _front(screening: Screening) -> Iterator[Candidate]:
     """The curve to look at: nothing faster is as good as any of these; each is a tenth slower than the one before."""
     best, seconds = -math.inf, 0.0
-    for candidate in sorted(screening.candidates(), key=lambda one: one.seconds):
+    for candidate in sorted(screening.candidates(), key=lambda each: each.seconds):
         if candidate.slack > best and candidate.seconds > _APART * seconds:
             best, seconds = candidate.slack, candidate.seconds
             yield candidate
