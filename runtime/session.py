@@ -192,7 +192,7 @@ class OcclusionSession:
         hidden = self._hidden(boxes, patches, mask)
         return self.scorer.iter_score(prepared, hidden, thresholds, classes=classes, batch_size=batch_size)
 
-    def explain(
+    def explain(  # noqa: PLR0913 - the face of a session: the fields of a Request
         self,
         image: object,
         patch_size: Size = 16,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from krypton_compile.contract.preprocessing import Preprocessing
 
 
-def compile(
+def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of a model
     model: Source,
     output: str | os.PathLike[str] | None = None,
     *,
