@@ -16,12 +16,26 @@ from krypton_compile.ort.library import get_library_path
 if TYPE_CHECKING:
     from krypton_compile.compiler.pipeline import compile
     from krypton_compile.compiler.report import Report
+    from krypton_compile.opening import open_session
     from krypton_compile.runtime import OcclusionSession
 
 # The compiler imports onnx and onnxscript, a second: when it is first used.
-_HOMES = {"compile": "compiler.pipeline", "Report": "compiler.report", "OcclusionSession": "runtime"}
+_HOMES = {
+    "OcclusionSession": "runtime",
+    "Report": "compiler.report",
+    "compile": "compiler.pipeline",
+    "open_session": "opening",
+}
 
-__all__ = ["KryptonError", "OcclusionSession", "Report", "__version__", "compile", "get_library_path"]
+__all__ = [
+    "KryptonError",
+    "OcclusionSession",
+    "Report",
+    "__version__",
+    "compile",
+    "get_library_path",
+    "open_session",
+]
 
 
 def __getattr__(name: str) -> object:

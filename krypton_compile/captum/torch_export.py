@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from krypton_compile.compiler.cache import compile_cached
 from krypton_compile.contract.exactness import EXPORT_BOUND
 from krypton_compile.errors import ModelError
+from krypton_compile.opening import open_session
 from krypton_compile.runtime import OcclusionSession
 
 _REMEDY = (
@@ -88,7 +88,7 @@ def _compile(module: torch.nn.Module, image: torch.Tensor) -> OcclusionSession:
     with tempfile.TemporaryDirectory(prefix="krypton-") as folder:
         exported = Path(folder) / "module.onnx"
         _export(module, example, exported)
-        session = OcclusionSession(compile_cached(exported)[0])
+        session = open_session(exported)
     expected = scores[0].cpu().numpy()
     difference = np.abs(session.prepare(image.detach().cpu().numpy()).base_scores - expected).max()
     if difference > EXPORT_BOUND * np.abs(expected).max():

@@ -1,7 +1,7 @@
 """Open a model, compiled or not, as a session that knows how pictures become its input.
 
     model.krypton.onnx   opened as it is
-    model.onnx           compiled into the cache first (krypton_compile/compiler/cache.py), or found there
+    model.onnx           compiled into the cache first, or found there (krypton_compile/opening.py)
 
 What the user says of preprocessing and labels is stored in the compiled file if it does not know it yet, so that it
 need be said only once.
@@ -15,20 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from krypton_compile.cli.recipe import read_preprocessing
-from krypton_compile.compiler.cache import compile_cached
 from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, write_labels
 from krypton_compile.contract.labels import read_labels
 from krypton_compile.contract.layouts import KINDS
-from krypton_compile.errors import NotCompiledError
 from krypton_compile.files.metadata import store
-from krypton_compile.runtime.engine.providers import CPU, CUDA
+from krypton_compile.opening import Export, open_compiled
 from krypton_compile.runtime.session import OcclusionSession
 
 Say = Callable[[str], None]
 
 
 @dataclass
-class Opened:
+class Described:
     """A session, and ``news``: what the user said that its file at ``path`` does not know yet."""
 
     session: OcclusionSession
@@ -49,7 +47,7 @@ class Opened:
         self.news = {}
 
 
-def open_model(options: argparse.Namespace, say: Say) -> Opened:
+def open_model(options: argparse.Namespace, say: Say) -> Described:
     """Open the session that the command line asks for, and say what was compiled.
 
     Raises:
@@ -57,15 +55,11 @@ def open_model(options: argparse.Namespace, say: Say) -> Opened:
         ValueError: if preprocessing or labels do not fit, the preprocessing is not known, or the model's input is no
             picture.
     """
-    path = options.model
-    try:
-        session = _open(path, options)
-    except NotCompiledError:
-        size = tuple(options.image_size) if options.image_size else None
-        target = None if options.device == "cpu" else options.device
-        path, new = compile_cached(path, layout=options.layout, image_size=size, target=target)
-        say(f"model            {'compiled into' if new else 'found compiled in'} the cache, {path}")
-        session = _open(path, options)
+    export = Export(options.layout, tuple(options.image_size) if options.image_size else None)
+    opened = open_compiled(options.model, export, options.device, options.threads, options.precision)
+    session, path = opened.session, opened.path
+    if opened.compiled is not None:
+        say(f"model            {'compiled into' if opened.compiled else 'found compiled in'} the cache, {path}")
     if options.layout not in (None, session.layout):
         raise ValueError(
             f"--layout {options.layout}: {options.model} was compiled as {session.layout}; compile it again"
@@ -84,12 +78,7 @@ def open_model(options: argparse.Namespace, say: Say) -> Opened:
     return _described(session, path, options, say)
 
 
-def _open(path: Path, options: argparse.Namespace) -> OcclusionSession:
-    providers = [CUDA, CPU] if options.device == "cuda" else None
-    return OcclusionSession(path, providers, threads=options.threads, precision=options.precision)
-
-
-def _described(session: OcclusionSession, path: Path, options: argparse.Namespace, say: Say) -> Opened:
+def _described(session: OcclusionSession, path: Path, options: argparse.Namespace, say: Say) -> Described:
     """A session that knows what the options say of pictures and classes, and what its file does not know yet."""
     other = f"is another one; this run uses what was given. To change the file's, compile it again (or delete {path})"
     preprocessing = read_preprocessing(options, session.preprocessing)
@@ -105,7 +94,7 @@ def _described(session: OcclusionSession, path: Path, options: argparse.Namespac
             news[LABELS_KEY] = write_labels(labels)
         elif session.labels != labels:
             say(f"note             the file's own list of labels {other}")
-    return Opened(session.described(preprocessing, labels), path, news)
+    return Described(session.described(preprocessing, labels), path, news)
 
 
 def find_original(model: Path, session: OcclusionSession) -> Path | None:

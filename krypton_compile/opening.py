@@ -1,0 +1,121 @@
+"""Open any model for explanations: the face above compiler and runtime.
+
+a compiled file      opened as it is
+any other model      compiled into the cache first (compiler/cache.py), or found there
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from krypton_compile.compiler.cache import compile_cached
+from krypton_compile.contract.annotations import MODEL_KEY, TARGETS
+from krypton_compile.contract.preprocessing import Preprocessing
+from krypton_compile.errors import ModelError, NotCompiledError
+from krypton_compile.runtime.engine.providers import CPU, CUDA
+from krypton_compile.runtime.session import OcclusionSession
+
+Model = str | os.PathLike[str] | bytes | onnx.ModelProto
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export leaves open, for models that are not compiled yet; None where the model tells.
+
+    Attributes:
+        layout: the axis order of the image, such as "NHWC".
+        image_size: (H, W) of an image of symbolic size.
+    """
+
+    layout: str | None = None
+    image_size: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session on the compiled file ``path``; ``compiled`` now, or before (False), or given as it is (None)."""
+
+    session: OcclusionSession
+    path: Path
+    compiled: bool | None
+
+
+def open_session(
+    model: Model,
+    *,
+    export: Export = Export(),
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: str | None = None,
+    preprocessing: Preprocessing | str | None = None,
+    labels: Sequence[str] | None = None,
+) -> OcclusionSession:
+    """Open a model, compiled or not, for explanations.
+
+    A torch module is explained by :class:`krypton_compile.captum.Occlusion`, which exports it.
+
+    Args:
+        model: the path of a compiled file or of any ONNX model; or the bytes or ``onnx.ModelProto`` of the latter.
+        export: what the export leaves open.
+        device: "cpu" or "cuda".
+        threads: the number of worker threads; all cores when None.
+        precision: see :class:`~krypton_compile.runtime.OcclusionSession`.
+        preprocessing: how pictures become the model's input; what the file says when None.
+        labels: the classes' names; what the file says when None.
+
+    Raises:
+        ModelError: if ``model`` is no ONNX model, cannot be compiled, or is a compiled model that is no file.
+        OcclusionError: if ``device`` or another option is unknown or does not fit the model.
+        LibraryError: if the op library is missing or does not fit this onnxruntime.
+        OSError: if the cache of compiled models cannot be written to.
+    """
+    opened = open_compiled(model, export, device, threads, precision)
+    if preprocessing is None and labels is None:
+        return opened.session
+    return opened.session.described(preprocessing, labels)
+
+
+def open_compiled(
+    model: Model,
+    export: Export = Export(),
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: str | None = None,
+) -> Opened:
+    """Open a model, and tell where its compiled file is; arguments and errors are those of :func:`open_session`."""
+    if device not in TARGETS:
+        raise ModelError(f"device {device!r}; expected one of {', '.join(TARGETS)}")
+    if isinstance(model, str | os.PathLike):
+        try:
+            return Opened(_session(Path(model), device, threads, precision), Path(model), None)
+        except NotCompiledError:
+            pass
+    else:
+        model = _exported_bytes(model)
+    target = None if device == "cpu" else device
+    path, new = compile_cached(model, layout=export.layout, image_size=export.image_size, target=target)
+    return Opened(_session(path, device, threads, precision), path, new)
+
+
+def _session(path: Path, device: str, threads: int | None, precision: str | None) -> OcclusionSession:
+    providers = [CUDA, CPU] if device == "cuda" else None
+    return OcclusionSession(path, providers, threads=threads, precision=precision)
+
+
+def _exported_bytes(model: bytes | onnx.ModelProto) -> bytes:
+    """The file's bytes, unless they are a compiled model's."""
+    if not isinstance(model, bytes | onnx.ModelProto):
+        raise ModelError(
+            f"model of type {type(model).__name__}; expected a path, bytes or an onnx.ModelProto. "
+            "krypton_compile.captum.Occlusion takes a torch module"
+        )
+    if isinstance(model, onnx.ModelProto):
+        if any(entry.key == MODEL_KEY for entry in model.metadata_props):
+            raise ModelError("this onnx.ModelProto is compiled already: save it with onnx.save, and open the file")
+        return model.SerializeToString(deterministic=True)
+    return model
