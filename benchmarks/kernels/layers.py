@@ -26,7 +26,7 @@ import numpy as np
 import onnxruntime as ort
 
 from benchmarks.kernels import microkernels
-from benchmarks.lib.limits import CountingSession, LayerWork
+from benchmarks.lib.limits import LayerCounter, LayerWork
 from benchmarks.lib.naive import cpu_description
 from benchmarks.lib.subjects import TORCH_MODELS, Subject, subject
 from krypton_compile import compile
@@ -68,10 +68,10 @@ def main() -> int:
 def _measure(chosen: Subject, folder: Path, machine: Machine, precision: str | None) -> list[dict[str, Any]]:
     compiled = folder / f"{chosen.name}.krypton.onnx"
     compile(chosen.path, compiled)
-    counting = CountingSession(compiled)
-    boxes = _square(occlusion_grid(counting.image_size, (16, 16), (4, 4)))
-    work = {layer.name: layer for layer in counting.count(chosen.image, boxes, chosen.baseline)}
-    chunks = -(-len(boxes) // counting.annotation.chunk)
+    counter = LayerCounter(compiled)
+    boxes = _square(occlusion_grid(counter.model.image_size, (16, 16), (4, 4)))
+    work = {layer.name: layer for layer in counter.count(chosen.image, boxes, chosen.baseline)}
+    chunks = -(-len(boxes) // counter.model.annotation.chunk)
     times = _profile(chosen, compiled, boxes, precision, folder, chunks)
     total = sum(seconds for _, seconds in times.values())
     print(f"\n{chosen.name}, {len(boxes)} windows: {1e3 * total / len(boxes):.2f} ms a window in the ops")

@@ -20,7 +20,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from krypton_compile.contract.geometry import occlusion_grid
+from krypton_compile.contract.geometry import Boxes, occlusion_grid
 from krypton_compile.runtime.engine.occlusion import Occlusion
 from krypton_compile.runtime.engine.scorer import Scorer
 from krypton_compile.runtime.engine.sessions import Sessions
@@ -108,15 +108,29 @@ class CountingSessions(Sessions):
         return found[: self._count]
 
 
+class LayerCounter:
+    """Counts, layer by layer, what windows leave a compiled ``model`` to do."""
+
+    def __init__(self, path: str | Path) -> None:
+        parts = split(Path(path))
+        self.model = parts.model
+        self._sessions = CountingSessions(parts)
+        self._scorer = Scorer(parts.model, self._sessions)
+
+    def count(self, image: Images, boxes: Boxes, baseline: Images) -> list[LayerWork]:
+        """The work of these windows."""
+        self._sessions.layers.clear()
+        self._scorer.score(self._scorer.prepare(image, baseline), Occlusion(boxes))
+        return list(self._sessions.layers.values())
+
+
 def measure_limit(compiled: Path, original: Path, image: Images, baseline: Images, sample: int = SAMPLE) -> Limit:
     """Counts a sample of the windows of patch 16, stride 4."""
-    parts = split(Path(compiled))
-    sessions = CountingSessions(parts)
-    scorer = Scorer(parts.model, sessions)
-    grid = occlusion_grid(parts.model.image_size, (16, 16), (4, 4))
+    counter = LayerCounter(compiled)
+    grid = occlusion_grid(counter.model.image_size, (16, 16), (4, 4))
     rows = np.sort(np.random.default_rng(0).permutation(len(grid))[:sample])
-    scorer.score(scorer.prepare(image, baseline), Occlusion(grid[rows]))
-    return Limit(list(sessions.layers.values()), len(rows), len(grid), model_multiply_adds(original, image.shape))
+    layers = counter.count(image, grid[rows], baseline)
+    return Limit(layers, len(rows), len(grid), model_multiply_adds(original, image.shape))
 
 
 def model_multiply_adds(path: str | Path, shape: tuple[int, ...]) -> float:
