@@ -43,7 +43,7 @@ def check_activation(name: str, has_logits: bool, classes: int) -> None:
         warnings.warn(
             f"activation {name!r}: the model already ends in a Softmax or Sigmoid, which would be applied twice; "
             "'none' leaves its outputs as they are, 'pre' takes what comes before",
-            stacklevel=5,
+            stacklevel=6,
         )
 
 
