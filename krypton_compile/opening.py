@@ -117,5 +117,6 @@ def _exported_bytes(model: bytes | onnx.ModelProto) -> bytes:
     if isinstance(model, onnx.ModelProto):
         if any(entry.key == MODEL_KEY for entry in model.metadata_props):
             raise ModelError("this onnx.ModelProto is compiled already: save it with onnx.save, and open the file")
-        return model.SerializeToString(deterministic=True)
+        content: bytes = model.SerializeToString(deterministic=True)
+        return content
     return model

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from krypton_compile.passes.lower.context import Delta, LoweringContext
+from krypton_compile.passes.lower.context import LoweringContext
+from krypton_compile.passes.lower.forms import Delta
 from krypton_compile.passes.shapes import static_shape
 
 _CHUNK = 32

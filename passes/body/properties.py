@@ -9,7 +9,7 @@ import onnx_ir as ir
 from krypton_compile.contract.annotations import NODE_GROWTH
 from krypton_compile.passes.body.add_thresholds import LIMITED
 from krypton_compile.passes.body.incremental_body import IncrementalBody
-from krypton_compile.passes.lower.context import Delta
+from krypton_compile.passes.lower.forms import Delta
 from krypton_compile.passes.runner import Property
 
 BodyProperty = Property[IncrementalBody]
