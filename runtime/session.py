@@ -29,7 +29,7 @@ from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.several_sizes import SizesExplanation
 from krypton_compile.runtime.sweep.by_fields import by_fields
 from krypton_compile.runtime.sweep.estimate import Estimate
-from krypton_compile.runtime.sweep.explain import Chunk, estimate, explain, iterate, refine, score_again
+from krypton_compile.runtime.sweep.explain import Chunk, estimate, explain, iterate, refine, verify_explanation
 from krypton_compile.runtime.sweep.progress import reporter
 from krypton_compile.runtime.sweep.request import Classes, Request
 from krypton_compile.runtime.sweep.verify import Verification
@@ -290,7 +290,7 @@ class OcclusionSession:
         request = Request(
             baseline=baseline, baseline_space=baseline_space, samples=samples, activation=space, layout=layout
         )
-        return score_again(self.scorer, explanation, image, request, original, windows)
+        return verify_explanation(self.scorer, explanation, image, request, original, windows)
 
     def _hidden(
         self, boxes: npt.ArrayLike, patches: npt.ArrayLike | None = None, mask: npt.ArrayLike | None = None

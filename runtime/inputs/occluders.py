@@ -83,8 +83,6 @@ def make_occluder(baseline: object, canvas: Canvas, space: str = "picture", samp
             array of another shape, or a picture's colour where the model does not say how pictures become its input.
         OSError, ValueError: if ``baseline`` is a picture that cannot be read.
     """
-    check_space(space)
-    check_samples(samples)
     axes = axes_of(canvas.layout)
     if axes != 2:
         expected = f"a number, one for each channel, or an array like the {KINDS[axes]}"

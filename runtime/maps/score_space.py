@@ -27,11 +27,9 @@ def check_activation(name: str, has_logits: bool, classes: int) -> None:
     """Refuse an activation that the model cannot have, and warn of one that would be applied twice.
 
     Raises:
-        OcclusionError: if ``name`` is no activation, "pre" for a model that ends in neither Softmax nor Sigmoid, or
-            "softmax" of a single output.
+        OcclusionError: if ``name`` is "pre" for a model that ends in neither Softmax nor Sigmoid, or "softmax" of a
+            single output.
     """
-    if name not in ACTIVATIONS:
-        raise OcclusionError(f"activation {name!r}; expected one of {', '.join(ACTIVATIONS)}")
     if name == "pre" and not has_logits:
         raise OcclusionError(
             "activation 'pre': the model does not end in Softmax or Sigmoid, so its outputs are all there is; "

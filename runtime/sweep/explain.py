@@ -117,7 +117,7 @@ def estimate(scorer: Scorer, image: object, request: Request) -> Estimate:
     return estimating.estimate(scorer, *resolve_windows(scorer, image, request))
 
 
-def score_again(
+def verify_explanation(
     scorer: Scorer,
     explanation: Explanation | SizesExplanation,
     image: object,

@@ -64,8 +64,9 @@ def test_a_request_put_to_a_scorer_is_what_the_session_answers(session, image):
     expected = session.explain(image, (6, 5), 3, 0.25, 2, edge="shift", activation="pre")
     np.testing.assert_array_equal(explain(session.scorer, image, request).scores, expected.scores)
     np.testing.assert_array_equal(explain(session.scorer, image=image, request=request).heatmap(), expected.heatmap())
-    chunks = list(session.iter_explain(image, (6, 5), 3, 0.25, 2, edge="shift", activation="pre"))
-    for chunk in chunks:
+    for chunk in session.iter_explain(
+        image=image, patch_size=(6, 5), stride=3, baseline=0.25, edge="shift", activation="pre"
+    ):
         np.testing.assert_array_equal(chunk.scores, expected.scores.reshape(-1, 5)[chunk.index])
 
 
