@@ -121,7 +121,7 @@ def test_sdist_holds_what_a_build_needs(distributions: tuple[Path, Path]) -> Non
         str(path.relative_to(ROOT))
         for folder in ("custom_ops", "krypton_compile", "passes", "runtime", "tests")
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in {".cc", ".h", ".cu", ".map", ".cmake", ".py", ".typed"}
+        if path.suffix in {".cc", ".h", ".cu", ".def", ".map", ".cmake", ".py", ".typed"}
     }
     needed = tracked | {"custom_ops/CMakeLists.txt", "scripts/fetch_onnxruntime_headers.py", "LICENSE", "README.md"}
     assert needed <= names, sorted(needed - names)
