@@ -1,9 +1,8 @@
 """Geometry of growing boxes: pure integers, no tensors, no graphs.
 
-A box is ``(y0, x0, h, w)``, int32, on one feature map; the empty box is ``(0, 0, 0, 0)``.
-Boxes come in arrays of shape ``[P, 4]``, one row a patch position. Of signals and volumes callers give ``[P, 2n]``,
-all starts, then all sizes; inside, a volume of D slices is D maps a position, row p*D + z that of slice z, and a
-signal a map of one row.
+A box is ``(y0, x0, h, w)``, int32, on one feature map; the empty box is ``(0, 0, 0, 0)``. Boxes come in arrays
+``[P, 4]``, one row a patch position. Of signals and volumes callers give ``[P, 2n]``, all starts, then all sizes;
+inside, a volume of D slices is D maps a position, row p*D + z that of slice z, and a signal a map of one row.
 
 For one axis, a window op with kernel K, stride S, begin pad p and dilation d reads, for
 output o, the inputs ``o*S - p + d*k``, k in [0, K). With ``k_eff = d*(K-1) + 1`` the outputs
