@@ -63,7 +63,7 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
 @contextmanager
 def _printed(trace: Path | None) -> Iterator[None]:
     """Print the table of the trace that is written inside, also if that ends in an error."""
-    from krypton_compile.compiler.trace import TABLE
+    from krypton_compile.compiler.trace import TABLE  # onnx: not for --help
 
     table = None if trace is None else trace / TABLE
     earlier = _age(table)
@@ -80,7 +80,7 @@ def _age(path: Path | None) -> int | None:
 
 def _held(text: str) -> tuple[str, Any]:
     """Read NAME=VALUE: a number, several with commas, or an .npy file."""
-    import numpy as np
+    import numpy as np  # not for --help
 
     name, _, value = text.partition("=")
     if value.endswith(".npy"):

@@ -54,7 +54,7 @@ def compile_cached(model: str | os.PathLike[str] | bytes, **options: Any) -> tup
             raise PermissionError(f"{folder} cannot be written to")
     except OSError as error:
         raise OSError(f"the cache of compiled models: {error}; set KRYPTON_CACHE to a folder of yours") from error
-    from krypton_compile.compiler.pipeline import compile
+    from krypton_compile.compiler.pipeline import compile  # onnxscript takes a second: not for what is found
 
     compile(model, path, **{name: option for name, option in options.items() if option is not None})
     _forget(folder, limit, keep=path)
@@ -69,7 +69,7 @@ def _key(model: str | os.PathLike[str] | bytes, options: dict[str, Any]) -> str:
     if isinstance(model, bytes):
         digest.update(hashlib.sha256(model).digest())
         return digest.hexdigest()
-    from krypton_compile.files.model_file import external_files
+    from krypton_compile.files.model_file import external_files  # onnx: not for bytes
 
     path = Path(model)
     for file in (path, *external_files(path)):

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 import onnx
@@ -20,6 +19,7 @@ from krypton_compile.compiler.reference_patch import make_reference_patch
 from krypton_compile.compiler.report import Report
 from krypton_compile.compiler.trace import NoTrace, Trace
 from krypton_compile.contract.annotations import TARGETS
+from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import ModelError
 from krypton_compile.files.loading import Source, describe, load_proto, save_proto
 from krypton_compile.passes.body import BODY, COUNTING, begin_body
@@ -30,9 +30,6 @@ from krypton_compile.passes.runner import run
 from krypton_compile.passes.simplify import CLEAN_UP, SIMPLIFY
 from krypton_compile.passes.verify import compare_models
 from krypton_compile.stages import INVALID, REPORT, stage
-
-if TYPE_CHECKING:
-    from krypton_compile.contract.preprocessing import Preprocessing
 
 
 def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of a model

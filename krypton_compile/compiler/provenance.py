@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, SOURCE_KEY, write_labels
 from krypton_compile.contract.layouts import KINDS
+from krypton_compile.contract.preprocessing import Preprocessing
+from krypton_compile.contract.presets import read_recipe
 from krypton_compile.errors import ModelError
 from krypton_compile.files.loading import Source, sha256
 from krypton_compile.passes.interface import Interface
 from krypton_compile.passes.shapes import static_shape
-
-if TYPE_CHECKING:
-    from krypton_compile.contract.preprocessing import Preprocessing
 
 
 def provenance(
@@ -42,9 +40,6 @@ def _fitting(preprocessing: str | Preprocessing, interface: Interface) -> Prepro
     sizes = interface.image_shape
     if len(sizes) != 2:
         raise ModelError(f"preprocessing: for pictures; input '{interface.image.name}' is a {KINDS[len(sizes)]}")
-    # It imports Pillow: only who asks for this waits for it.
-    from krypton_compile.contract.presets import read_recipe
-
     try:
         recipe = read_recipe(preprocessing) if isinstance(preprocessing, str) else preprocessing
         recipe.check_fits((sizes[0], sizes[1]), interface.channels)
