@@ -4,7 +4,7 @@
               extrapolated
     between   linear along each axis from the scored windows
 
-What signals and volumes take where pictures have a lattice (lattice.py) and kriging (interpolation.py).
+Signals and volumes take it; pictures have a lattice (lattice.py) and kriging (interpolation.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COARSEST = 8
 
 
 def stages(shape: Sequence[int]) -> Iterator[list[Indices]]:
-    """The places of the scored windows along each axis, stage by stage; the last stage has all."""
+    """Yield the places of the scored windows along each axis, stage by stage; the last stage has all."""
     step = COARSEST
     while step >= 1:
         yield [np.unique(np.append(np.arange(0, count, step), count - 1)) for count in shape]
@@ -29,7 +29,7 @@ def stages(shape: Sequence[int]) -> Iterator[list[Indices]]:
 
 
 def between(values: Array, places: Sequence[Indices], shape: Sequence[int]) -> Array:
-    """``values`` [len(places[0]), ..., K], known at these places, as [*shape, K]."""
+    """Fill a grid [*shape, K] from ``values`` [len(places[0]), ..., K], known at these places."""
     filled = values.astype(np.float64)
     for axis, (known, count) in enumerate(zip(places, shape, strict=True)):
         rows = np.moveaxis(filled, axis, 0)
