@@ -2,7 +2,7 @@
 # Code that is there twice, Python, C++ and CUDA alike: scripts/find_duplicates.sh [folder of another checkout]
 #
 # Prints how many pairs of at least six lines and fifty tokens there are, and the ten longest. Needs npx, which fetches
-# jscpd. It is no step of .ci/run: some pairs, such as the lists of ops of the two providers, are meant.
+# jscpd. It is no step of .ci/run: some pairs, such as two pools' slots, read better where they are used.
 set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 report=$(mktemp -d)
