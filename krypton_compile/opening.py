@@ -25,7 +25,7 @@ Model = str | os.PathLike[str] | bytes | onnx.ModelProto
 
 @dataclass(frozen=True)
 class Export:
-    """What an export leaves open, for models that are not compiled yet; None where the model tells.
+    """Answers to what an export leaves open, for models that are not compiled yet; None where the model tells.
 
     Attributes:
         layout: the axis order of the image, such as "NHWC".

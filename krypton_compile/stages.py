@@ -19,10 +19,10 @@ REPORT = f"{INVALID} If onnxruntime runs it, please report it."
 
 @contextmanager
 def stage(doing: str, remedy: str) -> Iterator[None]:
-    """What is done inside: "simplify the graph" and the like; and what a user may try where it cannot be done.
+    """Name what is done inside, such as "simplify the graph", and what a user may try where it cannot be done.
 
     Raises:
-        ModelError: it cannot.
+        ModelError: if what is done inside fails by an exception of a library.
     """
     try:
         yield
@@ -37,7 +37,7 @@ def stage(doing: str, remedy: str) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, on one line of bearable length; its class where it says nothing or little."""
+    """Put an exception on one line of bearable length; name its class where it says nothing or little."""
     text = " ".join(str(error).split()).rstrip(".")
     if len(text.split()) < 3:  # a KeyError says the key alone
         text = f"{type(error).__name__} {text}".strip()

@@ -35,7 +35,7 @@ NODE_LAYER_GROUP = "krypton.layer_group"  # whose thresholds it takes, "56x56" a
 
 @dataclass(frozen=True)
 class ModelAnnotation:
-    """What a runtime must know of a compiled model, beside its inputs and outputs."""
+    """The knowledge of a compiled model that a runtime needs beside its inputs and outputs."""
 
     image: str
     layout: str
@@ -57,7 +57,7 @@ class ModelAnnotation:
 
 @dataclass(frozen=True)
 class TuningAnnotation:
-    """What krypton-tune found: settings of approximate maps, and what they are worth.
+    """The result of krypton-tune: settings of approximate maps, and what they are worth.
 
     ``settings`` are an Approximation's fields; images are listed by the SHA-256 of their files; ``keep`` is the
     share of them on which the ``bounds`` should hold; ``kept`` of the ``check_images`` keep them, with the
@@ -91,7 +91,7 @@ def read_tuning(text: str) -> TuningAnnotation:
     """The annotation from its JSON text.
 
     Raises:
-        ValueError: not such an annotation.
+        ValueError: if the text is not such an annotation.
     """
     fields = _load("tuning", text)
     known = {field.name for field in dataclasses.fields(TuningAnnotation)}
@@ -110,7 +110,7 @@ def read_labels(text: str) -> tuple[str, ...]:
     """The names from their JSON list.
 
     Raises:
-        ValueError: not such a list.
+        ValueError: if the text is not such a list.
     """
     labels = _load("labels", text)
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
@@ -127,7 +127,7 @@ def read_model_annotation(text: str) -> ModelAnnotation:
     """The annotation from its JSON text.
 
     Raises:
-        ValueError: not an annotation, or of another format version.
+        ValueError: if the text is not an annotation, or is of another format version.
     """
     fields = _load("annotation", text)
     version = fields.get("format_version") if isinstance(fields, dict) else None

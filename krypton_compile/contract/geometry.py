@@ -57,7 +57,7 @@ class DepthWindow:
 
     @property
     def trivial(self) -> bool:
-        """Whether each slice becomes one, by itself."""
+        """Tell whether each slice becomes one by itself."""
         return (self.kernel, self.stride, self.pad) == (1, 1, 0) and self.input_depth == self.output_depth
 
 
@@ -174,7 +174,7 @@ def depth_boxes(boxes: Boxes, window: DepthWindow) -> Boxes:
 
 
 def is_empty(boxes: Boxes) -> npt.NDArray[np.bool_]:
-    """Which boxes hold no pixel; bool [P]."""
+    """Tell which boxes hold no pixel: bool [P]."""
     return np.asarray((boxes[:, boxes.shape[1] // 2 :] <= 0).any(axis=1))
 
 
@@ -229,7 +229,7 @@ def occlusion_grid(
     that would start off the image are left out.
 
     Raises:
-        ValueError: a patch or stride below 1, a patch larger than the image, or another edge.
+        ValueError: if a patch or stride is below 1, a patch is larger than the image, or ``edge`` is unknown.
     """
     if edge not in EDGES:
         raise ValueError(f"edge {edge!r}; expected one of {', '.join(EDGES)}")
@@ -292,7 +292,7 @@ def neighbour_order(boxes: Boxes) -> npt.NDArray[np.int64]:
 
 
 def count_chunks(positions: int, chunk: int, workers: int) -> int:
-    """Into how many chunks of equal size, at most ``chunk`` positions each, to cut a map for ``workers`` threads.
+    """Count the chunks of equal size, at most ``chunk`` positions each, that a map is cut into for ``workers`` threads.
 
     A multiple of the workers, so that all end together, unless chunks would fall below SMALLEST_CHUNK positions.
     """

@@ -38,11 +38,11 @@ _REMEDY = "Give the preprocessing by --preprocess, --mean, --std, --scale and --
 
 
 def read_preprocessor_config(path: str | Path) -> Preprocessing:
-    """What the file asks for; its ``size`` is the model's, which must be the same.
+    """Read the preprocessing that the file asks for; its ``size`` is the model's, which must be the same.
 
     Raises:
-        OSError: there is no such file.
-        ValueError: it is no such file, or says what ``Preprocessing`` cannot; the field is named.
+        OSError: if the file cannot be read.
+        ValueError: if it is no such file, or says what ``Preprocessing`` cannot; the message names the field.
     """
     try:
         fields = json.loads(Path(path).read_text("utf-8"))

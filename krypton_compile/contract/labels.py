@@ -18,8 +18,8 @@ def read_labels(path: str | Path, classes: int | None = None) -> tuple[str, ...]
     file one label a line.
 
     Raises:
-        OSError: there is no such file.
-        ValueError: another form, an empty label, or another number of labels than classes.
+        OSError: if the file cannot be read.
+        ValueError: if the file has another form, an empty label, or another number of labels than classes.
     """
     path = Path(path)
     try:
@@ -42,7 +42,7 @@ def find_label(labels: Sequence[str], name: str) -> int:
     which commas part ("tabby" of "tabby, tabby cat"); the start of a synonym; a piece of one.
 
     Raises:
-        ValueError: it fits no label, or several equally well; the message lists what there is.
+        ValueError: if the name fits no label, or several equally well; the message lists what there is.
     """
     wanted = name.strip().casefold()
     synonyms = [[part.strip().casefold() for part in label.split(",")] for label in labels]

@@ -1,4 +1,4 @@
-"""Axis orders: where a tensor has its channels, and where its spatial axes.
+"""Axis orders: the place of a tensor's channels and of its spatial axes.
 
 signals NCL, NLC    pictures NCHW, NHWC    volumes NCDHW, NDHWC
 """
@@ -20,32 +20,32 @@ _SPATIAL = {1: "L", 2: "HW", 3: "DHW"}
 
 
 def channels_first(axes: int) -> str:
-    """The order of so many spatial axes whose channels come first."""
+    """Name the order of so many spatial axes whose channels come first."""
     return f"NC{_SPATIAL[axes]}"
 
 
 def channels_last(axes: int) -> str:
-    """The order of so many spatial axes whose channels come last."""
+    """Name the order of so many spatial axes whose channels come last."""
     return f"N{_SPATIAL[axes]}C"
 
 
 def axes_of(layout: str) -> int:
-    """How many spatial axes there are."""
+    """Count the spatial axes of an axis order."""
     return len(layout) - 2
 
 
 def channel_axis(layout: str) -> int:
-    """Where the channels are."""
+    """Find the axis of the channels."""
     return layout.index("C")
 
 
 def spatial_axes(layout: str) -> tuple[int, ...]:
-    """Where the spatial axes are, in order."""
+    """Find the spatial axes, in order."""
     return tuple(axis for axis, name in enumerate(layout) if name not in "NC")
 
 
 def swapped(layout: str) -> str:
-    """The other order of the same axes."""
+    """Name the other order of the same axes."""
     axes = axes_of(layout)
     return channels_last(axes) if channel_axis(layout) == 1 else channels_first(axes)
 

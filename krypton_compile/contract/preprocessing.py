@@ -1,4 +1,4 @@
-"""How a model wants its pictures, as one value that a compiled file stores.
+"""Preprocessing: how pictures become a model's input, as one value that a compiled file stores.
 
 With a pixel p in 0..255 of channel c (in the model's channel order)
 
@@ -31,7 +31,9 @@ UNKNOWN_PREPROCESSING = (
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a model wants its pictures. ``mean`` and ``std`` hold one number, or one a channel in the model's order.
+    """The way in which pictures become a model's input.
+
+    ``mean`` and ``std`` hold one number, or one a channel in the model's order.
 
     ``resize`` "squeeze" scales the whole picture to the model's size; "crop" scales its short side to
     ``short_side`` (None: just large enough) and cuts the centre; "none" takes pictures of the model's size only.
@@ -71,7 +73,7 @@ class Preprocessing:
         """Refuse a model of another (H, W) or number of channels than this is for.
 
         Raises:
-            ValueError: it does not fit.
+            ValueError: if the model's size or channels are others than the preprocessing's.
         """
         if self.size is not None and self.size != size:
             raise ValueError(
@@ -87,10 +89,10 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, text: str) -> Preprocessing:
-        """What :meth:`to_json` wrote.
+        """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError: another text, a field too many or too few, or values that are refused anyway.
+            ValueError: if the text is no JSON, has other fields, or holds values that are refused anyway.
         """
         try:
             fields = json.loads(text)
@@ -132,7 +134,7 @@ def preset(name: str, **changes: object) -> Preprocessing:
     """A preset by name with some fields replaced.
 
     Raises:
-        ValueError: no preset of that name.
+        ValueError: if there is no preset of that name.
     """
     if name not in PRESETS:
         raise ValueError(f"preset {name!r}; expected one of {', '.join(PRESETS)}")

@@ -9,11 +9,11 @@ from krypton_compile.contract.preprocessing import PRESETS, Preprocessing
 
 
 def read_recipe(name: str) -> Preprocessing:
-    """The preset of that name, or what the preprocessor_config.json of that path says.
+    """Look up a preprocessing preset by name or file: one of PRESETS, or a preprocessor_config.json.
 
     Raises:
-        OSError: there is no such file.
-        ValueError: neither a preset nor such a file.
+        OSError: if ``name`` is a file that cannot be read.
+        ValueError: if ``name`` is neither a preset nor such a file.
     """
     if name in PRESETS:
         return PRESETS[name]

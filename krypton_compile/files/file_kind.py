@@ -20,7 +20,7 @@ _BEGINS = (
 
 
 def describe_file(path: Path) -> str | None:
-    """What it is and what to do ("a zip archive; unpack it first"), or None where nothing is recognised."""
+    """Tell what the file is and what to do ("a zip archive; unpack it first"), or None where nothing is recognised."""
     if path.is_dir():
         return "a folder; name the .onnx file in it"
     try:

@@ -1,4 +1,4 @@
-"""Reads a model from wherever it is, and writes one without leaving half a file behind."""
+"""Read a model from wherever it is, and write one without leaving half a file behind."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Source = str | os.PathLike[str] | bytes | onnx.ModelProto | ir.Model
 
 
 def load_proto(source: Source) -> onnx.ModelProto:
-    """The model as a ModelProto of its own, external data loaded.
+    """Load the model as a ModelProto of its own, external data included.
 
     Raises:
-        ModelError: no such file, not ONNX, truncated, or failing onnx's checker.
+        ModelError: if the source is no file, not ONNX, truncated, or fails onnx's checker.
     """
     if isinstance(source, ir.Model):
         proto = ir.to_proto(source)
@@ -39,10 +39,10 @@ def load_proto(source: Source) -> onnx.ModelProto:
 
 
 def sha256(source: Source) -> str:
-    """Of the file's bytes, without its external data; of the serialised proto where there is no file.
+    """Hash the file's bytes, without its external data; the serialised proto where there is no file.
 
     Raises:
-        ModelError: no such file.
+        ModelError: if there is no such file.
     """
     if isinstance(source, (str, os.PathLike)):
         try:
@@ -57,12 +57,12 @@ def sha256(source: Source) -> str:
 
 
 def describe(source: Source) -> str:
-    """How messages call the source."""
+    """Name the source as messages call it."""
     return str(source) if isinstance(source, (str, os.PathLike)) else f"<{type(source).__name__}>"
 
 
 def is_large(proto: onnx.ModelProto) -> bool:
-    """Whether it is beyond protobuf's 2 GB, and cannot be one piece of bytes."""
+    """Tell whether the model is beyond protobuf's 2 GB, and cannot be one piece of bytes."""
     try:
         return bool(proto.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF)
     except EncodeError:  # what newer protobufs do in place of counting further

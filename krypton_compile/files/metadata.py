@@ -1,4 +1,4 @@
-"""Adds metadata to a compiled file without writing its weights again.
+"""Add metadata to a compiled file without writing its weights again.
 
 In protobuf's encoding a message may be extended at its end: each entry of a repeated field carries the field's number,
 and readers gather them from wherever they lie. So
@@ -26,12 +26,12 @@ _METADATA = 14
 
 
 def store(path: str | Path, entries: Mapping[str, str]) -> None:
-    """Appends ``entries``; on any error the file stays as it was.
+    """Append ``entries``; on any error the file stays as it was.
 
     Raises:
-        OSError: the file cannot be read or written.
-        ModelError: it is no whole compiled model.
-        ValueError: one of the keys is there already.
+        OSError: if the file cannot be read or written.
+        ModelError: if the file is no whole compiled model.
+        ValueError: if the file holds one of the keys already.
     """
     added = onnx.ModelProto()
     for key, value in entries.items():
@@ -57,11 +57,11 @@ def store(path: str | Path, entries: Mapping[str, str]) -> None:
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """The model's metadata; all else is skipped.
+    """Read the model's metadata; all else is skipped.
 
     Raises:
-        OSError: the file cannot be read.
-        ModelError: it is no whole ONNX model.
+        OSError: if the file cannot be read.
+        ModelError: if the file is no whole ONNX model.
     """
     found = {}
     path = Path(path)

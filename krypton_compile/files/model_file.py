@@ -1,4 +1,4 @@
-"""Reads a model file without ever holding its weights twice.
+"""Read a model file without ever holding its weights twice.
 
 protobuf parses a whole file at once and copies every ``raw_data`` again when Python asks for it: a VGG16
 of 553 MB would peak at 1.9 GB. So the large tensors are skipped while the file is read, and each is then read
@@ -45,10 +45,10 @@ class ModelFile:
 
 
 def read_model_file(path: Path) -> ModelFile:
-    """Reads a model file.
+    """Read a model file.
 
     Raises:
-        ModelError: no such file, or not an ONNX model.
+        ModelError: if there is no such file, or it is not an ONNX model.
     """
     with _opened(path) as file:
         model, skipped = _read_light(file)
@@ -71,7 +71,7 @@ def external_files(path: Path) -> list[Path]:
     """The files beside the model that hold weights of its own, none of them read.
 
     Raises:
-        ModelError: no such file, or not an ONNX model.
+        ModelError: if there is no such file, or it is not an ONNX model.
     """
     with _opened(path) as file:
         model, _ = _read_light(file)

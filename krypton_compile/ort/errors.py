@@ -25,7 +25,7 @@ def start_session(
     """A session of a serialised model.
 
     Raises:
-        KryptonError: onnxruntime refuses the model; a ``failure`` that begins with ``doing``.
+        KryptonError: if onnxruntime refuses the model; a ``failure`` whose message begins with ``doing``.
     """
     try:
         # Its fallback would try the same again, and print so.
@@ -42,7 +42,7 @@ def quiet_options() -> ort.SessionOptions:
 
 
 def explain(error: BaseException) -> str:
-    """What onnxruntime's exception says, on one line; of an error of our own ops, their own words."""
+    """Put onnxruntime's exception on one line; an error of our own ops in their own words."""
     text = one_line(error)
     _, found, own = text.rpartition(_STATUS)
     return own if found and own.startswith("krypton.") else text

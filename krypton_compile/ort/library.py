@@ -1,4 +1,4 @@
-"""Where the custom-op library is, and what its kernels do on this processor."""
+"""Find the custom-op library, and tell what its kernels do on this processor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BFLOAT16 = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16", "avx5
 
 
 def get_library_path(cuda: bool = False) -> str:
-    """Path of the custom-op library, for ``SessionOptions.register_custom_ops_library``.
+    """Return the path of the custom-op library, for ``SessionOptions.register_custom_ops_library``.
 
     ``KRYPTON_OPS_LIBRARY`` overrides it.
 
@@ -22,7 +22,7 @@ def get_library_path(cuda: bool = False) -> str:
         cuda: the library for sessions of the CUDA provider: the same ops, and kernels for the GPU.
 
     Raises:
-        LibraryError: there is no such file.
+        LibraryError: if there is no such file.
     """
     given = os.environ.get("KRYPTON_OPS_LIBRARY")
     path = Path(given) if given else _installed(_CUDA_NAME if cuda else _NAME)
@@ -48,17 +48,17 @@ def _installed(name: str) -> Path:
 
 
 def multiplies_bfloat16x3() -> bool:
-    """Whether the kernels in use make float32 products of three bfloat16 ones: on matrix tiles alone does that pay."""
+    """Tell whether the kernels in use make float32 products of three bfloat16 ones, as those on matrix tiles do."""
     return _uses("amx") and _processor_flags() >= {"amx_bf16", "amx_tile", *_BFLOAT16}
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether the kernels in use multiply in plain bfloat16 where a node allows it: on matrix tiles or dot products."""
+    """Tell whether the kernels in use multiply in plain bfloat16 where a node allows it, on tiles or dot products."""
     return multiplies_bfloat16x3() or (_uses("avx512bf16") and _processor_flags() >= _BFLOAT16)
 
 
 def _uses(isa: str) -> bool:
-    """Whether custom_ops/kernels/table.cc would take the kernels of this name if the processor had them."""
+    """Tell whether custom_ops/kernels/table.cc would take the kernels of this name if the processor had them."""
     return os.environ.get("KRYPTON_CPU_ISA") in (None, "", isa)
 
 

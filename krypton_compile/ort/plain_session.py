@@ -1,4 +1,4 @@
-"""Runs a model in plain onnxruntime, whatever its size."""
+"""Run a model in plain onnxruntime, whatever its size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from krypton_compile.ort.errors import quiet_options
 
 
 def open_session(model: onnx.ModelProto, library: str | None = None, *, optimized: bool = True) -> ort.InferenceSession:
-    """A session on the CPU, with the custom-op ``library`` if given; beyond protobuf's 2 GB by way of a file."""
+    """Open a session on the CPU, with the custom-op ``library`` if given; beyond protobuf's 2 GB by way of a file."""
     options = quiet_options()
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
