@@ -6,11 +6,14 @@ any other model      compiled into the cache first (compiler/cache.py), or found
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import onnx
 
 from krypton_compile.compiler.cache import compile_cached
@@ -27,13 +30,30 @@ Model = str | os.PathLike[str] | bytes | onnx.ModelProto
 class Export:
     """Answers to what an export leaves open, for models that are not compiled yet; None where the model tells.
 
+    They are arguments of :func:`krypton_compile.compile`, which says more of each.
+
     Attributes:
         layout: the axis order of the image, such as "NHWC".
         image_size: (H, W) of an image of symbolic size.
+        input_name: the input that is the image.
+        output_name: the output with the class scores.
+        held: values of other inputs, by name.
+        frozen_gates: whether gates of squeeze-and-excitation keep the image's values, which is approximate.
+        chunk: how many positions are computed at once.
     """
 
     layout: str | None = None
     image_size: tuple[int, ...] | None = None
+    input_name: str | None = None
+    output_name: str | None = None
+    held: Mapping[str, npt.ArrayLike] | None = None
+    frozen_gates: bool | None = None
+    chunk: int | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Those that are given."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -98,7 +118,7 @@ def open_compiled(
     else:
         model = _exported_bytes(model)
     target = None if device == "cpu" else device
-    path, new = compile_cached(model, layout=export.layout, image_size=export.image_size, target=target)
+    path, new = compile_cached(model, **export.arguments(), target=target)
     return Opened(_session(path, device, threads, precision), path, new)
 
 

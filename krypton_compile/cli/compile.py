@@ -7,17 +7,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from krypton_compile.contract.annotations import TARGETS
-from krypton_compile.contract.layouts import LAYOUTS
+from krypton_compile.cli.choices import DEVICES
+from krypton_compile.cli.model_options import add_model_options, model_arguments
+from krypton_compile.cli.options import add_preprocessing_options
 from krypton_compile.errors import KryptonError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(_count_sizes(words)).parse_args(words)
+    options = _parser(words).parse_args(words)
     output = options.output or _default_output(options.model)
     try:
         _compile(options, output)
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compile(options: argparse.Namespace, output: Path) -> None:
     # These import onnx: not for --help.
+    from krypton_compile.cli.recipe import asked_preprocessing
     from krypton_compile.compiler.pipeline import compile
     from krypton_compile.contract.labels import read_labels
 
@@ -38,21 +39,15 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
         _, report = compile(
             options.model,
             output,
-            image_size=tuple(options.image_size) if options.image_size else None,
-            input_name=options.input_name,
-            output_name=options.output_name,
-            layout=options.layout,
-            chunk=options.chunk,
             patch_size=options.patch_size,
             stride=options.stride,
             verify=options.verify,
-            preprocessing=options.preprocess,
+            preprocessing=asked_preprocessing(options),
             labels=read_labels(options.labels) if options.labels else None,
-            frozen_gates=options.frozen_gates,
             explain_fallbacks=options.explain_fallbacks,
             target=options.target,
-            held=dict(_held(text) for text in options.hold),
             trace=options.trace,
+            **model_arguments(options),
         )
     if options.report:
         report.save(options.report)
@@ -78,34 +73,11 @@ def _age(path: Path | None) -> int | None:
     return path.stat().st_mtime_ns if path is not None and path.is_file() else None
 
 
-def _held(text: str) -> tuple[str, Any]:
-    """Read NAME=VALUE: a number, several with commas, or an .npy file."""
-    import numpy as np  # not for --help
-
-    name, _, value = text.partition("=")
-    if value.endswith(".npy"):
-        return name, np.load(value)
-    try:
-        numbers = [float(part) for part in value.split(",")]
-    except ValueError:
-        raise ValueError(f"--hold {text}: expected NAME=NUMBER, NAME=NUMBER,NUMBER,... or NAME=FILE.npy") from None
-    return name, np.array(numbers[0] if len(numbers) == 1 else [numbers])
-
-
 def _default_output(model: Path) -> Path:
     return model.with_name(model.name.removesuffix(".onnx") + ".krypton.onnx")
 
 
-def _count_sizes(arguments: Sequence[str]) -> int:
-    """Count the numbers that follow --image-size: 1 of a signal, 3 of a volume, else 2. The model may come next."""
-    if "--image-size" not in arguments:
-        return 2
-    after = arguments[arguments.index("--image-size") + 1 :]
-    count = next((at for at, text in enumerate(after) if not text.isdecimal()), len(after))
-    return count if count in (1, 3) else 2
-
-
-def _parser(sizes: int = 2) -> argparse.ArgumentParser:
+def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="krypton-compile",
         description="Compile an ONNX classifier of images, signals or volumes for exact, fast occlusion explanations.",
@@ -113,9 +85,15 @@ def _parser(sizes: int = 2) -> argparse.ArgumentParser:
     )
     parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="the classifier to compile")
     _add_files(parser)
-    _add_model(parser, sizes)
-    _add_pictures(parser)
+    add_model_options(parser, words, "what the model leaves open, and how it is compiled")
     _add_compilation(parser)
+    _add_classes(parser)
+    add_preprocessing_options(
+        parser,
+        "It is stored in the compiled model, so that krypton-explain need not be told. Single options win over "
+        "--preprocess.",
+        "not stored",
+    )
     return parser
 
 
@@ -143,47 +121,9 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_model(parser: argparse.ArgumentParser, sizes: int) -> None:
-    model = parser.add_argument_group("what the model leaves open")
-    model.add_argument(
-        "--image-size",
-        type=int,
-        nargs=sizes,
-        metavar={1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}[sizes],
-        help="the image's size where the model's is symbolic: H W of a picture, L of a signal, D H W of a volume "
-        "(default: the model's)",
-    )
-    model.add_argument(
-        "--layout",
-        choices=LAYOUTS,
-        help="the order of the image's axes, N the batch and C the channels (default: told from its shape and from "
-        "what reads it)",
-    )
-    model.add_argument(
-        "--input-name", metavar="NAME", help="which input is the image (default: the only one that can be)"
-    )
-    model.add_argument(
-        "--hold",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="hold an input beside the image at a value: a number, several with commas between, or an .npy file; may "
-        "be repeated",
-    )
-    model.add_argument(
-        "--output-name", metavar="NAME", help="which output holds the class scores (default: the only output)"
-    )
-
-
-def _add_pictures(parser: argparse.ArgumentParser) -> None:
-    pictures = parser.add_argument_group("what the compiled model remembers")
-    pictures.add_argument(
-        "--preprocess",
-        metavar="PRESET|FILE.json",
-        help="how pictures become the model's input: imagenet, unit, tf, caffe, none, or a Hugging Face "
-        "preprocessor_config.json (default: not stored, so that krypton-explain must be told)",
-    )
-    pictures.add_argument(
+def _add_classes(parser: argparse.ArgumentParser) -> None:
+    classes = parser.add_argument_group("what the compiled model remembers")
+    classes.add_argument(
         "--labels",
         type=Path,
         metavar="FILE",
@@ -192,26 +132,13 @@ def _add_pictures(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_compilation(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how it is compiled")
+    group = parser.add_argument_group("how it is compiled and reported")
     group.add_argument(
         "--target",
-        choices=TARGETS,
+        choices=DEVICES,
         default="cpu",
         help="the execution provider that will run the compiled model; for cuda, what would make a GPU wait is left "
         "out (default: %(default)s)",
-    )
-    group.add_argument(
-        "--frozen-gates",
-        action="store_true",
-        help="let squeeze-and-excitation gates keep the image's own values, so that what follows them is incremental: "
-        "approximate, and its maps say so (default: exact)",
-    )
-    group.add_argument(
-        "--chunk",
-        type=int,
-        metavar="N",
-        help="how many positions of a window are computed at once (default: 32 on a CPU and 512 on a GPU, fewer where "
-        "whole maps are large)",
     )
     group.add_argument(
         "--verify",

@@ -19,7 +19,8 @@ SKIPPED, BAD, INTERRUPTED = 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = explain_parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = explain_parser(words).parse_args(words)
     try:
         from krypton_compile.cli.explain_pictures import explain_all  # onnxruntime: not for --help
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from krypton_compile import features
@@ -11,11 +12,11 @@ from krypton_compile.cli.choices import (
     BASELINE_SPACES,
     DEVICES,
     EDGES,
-    PICTURE_LAYOUTS,
     REDUCTIONS,
     UPSAMPLINGS,
     VALUES,
 )
+from krypton_compile.cli.model_options import UNCOMPILED, add_model_options
 from krypton_compile.cli.options import Parser, add_preprocessing_options, drill_down, numbers, size
 from krypton_compile.contract.schemas import PRECISIONS
 
@@ -28,8 +29,8 @@ examples:
 """
 
 
-def explain_parser() -> argparse.ArgumentParser:
-    """The parser of all options."""
+def explain_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of all options, for a command line of these ``words``."""
     parser = Parser(
         prog="krypton-explain",
         description=DESCRIPTION,
@@ -46,6 +47,7 @@ def explain_parser() -> argparse.ArgumentParser:
     _add_output(parser)
     _add_speed(parser)
     _add_running(parser)
+    add_model_options(parser, words, UNCOMPILED)
     add_preprocessing_options(parser)
     return parser
 
@@ -250,17 +252,6 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="how many windows are scored together, at most; results are the same (default: as suits the model)",
-    )
-    compiling = parser.add_argument_group("a model that is not compiled yet")
-    compiling.add_argument(
-        "--image-size",
-        type=int,
-        nargs=2,
-        metavar=("H", "W"),
-        help="height and width of its input, for a model that leaves them open",
-    )
-    compiling.add_argument(
-        "--layout", choices=PICTURE_LAYOUTS, help="axis order of its input, for a model whose shapes leave it open"
     )
 
 

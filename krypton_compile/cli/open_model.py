@@ -14,12 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from krypton_compile.cli.model_options import model_arguments, model_flags
 from krypton_compile.cli.recipe import read_preprocessing
 from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, write_labels
 from krypton_compile.contract.labels import read_labels
 from krypton_compile.contract.layouts import KINDS
 from krypton_compile.files.metadata import store
-from krypton_compile.opening import Export, open_compiled
+from krypton_compile.opening import Export, Opened, open_compiled
 from krypton_compile.runtime.session import OcclusionSession
 
 Say = Callable[[str], None]
@@ -55,15 +56,8 @@ def open_model(options: argparse.Namespace, say: Say) -> Described:
         ValueError: if preprocessing or labels do not fit, the preprocessing is not known, or the model's input is no
             picture.
     """
-    export = Export(options.layout, tuple(options.image_size) if options.image_size else None)
-    opened = open_compiled(options.model, export, options.device, options.threads, options.precision)
+    opened = open_given(options, say, options.device, options.precision)
     session, path = opened.session, opened.path
-    if opened.compiled is not None:
-        say(f"model            {'compiled into' if opened.compiled else 'found compiled in'} the cache, {path}")
-    if options.layout not in (None, session.layout):
-        raise ValueError(
-            f"--layout {options.layout}: {options.model} was compiled as {session.layout}; compile it again"
-        )
     if len(session.spatial) != 2:
         kind = KINDS[len(session.spatial)]
         raise ValueError(
@@ -76,6 +70,27 @@ def open_model(options: argparse.Namespace, say: Say) -> Described:
             "(grey). In Python, explain() takes the input as an array"
         )
     return _described(session, path, options, say)
+
+
+def open_given(options: argparse.Namespace, say: Say, device: str = "cpu", precision: str | None = None) -> Opened:
+    """Open the model of a command line, which may be compiled or not, and say what was compiled.
+
+    Raises:
+        KryptonError: if the file is no model, or one that cannot be compiled.
+        ValueError: if it is compiled already, and options say what should be compiled.
+    """
+    arguments = model_arguments(options)
+    opened = open_compiled(options.model, Export(**arguments), device, options.threads, precision)
+    if opened.compiled is not None:
+        say(f"model            {'compiled into' if opened.compiled else 'found compiled in'} the cache, {opened.path}")
+    elif arguments:
+        flags, session = model_flags(), opened.session
+        given, size = ", ".join(flags[name] for name in arguments), " x ".join(map(str, session.spatial))
+        raise ValueError(
+            f"{given}: {options.model} is compiled already (it was compiled as {session.layout} of {size}), and what "
+            "would be chosen is fixed in it. Leave the options out, or give the model that it was compiled from"
+        )
+    return opened
 
 
 def _described(session: OcclusionSession, path: Path, options: argparse.Namespace, say: Say) -> Described:

@@ -45,18 +45,22 @@ def add_window_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_preprocessing_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the way from a picture's pixels to the model's input."""
-    pixels = parser.add_argument_group(
-        "preprocessing",
-        "The model's input is (pixel / scale - mean) / std. Single options win over --preprocess, and that wins over "
-        "what the model's file says. Each option is needed only where the file does not know it.",
-    )
+_WHAT_WINS = (
+    "Single options win over --preprocess, and that wins over what the model's file says. Each option is needed only "
+    "where the file does not know it."
+)
+
+
+def add_preprocessing_options(
+    parser: argparse.ArgumentParser, about: str = _WHAT_WINS, default: str = "as the model's file says"
+) -> None:
+    """Add the options of the way from a picture's pixels to the model's input, with the sentences of this command."""
+    pixels = parser.add_argument_group("preprocessing", f"The model's input is (pixel / scale - mean) / std. {about}")
     pixels.add_argument(
         "--preprocess",
         metavar="PRESET|FILE.json",
         help="how pictures become the model's input: imagenet, unit, tf, caffe or none, or the path of a Hugging Face "
-        "preprocessor_config.json (default: as the model's file says)",
+        f"preprocessor_config.json (default: {default})",
     )
     pixels.add_argument("--scale", type=float, metavar="X", help="number that pixels, 0 to 255, are divided by")
     pixels.add_argument(

@@ -9,6 +9,14 @@ from typing import Any
 from krypton_compile.contract.preprocessing import UNKNOWN_PREPROCESSING, Preprocessing
 from krypton_compile.contract.presets import read_recipe
 
+_FIELDS = ("scale", "mean", "std", "resize", "short_side", "interpolation")
+
+
+def asked_preprocessing(options: argparse.Namespace) -> Preprocessing | None:
+    """Read the preprocessing options, or None where none is given; errors are those of :func:`read_preprocessing`."""
+    given = any(getattr(options, name) is not None for name in (*_FIELDS, "color", "preprocess"))
+    return read_preprocessing(options) if given else None
+
 
 def read_preprocessing(options: argparse.Namespace, stored: Preprocessing | None = None) -> Preprocessing:
     """Read the preprocessing options; what they leave open is ``stored``'s, the model's.
@@ -18,8 +26,7 @@ def read_preprocessing(options: argparse.Namespace, stored: Preprocessing | None
         ValueError: if the options give no usable preprocessing, or there are none and nothing is stored; sizes alone
             tell no numbers.
     """
-    names = ("scale", "mean", "std", "resize", "short_side", "interpolation")
-    changes: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    changes: dict[str, Any] = {name: getattr(options, name) for name in _FIELDS if getattr(options, name) is not None}
     if options.color is not None:
         changes["channel_order"] = options.color.upper()
     base = stored if options.preprocess is None else read_recipe(options.preprocess)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from krypton_compile.cli.model_options import add_model_options
 from krypton_compile.cli.options import Parser, add_preprocessing_options, add_window_options
 from krypton_compile.errors import KryptonError
 
@@ -20,7 +21,8 @@ UNREACHABLE = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 on success, 2 on bad input, 3 where no setting keeps the bound."""
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(words).parse_args(words)
     try:
         from krypton_compile.cli.tune_model import UnreachableError, quality_text, tune_file  # not for --help
 
@@ -37,12 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser = Parser(
         prog="krypton-tune",
         description="Find the fastest approximate maps that keep a bound on their quality, on a sample of your images.",
     )
-    parser.add_argument("model", type=Path, help="model that krypton-compile has compiled")
+    parser.add_argument(
+        "model", type=Path, help="ONNX classifier; one that is not compiled yet is compiled into a cache"
+    )
     parser.add_argument(
         "images", type=Path, nargs="+", help="pictures: up to 30, and at most half of them, tune; the others check"
     )
@@ -79,10 +83,12 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         type=Path,
         metavar="FILE",
-        help="file to write (default: MODEL.tuned.onnx beside the model, such as model.krypton.tuned.onnx)",
+        help="file to write (default: MODEL.tuned.onnx beside the model, such as model.krypton.tuned.onnx; of a model "
+        "that is not compiled yet MODEL.krypton.tuned.onnx)",
     )
-    parser.add_argument("--in-place", action="store_true", help="store the settings in the model's own file instead")
+    parser.add_argument("--in-place", action="store_true", help="store the settings in the compiled model's own file")
     add_window_options(parser)
+    add_model_options(parser, words)
     add_preprocessing_options(parser)
     return parser
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import onnx
 
+from krypton_compile.cli.open_model import open_given
 from krypton_compile.cli.recipe import read_preprocessing
 from krypton_compile.contract.annotations import TUNING_KEY, TuningAnnotation, write_tuning
 from krypton_compile.files.loading import load_proto, save_proto
@@ -35,8 +36,9 @@ def tune_file(options: argparse.Namespace) -> None:
         KryptonError, ValueError, OSError: if an option, the model or a picture cannot be used.
     """
     goal = Goal(tuple(parse_bound(text) for text in options.quality), options.keep)
-    target = _target(options)
-    session = OcclusionSession(options.model, threads=options.threads)
+    opened = open_given(options, lambda text: print(text, flush=True))
+    target = _target(options, opened.compiled is None)
+    session = opened.session
     samples = _samples(options, session)
     tuning = tune(
         session,
@@ -51,7 +53,7 @@ def tune_file(options: argparse.Namespace) -> None:
     print("\n".join(lines(tuning)))
     plot = target.with_suffix(".tuning.png")
     picture = plot_png(tuning)
-    save_proto(_annotated(options.model, tuning), target)
+    save_proto(_annotated(opened.path, tuning), target)
     write_all({plot: picture})
     print(f"written          {target}, {plot}")
 
@@ -116,13 +118,20 @@ def _samples(options: argparse.Namespace, session: OcclusionSession) -> list[Sam
     return list(samples.values())
 
 
-def _target(options: argparse.Namespace) -> Path:
+def _target(options: argparse.Namespace, compiled: bool) -> Path:
+    """The file to write; ``compiled`` is whether the user's model is the compiled file itself."""
+    model = Path(options.model)
     if options.in_place:
         if options.output is not None:
             raise ValueError("--in-place and --output: expected one of them")
-        return Path(options.model)
-    model = Path(options.model)
-    return options.output or model.with_name(model.name.removesuffix(".onnx") + ".tuned.onnx")
+        if not compiled:
+            raise ValueError(
+                f"--in-place: {model} is not compiled, so it holds no settings. Leave out --in-place, which writes a "
+                "compiled file beside it, or run krypton-compile on it first"
+            )
+        return model
+    stem = model.name.removesuffix(".onnx") + ("" if compiled else ".krypton")
+    return options.output or model.with_name(f"{stem}.tuned.onnx")
 
 
 def _annotated(model: Path, tuning: Tuning) -> onnx.ModelProto:

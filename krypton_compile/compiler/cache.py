@@ -82,9 +82,13 @@ def _key(model: str | os.PathLike[str] | bytes, options: dict[str, Any]) -> str:
 
 
 def _to_json(option: object) -> object:
-    if not hasattr(option, "to_json"):
-        raise TypeError(f"expected options that JSON can hold or that have to_json(), found {option!r}")
-    return option.to_json()
+    """What stands for an option that JSON cannot hold."""
+    if hasattr(option, "to_json"):
+        return option.to_json()
+    if hasattr(option, "tobytes"):  # a held input: NumPy is imported by whoever made it
+        array: Any = option
+        return [str(array.dtype), list(array.shape), hashlib.sha256(array.tobytes()).hexdigest()]
+    raise TypeError(f"expected options that JSON can hold or that have to_json(), found {option!r}")
 
 
 def _limit() -> int:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from krypton_compile.compiler.annotate import annotate
 from krypton_compile.compiler.fallbacks import find_fallbacks
 from krypton_compile.compiler.layers import report_layers
-from krypton_compile.compiler.provenance import provenance
+from krypton_compile.compiler.provenance import provenance, require_uncompiled
 from krypton_compile.compiler.reference_patch import make_reference_patch
 from krypton_compile.compiler.report import Report
 from krypton_compile.compiler.trace import NoTrace, Trace
@@ -91,7 +91,7 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
     """
     if target not in TARGETS:
         raise ModelError(f"target: expected one of {', '.join(TARGETS)}, found {target!r}")
-    source = SourceModel(load_proto(model), input_name, output_name, held or {})
+    source = SourceModel(require_uncompiled(model, load_proto(model)), input_name, output_name, held or {})
     with Trace(Path(trace), source.proto) if trace is not None else NoTrace() as watch:
         with stage("read the model's inputs, outputs and weights", INVALID):
             run(FRONTEND, source, watch.frontend)

@@ -5,14 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, SOURCE_KEY, write_labels
+import onnx
+
+from krypton_compile.contract.annotations import LABELS_KEY, MODEL_KEY, PREPROCESSING_KEY, SOURCE_KEY, write_labels
 from krypton_compile.contract.layouts import KINDS
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.contract.presets import read_recipe
 from krypton_compile.errors import ModelError
-from krypton_compile.files.loading import Source, sha256
+from krypton_compile.files.loading import Source, describe, sha256
 from krypton_compile.passes.interface import Interface
 from krypton_compile.passes.shapes import static_shape
+
+
+def require_uncompiled(source: Source, proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model that was loaded from ``source`` unless it is a compiled one.
+
+    Raises:
+        ModelError: if it is.
+    """
+    if any(entry.key == MODEL_KEY for entry in proto.metadata_props):
+        raise ModelError(
+            f"{describe(source)}: expected a model as it was exported, found one that is compiled already. Explain "
+            "pictures with it (krypton-explain, or OcclusionSession in Python); to compile it in another way, give the "
+            "model that it was compiled from"
+        )
+    return proto
 
 
 def provenance(

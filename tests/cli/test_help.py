@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from krypton_compile import features
-from krypton_compile.cli import choices, explain_options, tune
+from krypton_compile.cli import choices, compile, explain_options, tune
 from krypton_compile.contract import annotations, geometry, layouts, preprocessing
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation.settings import Approximation, DrillDown
@@ -25,7 +25,7 @@ HOMES = {
     "DEVICES": annotations.TARGETS,
     "EDGES": geometry.EDGES,
     "INTERPOLATIONS": tuple(prepare._FILTERS),
-    "PICTURE_LAYOUTS": tuple(layout for layout in layouts.LAYOUTS if layouts.axes_of(layout) == 2),
+    "LAYOUTS": layouts.LAYOUTS,
     "REDUCTIONS": heatmap.REDUCTIONS,
     "RESIZE_MODES": preprocessing.RESIZE_MODES,
     "UPSAMPLINGS": heatmap.UPSAMPLINGS,
@@ -38,7 +38,7 @@ def test_the_words_are_those_of_the_modules_that_mean_something_by_them():
     assert {name: set(value) for name, value in written.items()} == {name: set(value) for name, value in HOMES.items()}
 
 
-PARSERS = {"explain": explain_options.explain_parser, "tune": tune._parser}
+PARSERS = {"compile": compile._parser, "explain": explain_options.explain_parser, "tune": tune._parser}
 
 
 @pytest.mark.parametrize("command", PARSERS)
