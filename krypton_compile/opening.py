@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+import warnings
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +20,7 @@ from typing import Any
 import numpy.typing as npt
 import onnx
 
-from krypton_compile.compiler.cache import compile_cached
+from krypton_compile.compiler.cache import CacheError, open_cached
 from krypton_compile.contract.annotations import MODEL_KEY, TARGETS
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import ModelError, NotCompiledError
@@ -58,11 +62,15 @@ class Export:
 
 @dataclass(frozen=True)
 class Opened:
-    """A session on the compiled file ``path``; ``compiled`` now, or before (False), or given as it is (None)."""
+    """A session on the compiled file ``path``; ``compiled`` now, or before (False), or given as it is (None).
+
+    ``cached`` is whether the file is in the cache: not one that was given, nor one of this run alone.
+    """
 
     session: OcclusionSession
     path: Path
     compiled: bool | None
+    cached: bool = False
 
 
 def open_session(
@@ -92,7 +100,8 @@ def open_session(
         ModelError: if ``model`` is no ONNX model, cannot be compiled, or is a compiled model that is no file.
         OcclusionError: if ``device`` or another option is unknown or does not fit the model.
         LibraryError: if the op library is missing or does not fit this onnxruntime.
-        OSError: if the cache of compiled models cannot be written to.
+        OSError: if neither the cache of compiled models can be written to, of which a warning tells, nor the
+            system's folder of temporary files.
     """
     opened = open_compiled(model, export, device, threads, precision)
     if preprocessing is None and labels is None:
@@ -117,9 +126,36 @@ def open_compiled(
             pass
     else:
         model = _exported_bytes(model)
-    target = None if device == "cpu" else device
-    path, new = compile_cached(model, **export.arguments(), target=target)
-    return Opened(_session(path, device, threads, precision), path, new)
+    options = {**export.arguments(), "target": None if device == "cpu" else device}
+
+    def open_file(path: Path) -> OcclusionSession:
+        return _session(path, device, threads, precision)
+
+    try:
+        return Opened(*open_cached(model, open_file, **options), cached=True)
+    except CacheError as error:
+        warnings.warn(f"{error}. The model is compiled for this run alone", stacklevel=3)
+        return _uncached(model, open_file, options)
+
+
+def _uncached(
+    model: Path | bytes | str | os.PathLike[str],
+    open_file: Callable[[Path], OcclusionSession],
+    options: dict[str, Any],
+) -> Opened:
+    """Compile where there is no cache; the file is deleted with the session."""
+    from krypton_compile.compiler.pipeline import compile  # onnxscript takes a second: not for what is found
+
+    folder = tempfile.mkdtemp(prefix="krypton-")
+    try:
+        path = Path(folder) / "model.krypton.onnx"
+        compile(model, path, **{name: option for name, option in options.items() if option is not None})
+        session = open_file(path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(session.scorer.sessions, shutil.rmtree, folder, ignore_errors=True)
+    return Opened(session, path, True)
 
 
 def _session(path: Path, device: str, threads: int | None, precision: str | None) -> OcclusionSession:

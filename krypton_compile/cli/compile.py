@@ -29,12 +29,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compile(options: argparse.Namespace, output: Path) -> None:
     # These import onnx: not for --help.
+    from krypton_compile.cli.outputs import check_model_output, check_output, model_inputs
     from krypton_compile.cli.recipe import asked_preprocessing
     from krypton_compile.compiler.pipeline import compile
     from krypton_compile.contract.labels import read_labels
 
-    if output.resolve() == options.model.resolve():
-        raise ValueError(f"the output {output} would overwrite the model; choose another with -o")
+    inputs = [
+        *model_inputs(options.model),
+        options.labels,
+        *map(Path, [options.preprocess] if options.preprocess else []),
+    ]
+    check_model_output(output, [*inputs, options.report], "--output")
+    if options.report:
+        check_output(options.report, inputs, "--report")
     with _printed(options.trace):
         _, report = compile(
             options.model,
@@ -52,7 +59,9 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
     if options.report:
         report.save(options.report)
     print(report)
-    print(f"wrote {output}")
+    weights = Path(f"{output}.data")  # beyond protobuf's 2 GB
+    written = [output, weights if weights.is_file() else None, options.report, options.trace]
+    print(f"wrote {', '.join(str(path) for path in written if path)}")
 
 
 @contextmanager

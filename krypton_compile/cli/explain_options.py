@@ -64,7 +64,7 @@ def _add_answer(parser: argparse.ArgumentParser) -> None:
         "--labels",
         type=Path,
         metavar="FILE",
-        help="names of the classes, one a line or as JSON; stored in the compiled file (default: as the file says)",
+        help="names of the classes, one a line or as JSON (default: as the file says, or as was given before)",
     )
     answer.add_argument(
         "--value",
@@ -166,6 +166,12 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="folder for the files of all pictures; it is made where it does not exist (default: the current folder)",
+    )
+    output.add_argument(
+        "--store",
+        action="store_true",
+        help="write preprocessing and labels into the compiled file, where it has none (default: no model's file is "
+        "changed; what was given is remembered in the cache, for this very file)",
     )
     output.add_argument(
         "--plan", action="store_true", help="print how many windows, how long and how much memory it takes, and stop"

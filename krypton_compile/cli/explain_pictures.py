@@ -41,7 +41,9 @@ def explain_all(options: argparse.Namespace, say: Say, complain: Say) -> int:
         KryptonError, ValueError, OSError: if something is wrong that no other picture could mend.
     """
     pictures = find_pictures(options.images)
-    prefixes = find_prefixes(pictures, options.model, options.output, options.output_dir)
+    read = (options.model, options.labels, options.preprocess, options.original, options.segments, options.baseline)
+    others = [Path(name) for name in read if name is not None]
+    prefixes = find_prefixes(pictures, others, options.output, options.output_dir)
     check_mode(options)
     opened = open_model(options, say)
     session, skipped = opened.session, 0
@@ -99,13 +101,14 @@ class _Run:
             finally:  # a map that cannot be verified is still the map
                 files = self.write(explanation, path, prefix, more)
         heatmap = explanation.heatmap(reduce=options.reduce, upsample=upsampling(options.reduce, options.upsample))
+        written = "written          " + ", ".join(map(str, files))
         if self.count > 1:
-            self.say(f"{path}: {short(explanation, heatmap)}")
+            self.say(f"{path}: {short(explanation, heatmap)}; {' '.join(written.split())}")
         else:
             self.say(summary(explanation, heatmap))
             low, high = shown.tensor.min(), shown.tensor.max()
             self.say(f"input range      {low:.4g} to {high:.4g} after preprocessing")
-            lines.append("written          " + ", ".join(map(str, files)))
+            lines.append(written)
         for line in lines:
             self.say(line)
 

@@ -3,8 +3,8 @@
     model.krypton.onnx   opened as it is
     model.onnx           compiled into the cache first, or found there (krypton_compile/opening.py)
 
-What the user says of preprocessing and labels is stored in the compiled file if it does not know it yet, so that it
-need be said only once.
+What the user says of preprocessing and labels, and the file does not know, is remembered beside the cache, so that it
+need be said only once (krypton_compile/compiler/remembered.py). The file itself is written to with --store alone.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from pathlib import Path
 
 from krypton_compile.cli.model_options import model_arguments, model_flags
 from krypton_compile.cli.recipe import read_preprocessing
+from krypton_compile.compiler.remembered import LABELS, PREPROCESSING, Memory
 from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, write_labels
 from krypton_compile.contract.labels import read_labels
 from krypton_compile.contract.layouts import KINDS
+from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.files.metadata import store
 from krypton_compile.opening import Export, Opened, open_compiled
 from krypton_compile.runtime.session import OcclusionSession
@@ -28,24 +30,45 @@ Say = Callable[[str], None]
 
 @dataclass
 class Described:
-    """A session, and ``news``: what the user said that its file at ``path`` does not know yet."""
+    """A session, and what its file at ``path`` does not know: of this, ``told`` is what the user said just now."""
 
     session: OcclusionSession
     path: Path
-    news: dict[str, str]
+    memory: Memory
+    unknown: tuple[str, ...]
+    told: tuple[str, ...]
+    into_file: bool = False
 
     def remember(self, say: Say) -> None:
-        """Store the news, once: after the first picture that went well."""
-        if not self.news:
-            return
-        try:
-            store(self.path, self.news)
-        except OSError as error:
-            say(f"note             not stored in {self.path.name}: {error.strerror}")
-        else:
-            stored = " and ".join(key.partition(".")[2] for key in self.news)
-            say(f"stored           {stored} in {self.path.name}; from now on it knows")
-        self.news = {}
+        """Keep what was said, once: after the first picture that went well.
+
+        Raises:
+            OSError, ValueError: if it should go into the file (--store), and cannot.
+        """
+        if self.into_file and self.unknown:
+            values = {
+                PREPROCESSING: (PREPROCESSING_KEY, str(self._preprocessing.to_json())),
+                LABELS: (LABELS_KEY, write_labels(self.session.labels or ())),
+            }
+            store(self.path, dict(values[kind] for kind in self.unknown))
+            say(f"stored           {' and '.join(self.unknown)} in {self.path}")
+        elif self.told:
+            try:
+                if PREPROCESSING in self.told:
+                    self.memory.remember_preprocessing(self._preprocessing)
+                if LABELS in self.told:
+                    self.memory.remember_labels(tuple(self.session.labels or ()))
+            except OSError as error:
+                say(f"note             not remembered for the next time: {error}")
+            else:
+                places = ", ".join(str(self.memory.place(kind)) for kind in self.told)
+                say(f"remembered       {' and '.join(self.told)} for {self.path.name}, in {places}")
+        self.unknown = self.told = ()
+
+    @property
+    def _preprocessing(self) -> Preprocessing:
+        assert self.session.preprocessing is not None
+        return self.session.preprocessing
 
 
 def open_model(options: argparse.Namespace, say: Say) -> Described:
@@ -57,7 +80,7 @@ def open_model(options: argparse.Namespace, say: Say) -> Described:
             picture.
     """
     opened = open_given(options, say, options.device, options.precision)
-    session, path = opened.session, opened.path
+    session = opened.session
     if len(session.spatial) != 2:
         kind = KINDS[len(session.spatial)]
         raise ValueError(
@@ -69,7 +92,12 @@ def open_model(options: argparse.Namespace, say: Say) -> Described:
             f"{options.model}: its input has {session.annotation.channels} channels; pictures have 3 (colour) or 1 "
             "(grey). In Python, explain() takes the input as an array"
         )
-    return _described(session, path, options, say)
+    if options.store and opened.compiled is not None:
+        raise ValueError(
+            f"--store: {options.model} is not compiled. Compile it with what should be stored: krypton-compile "
+            f"{options.model} --preprocess ... --labels ..."
+        )
+    return _described(opened, options, say)
 
 
 def open_given(options: argparse.Namespace, say: Say, device: str = "cpu", precision: str | None = None) -> Opened:
@@ -82,7 +110,9 @@ def open_given(options: argparse.Namespace, say: Say, device: str = "cpu", preci
     arguments = model_arguments(options)
     opened = open_compiled(options.model, Export(**arguments), device, options.threads, precision)
     if opened.compiled is not None:
-        say(f"model            {'compiled into' if opened.compiled else 'found compiled in'} the cache, {opened.path}")
+        if opened.cached:
+            how = "compiled into" if opened.compiled else "found compiled in"
+            say(f"model            {how} the cache, {opened.path}")
     elif arguments:
         flags, session = model_flags(), opened.session
         given, size = ", ".join(flags[name] for name in arguments), " x ".join(map(str, session.spatial))
@@ -93,23 +123,43 @@ def open_given(options: argparse.Namespace, say: Say, device: str = "cpu", preci
     return opened
 
 
-def _described(session: OcclusionSession, path: Path, options: argparse.Namespace, say: Say) -> Described:
+def recall(session: OcclusionSession, memory: Memory) -> OcclusionSession:
+    """A session that also knows what is remembered of its file, where the file itself does not say it."""
+    preprocessing = memory.preprocessing() if session.preprocessing is None else None
+    labels = memory.labels(session.classes) if session.labels is None else None
+    return session if preprocessing is None and labels is None else session.described(preprocessing, labels)
+
+
+def _described(opened: Opened, options: argparse.Namespace, say: Say) -> Described:
     """A session that knows what the options say of pictures and classes, and what its file does not know yet."""
-    other = f"is another one; this run uses what was given. To change the file's, compile it again (or delete {path})"
-    preprocessing = read_preprocessing(options, session.preprocessing)
-    news: dict[str, str] = {}
-    if session.preprocessing is None:
-        news[PREPROCESSING_KEY] = preprocessing.to_json()
-    elif session.preprocessing != preprocessing:
-        say(f"note             the file's own preprocessing {other}")
-    labels = None
-    if options.labels is not None:
-        labels = read_labels(options.labels, session.classes)
-        if session.labels is None:
-            news[LABELS_KEY] = write_labels(labels)
-        elif session.labels != labels:
-            say(f"note             the file's own list of labels {other}")
-    return Described(session.described(preprocessing, labels), path, news)
+    memory, file = Memory(opened.path, opened.cached), opened.session
+    known = recall(file, memory)
+    preprocessing = read_preprocessing(options, known.preprocessing)
+    labels = known.labels if options.labels is None else read_labels(options.labels, file.classes)
+    unknown, told = [], []
+    for kind, used, stored, before in (
+        (PREPROCESSING, preprocessing, file.preprocessing, known.preprocessing),
+        (LABELS, labels, file.labels, known.labels),
+    ):
+        if used is not None and stored is None:
+            unknown.append(kind)
+            if before is None:
+                told.append(kind)
+        if before is not None and before != used:
+            say(f"note             {_other(kind, stored is not None, opened.path, memory)}")
+    session = file.described(preprocessing, labels)
+    return Described(session, opened.path, memory, tuple(unknown), tuple(told), options.store)
+
+
+def _other(kind: str, in_file: bool, path: Path, memory: Memory) -> str:
+    """Say that the file or the memory knows another preprocessing, or other labels, than this run uses."""
+    name = "list of labels" if kind == LABELS else kind
+    if in_file:
+        return f"the file's own {name} is another one; this run uses what was given. To change {path}, compile it again"
+    return (
+        f"another {name} is remembered for {path.name}; this run uses what was given. Delete {memory.place(kind)} to "
+        "have it forgotten"
+    )
 
 
 def find_original(model: Path, session: OcclusionSession) -> Path | None:

@@ -32,8 +32,10 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
     return list(files)
 
 
-def find_prefixes(pictures: Sequence[Path], model: Path, output: Path | None, folder: Path | None) -> dict[Path, Path]:
-    """Tell the start of the names of each picture's results. The folder is made.
+def find_prefixes(
+    pictures: Sequence[Path], others: Sequence[Path], output: Path | None, folder: Path | None
+) -> dict[Path, Path]:
+    """Tell the start of the names of each picture's results. The folder is made. ``others`` are read too.
 
     Pictures of one stem get their suffix too: scan.png and scan.jpg become scan_png and scan_jpg.
 
@@ -58,7 +60,7 @@ def find_prefixes(pictures: Sequence[Path], model: Path, output: Path | None, fo
         if not parent.is_dir() or not os.access(parent, os.W_OK):
             option = f"--output {output}" if output is not None else "--output-dir"
             raise ValueError(f"{option}: {parent} is no directory that can be written to")
-    inputs = {path.resolve() for path in (*pictures, model)}
+    inputs = {path.resolve() for path in (*pictures, *others)}
     seen: dict[Path, Path] = {}
     for path, prefix in prefixes.items():
         for target in (prefix.with_name(prefix.name + ending) for ending in ENDINGS):

@@ -10,9 +10,18 @@ from pathlib import Path
 
 import onnx
 
-from krypton_compile.cli.open_model import open_given
+from krypton_compile.cli.open_model import open_given, recall
+from krypton_compile.cli.outputs import check_model_output, check_output, model_inputs
 from krypton_compile.cli.recipe import read_preprocessing
-from krypton_compile.contract.annotations import TUNING_KEY, TuningAnnotation, write_tuning
+from krypton_compile.compiler.remembered import Memory
+from krypton_compile.contract.annotations import (
+    LABELS_KEY,
+    PREPROCESSING_KEY,
+    TUNING_KEY,
+    TuningAnnotation,
+    write_labels,
+    write_tuning,
+)
 from krypton_compile.files.loading import load_proto, save_proto
 from krypton_compile.files.write_all import write_all
 from krypton_compile.runtime.approximation.bounds import Goal, Quality, parse_bound
@@ -38,7 +47,11 @@ def tune_file(options: argparse.Namespace) -> None:
     goal = Goal(tuple(parse_bound(text) for text in options.quality), options.keep)
     opened = open_given(options, lambda text: print(text, flush=True))
     target = _target(options, opened.compiled is None)
-    session = opened.session
+    plot = target.with_suffix(".tuning.png")
+    check_output(plot, options.images, "--output")
+    session = recall(opened.session, Memory(opened.path, opened.cached))
+    preprocessing = read_preprocessing(options, session.preprocessing)
+    session = session.described(preprocessing)
     samples = _samples(options, session)
     tuning = tune(
         session,
@@ -51,11 +64,11 @@ def tune_file(options: argparse.Namespace) -> None:
         say=lambda text: print(f"tuning           {text}", flush=True),
     )
     print("\n".join(lines(tuning)))
-    plot = target.with_suffix(".tuning.png")
     picture = plot_png(tuning)
-    save_proto(_annotated(opened.path, tuning), target)
+    tuned, more = _annotated(opened.path, tuning, _described(session))
+    save_proto(tuned, target)
     write_all({plot: picture})
-    print(f"written          {target}, {plot}")
+    print(f"written          {target}{' with ' if more else ''}{' and '.join(more)}, {plot}")
 
 
 def lines(tuning: Tuning) -> list[str]:
@@ -105,7 +118,8 @@ def _measured(quality: Quality) -> dict[str, float]:
 
 
 def _samples(options: argparse.Namespace, session: OcclusionSession) -> list[Sample]:
-    preprocessing = read_preprocessing(options, session.preprocessing)
+    preprocessing = session.preprocessing
+    assert preprocessing is not None
     channels = session.image_shape[1 if session.layout == "NCHW" else 3]
     samples: dict[str, Sample] = {}
     for path in options.images:
@@ -131,10 +145,19 @@ def _target(options: argparse.Namespace, compiled: bool) -> Path:
             )
         return model
     stem = model.name.removesuffix(".onnx") + ("" if compiled else ".krypton")
-    return options.output or model.with_name(f"{stem}.tuned.onnx")
+    target: Path = options.output or model.with_name(f"{stem}.tuned.onnx")
+    check_model_output(target, [*model_inputs(model), *options.images], "--output")
+    return target
 
 
-def _annotated(model: Path, tuning: Tuning) -> onnx.ModelProto:
+def _described(session: OcclusionSession) -> dict[str, str]:
+    """The metadata of what the settings were tuned for."""
+    entries = {} if session.preprocessing is None else {PREPROCESSING_KEY: session.preprocessing.to_json()}
+    return entries if session.labels is None else {**entries, LABELS_KEY: write_labels(session.labels)}
+
+
+def _annotated(model: Path, tuning: Tuning, described: dict[str, str]) -> tuple[onnx.ModelProto, list[str]]:
+    """The file with the settings, and with what is ``described`` where it does not know it; the names of the latter."""
     proto = load_proto(model)
     annotation = TuningAnnotation(
         settings=write_settings(tuning.chosen),
@@ -165,4 +188,8 @@ def _annotated(model: Path, tuning: Tuning) -> onnx.ModelProto:
     del proto.metadata_props[:]
     proto.metadata_props.extend(others)
     proto.metadata_props.add(key=TUNING_KEY, value=write_tuning(annotation))
-    return proto
+    known = {entry.key for entry in others}
+    unknown = {key: value for key, value in described.items() if key not in known}
+    for key, value in unknown.items():
+        proto.metadata_props.add(key=key, value=value)
+    return proto, [key.partition(".")[2] for key in unknown]

@@ -26,25 +26,26 @@ _METADATA = 14
 
 
 def store(path: str | Path, entries: Mapping[str, str]) -> None:
-    """Append ``entries``; on any error the file stays as it was.
+    """Append ``entries`` that the file does not hold yet; on any error the file stays as it was.
 
     Raises:
         OSError: if the file cannot be read or written.
         ModelError: if the file is no whole compiled model.
-        ValueError: if the file holds one of the keys already.
+        ValueError: if the file holds another value of one of the keys already.
     """
-    added = onnx.ModelProto()
-    for key, value in entries.items():
-        added.metadata_props.add(key=key, value=value)
     # Unbuffered: a buffer that could not be written would be tried again when the file is closed.
     with Path(path).open("r+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # another process may be storing too; closing the file lets it go
         there = read_metadata(path)
         if MODEL_KEY not in there:
             raise ModelError(f"{path}: this is no compiled model. Run krypton-compile on it first.")
-        for key in entries:
-            if key in there:
+        for key, value in entries.items():
+            if there.get(key, value) != value:
                 raise ValueError(f"{path}: holds '{key}' already; compile the model again to store another")
+        added = onnx.ModelProto()
+        for key, value in entries.items():
+            if key not in there:
+                added.metadata_props.add(key=key, value=value)
         size = file.seek(0, os.SEEK_END)
         try:
             left = memoryview(added.SerializeToString())

@@ -108,22 +108,24 @@ def test_a_plain_model_is_compiled_once(capsys):
     assert run("--preprocess", "unit", model="small.onnx") == 0
     first = capsys.readouterr().out
     assert "compiled into the cache" in first
-    assert "stored           preprocessing in" in first
+    assert "remembered       preprocessing for" in first
     assert run(model="small.onnx") == 0
     again = capsys.readouterr().out
     assert "found compiled in the cache" in again
-    assert "stored" not in again
+    assert "remembered" not in again
     np.testing.assert_array_equal(written()[0], session().explain("scan.png", 6, 3).heatmap())
 
 
-def test_what_is_said_once_is_stored(capsys):
+def test_what_is_said_once_is_known(capsys):
+    before = Path("bare.krypton.onnx").read_bytes()
     assert run(model="bare.krypton.onnx") == 2
     assert "give --preprocess imagenet|unit|tf|caffe" in capsys.readouterr().err
     Path("labels.txt").write_text("\n".join(LABELS))
     assert run("--preprocess", "unit", "--labels", "labels.txt", model="bare.krypton.onnx") == 0
-    assert "stored           preprocessing and labels in bare.krypton.onnx" in capsys.readouterr().out
+    assert "remembered       preprocessing and labels for bare.krypton.onnx" in capsys.readouterr().out
     assert run("--target", "glioma", model="bare.krypton.onnx") == 0
-    assert "stored" not in capsys.readouterr().out
+    assert "remembered" not in capsys.readouterr().out
+    assert Path("bare.krypton.onnx").read_bytes() == before
     expected = session().explain("scan.png", 6, 3, target=0).heatmap()
     np.testing.assert_allclose(written()[0], expected, atol=1e-6)
 
@@ -188,6 +190,8 @@ def test_many_pictures_share_a_session_and_bad_ones_are_skipped(folder, capsys, 
     out, err = capsys.readouterr()
     assert len(opened) == 1
     assert [line.partition(":")[0] for line in out.splitlines()] == ["scans/a.png", "scans/b.png", "scan.png"]
+    for name in ("a", "b", "scan"):  # what is written is named
+        assert all(f"maps/{name}{ending}" in out for ending in ENDINGS)
     assert err.count("\n") == 1
     assert "skipped scans/broken.jpg" in err
     expected = sorted(f"{name}{ending}" for name in ("a", "b", "scan") for ending in ENDINGS)

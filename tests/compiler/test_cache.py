@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +13,16 @@ import numpy as np
 import onnx
 import pytest
 
-from krypton_compile.compiler.cache import _forget, cache_folder, compile_cached
+from krypton_compile.compiler.alone import alone
+from krypton_compile.compiler.cache import (
+    CacheError,
+    _forget,
+    cache_folder,
+    cache_root,
+    compile_cached,
+    content_key,
+    open_cached,
+)
 from krypton_compile.errors import ModelError
 from krypton_compile.runtime import OcclusionSession, Preprocessing
 from tests.support.small import small_model
@@ -155,3 +167,108 @@ def test_several_at_once_see_whole_files(model):
         found = list(pool.map(lambda _: OcclusionSession(compile_cached(model)[0]).classes, range(4)))
     assert found == [5] * 4
     assert len(entries()) == 1
+
+
+def test_a_damaged_entry_is_compiled_again(model):
+    """As a power failure leaves it: empty, or without its end."""
+    path, _ = compile_cached(model)
+    whole = path.read_bytes()
+    for left in (0, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:left])
+        session, found, new = open_cached(model, OcclusionSession)
+        assert (session.classes, found, new) == (5, path, True)
+        assert path.read_bytes() == whole
+
+
+def test_an_entry_that_goes_before_it_is_opened_is_compiled_again(model):
+    opened = []
+
+    def open_late(path):
+        opened.append(path)
+        if len(opened) < 3:
+            path.unlink()  # as _forget of another process does
+        return OcclusionSession(path)
+
+    assert open_cached(model, open_late)[2]
+    assert len(opened) == 3
+    opened.clear()
+    with pytest.raises(ModelError, match="No such file"):
+        open_cached(model, lambda path: (path.unlink(), OcclusionSession(path)))
+
+
+def test_what_cannot_be_opened_for_another_reason_stays(model):
+    path, _ = compile_cached(model)
+
+    def refuse_to_open(path):
+        raise ModelError("a whole file that is refused")
+
+    with pytest.raises(ModelError, match="a whole file"):
+        open_cached(model, refuse_to_open)
+    assert path.exists()
+
+
+def test_a_full_disk_leaves_nothing_and_names_the_folder(model, monkeypatch):
+    """The kernel lets a thousand bytes be written, then fails."""
+    compile_cached(model)[0].unlink()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(CacheError, match=r"File too large.*set KRYPTON_CACHE to a folder of yours"):
+            compile_cached(model)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert entries() == []
+    assert list(cache_root().rglob("*.onnx*")) == []
+
+
+def test_what_a_killed_process_was_writing_is_deleted_in_the_end(model):
+    path, _ = compile_cached(model)
+    fresh, old = (path.with_name(f".{path.name}.{name}") for name in ("fresh", "old"))
+    for folder in (fresh, old):
+        folder.mkdir()
+        (folder / path.name).write_bytes(bytes(100))
+    os.utime(old, (1_000_000, 1_000_000))
+    compile_cached(model, chunk=2)
+    assert fresh.exists()
+    assert not old.exists()
+
+
+def test_held_inputs_and_files_that_differ_are_other_names(model):
+    keys = {content_key(model, {"held": {"age": np.array(value)}}) for value in (1.0, 2.0, [1.0], [[1.0]])}
+    assert len(keys) == 4
+    assert content_key(model, {"held": {"age": np.array(1.0)}}) in keys
+    assert content_key(model, {"held": None}) == content_key(model, {})
+
+
+def test_one_waits_for_another_and_not_for_ever(tmp_path, monkeypatch):
+    place, order = tmp_path / "locks" / "a", []
+
+    def inside(name, seconds):
+        with alone(place):
+            order.append(f"{name} begins")
+            time.sleep(seconds)
+            order.append(f"{name} ends")
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(inside, "first", 0.3)
+        while not order:
+            time.sleep(0.01)
+        pool.submit(inside, "second", 0.0).result()
+        first.result()
+    assert order == ["first begins", "first ends", "second begins", "second ends"]
+    assert list(place.parent.iterdir()) == []
+    monkeypatch.setattr("krypton_compile.compiler.alone.PATIENCE", 0.2)
+    with alone(place), alone(place):
+        pass
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "No locks available"), OSError(errno.ENOTSUP, "none")])
+def test_where_there_are_no_locks_nobody_waits(tmp_path, monkeypatch, error):
+    def refuse_to_lock(*_):
+        raise error
+
+    monkeypatch.setattr("fcntl.flock", refuse_to_lock)
+    with alone(tmp_path / "a"), alone(tmp_path / "a"):
+        pass
+    with alone(Path("/proc/krypton/a")):
+        pass

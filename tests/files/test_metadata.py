@@ -139,6 +139,7 @@ def test_scores_are_the_same_with_more_metadata(compiled, own, image):
 def test_a_key_is_stored_once(own):
     store(own, {"user": "first"})
     before = own.read_bytes()
+    store(own, {"user": "first"})  # another process, that says the same
     for key in ("user", MODEL_KEY, SOURCE_KEY):
         with pytest.raises(ValueError, match=f"holds '{key}' already"):
             store(own, {"new": "x", key: "second"})
