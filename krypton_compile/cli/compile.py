@@ -29,10 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compile(options: argparse.Namespace, output: Path) -> None:
     # These import onnx: not for --help.
+    from krypton_compile.cli.labels_beside import count_classes, find_labels
     from krypton_compile.cli.outputs import check_model_output, check_output, model_inputs
     from krypton_compile.cli.recipe import asked_preprocessing
     from krypton_compile.compiler.pipeline import compile
+    from krypton_compile.contract.annotations import LABELS_KEY, write_labels
     from krypton_compile.contract.labels import read_labels
+    from krypton_compile.files.metadata import store
 
     inputs = [
         *model_inputs(options.model),
@@ -43,7 +46,7 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
     if options.report:
         check_output(options.report, inputs, "--report")
     with _printed(options.trace):
-        _, report = compile(
+        compiled, report = compile(
             options.model,
             output,
             patch_size=options.patch_size,
@@ -56,6 +59,11 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
             trace=options.trace,
             **model_arguments(options),
         )
+    named = any(entry.key == LABELS_KEY for entry in compiled.metadata_props)
+    beside = None if named else find_labels(options.model, count_classes(compiled))
+    if beside is not None:
+        store(output, {LABELS_KEY: write_labels(beside[1])})
+        report.notes.append(f"the names of the classes are those of {beside[0]}, beside the model")
     if options.report:
         report.save(options.report)
     print(report)
@@ -136,7 +144,8 @@ def _add_classes(parser: argparse.ArgumentParser) -> None:
         "--labels",
         type=Path,
         metavar="FILE",
-        help="the names of the classes, one a line or JSON (default: not stored, so that classes are numbers)",
+        help="the names of the classes: one a line, JSON, or config.json of Hugging Face or timm (default: those of "
+        "the model's own metadata, or of labels.txt, config.json and the like beside it, if they name each class)",
     )
 
 

@@ -64,7 +64,8 @@ def _add_answer(parser: argparse.ArgumentParser) -> None:
         "--labels",
         type=Path,
         metavar="FILE",
-        help="names of the classes, one a line or as JSON (default: as the file says, or as was given before)",
+        help="names of the classes: one a line, JSON, or config.json of Hugging Face or timm (default: as the file "
+        "says, as was given before, or as labels.txt, config.json and the like beside the model say)",
     )
     answer.add_argument(
         "--value",

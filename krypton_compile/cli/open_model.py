@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from krypton_compile.cli.labels_beside import find_labels
 from krypton_compile.cli.model_options import model_arguments, model_flags
 from krypton_compile.cli.recipe import read_preprocessing
 from krypton_compile.compiler.remembered import LABELS, PREPROCESSING, Memory
@@ -147,6 +148,12 @@ def _described(opened: Opened, options: argparse.Namespace, say: Say) -> Describ
                 told.append(kind)
         if before is not None and before != used:
             say(f"note             {_other(kind, stored is not None, opened.path, memory)}")
+    if labels is None:
+        beside = find_labels(options.model, file.classes)
+        if beside is not None:
+            labels = beside[1]
+            unknown.append(LABELS)
+            say(f"labels           {beside[0]}, beside the model")
     session = file.described(preprocessing, labels)
     return Described(session, opened.path, memory, tuple(unknown), tuple(told), options.store)
 

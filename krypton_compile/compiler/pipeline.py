@@ -14,7 +14,7 @@ import onnx_ir as ir
 from krypton_compile.compiler.annotate import annotate
 from krypton_compile.compiler.fallbacks import find_fallbacks
 from krypton_compile.compiler.layers import report_layers
-from krypton_compile.compiler.provenance import provenance, require_uncompiled
+from krypton_compile.compiler.provenance import named_classes, provenance, require_uncompiled
 from krypton_compile.compiler.reference_patch import make_reference_patch
 from krypton_compile.compiler.report import Report
 from krypton_compile.compiler.trace import NoTrace, Trace
@@ -92,6 +92,7 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
     if target not in TARGETS:
         raise ModelError(f"target: expected one of {', '.join(TARGETS)}, found {target!r}")
     source = SourceModel(require_uncompiled(model, load_proto(model)), input_name, output_name, held or {})
+    metadata = {entry.key: entry.value for entry in source.proto.metadata_props}
     with Trace(Path(trace), source.proto) if trace is not None else NoTrace() as watch:
         with stage("read the model's inputs, outputs and weights", INVALID):
             run(FRONTEND, source, watch.frontend)
@@ -101,6 +102,8 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
         interface = find_interface(base.graph, input_name, output_name, layout)
         if preprocessing is None and str(interface.image.name) in source.pictures:
             preprocessing = "none"
+        if labels is None:
+            labels = named_classes(metadata, interface, source.notes)
         about = provenance(model, interface, preprocessing, labels)
         patch = make_reference_patch(patch_size, stride, interface)
         report = Report(describe(model), patch.size, patch.stride, len(patch.grid), notes=source.notes)
