@@ -29,6 +29,7 @@ def read_graph(source: SourceModel, image_size: tuple[int, ...] | None, layout: 
     model = ir.from_proto(source.proto)
     image = find_image(model.graph, source.input_name)
     _fix_shapes(image, _image_shape(image, image_size, layout), model.graph)
+    model.meta["layout"] = layout
     return model
 
 

@@ -26,6 +26,7 @@ from krypton_compile.passes.simplify.name_blocks import name_blocks
 from krypton_compile.passes.simplify.optimize import optimize, optimize_again, rewrite
 from krypton_compile.passes.simplify.refuse_nodes import refuse_nodes
 from krypton_compile.passes.simplify.respell import respell
+from krypton_compile.passes.simplify.straighten_views import straighten_views
 from krypton_compile.passes.simplify.upgrade_opset import upgrade_opset
 
 __all__ = ["CANONICALIZE", "CLEAN_UP", "SIMPLIFY", "SimplifyPass"]
@@ -84,6 +85,8 @@ CANONICALIZE: tuple[SimplifyPass, ...] = (
 )
 
 _CANONICAL = (has.STATIC_SHAPES, has.FIXED_INITIALIZERS, has.CONSTANTS_FOLDED)
+_ABSORB_PADS = SimplifyPass("absorb_pads", absorb_pads, requires=_CANONICAL, breaks=(has.ALL_IN_USE,))
+_FOLD_AFFINE = SimplifyPass("fold_affine", fold_affine, requires=_CANONICAL, breaks=(has.ALL_IN_USE,))
 
 SIMPLIFY: tuple[SimplifyPass, ...] = (
     SimplifyPass("refuse_nodes", refuse_nodes, ensures=(has.ANSWERABLE,)),
@@ -91,12 +94,14 @@ SIMPLIFY: tuple[SimplifyPass, ...] = (
     *CANONICALIZE,
     SimplifyPass("measure_shapes", measure_shapes, requires=(has.FIXED_IMAGE,), ensures=(has.STATIC_SHAPES,)),
     *(replace(each, only_after="measure_shapes") for each in CANONICALIZE),
-    SimplifyPass("absorb_pads", absorb_pads, requires=_CANONICAL, breaks=(has.ALL_IN_USE,)),
-    SimplifyPass("fold_affine", fold_affine, requires=_CANONICAL, breaks=(has.ALL_IN_USE,)),
+    _ABSORB_PADS,
+    _FOLD_AFFINE,
     SimplifyPass("decompose", decompose, requires=_CANONICAL, breaks=(has.ALL_IN_USE,)),
     _REMOVE_UNUSED_NODES,
     SimplifyPass("gather_shuffles", gather_shuffles, requires=(*_CANONICAL, has.ALL_IN_USE)),
     SimplifyPass("name_blocks", name_blocks, requires=(*_CANONICAL, has.ALL_IN_USE)),
+    SimplifyPass("straighten_views", straighten_views, requires=(*_CANONICAL, has.ALL_IN_USE)),
+    *(replace(each, only_after="straighten_views") for each in (_ABSORB_PADS, _FOLD_AFFINE, _REMOVE_UNUSED_NODES)),
     # A second run would move the mean before one more 1x1 convolution.
     SimplifyPass("commute_mean", commute_mean, requires=(*_CANONICAL, has.ALL_IN_USE), idempotent=False),
 )
