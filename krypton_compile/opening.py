@@ -39,6 +39,7 @@ class Export:
     Attributes:
         layout: the axis order of the image, such as "NHWC".
         image_size: (H, W) of an image of symbolic size.
+        channels: its number of channels.
         input_name: the input that is the image.
         output_name: the output with the class scores.
         held: values of other inputs, by name.
@@ -48,6 +49,7 @@ class Export:
 
     layout: str | None = None
     image_size: tuple[int, ...] | None = None
+    channels: int | None = None
     input_name: str | None = None
     output_name: str | None = None
     held: Mapping[str, npt.ArrayLike] | None = None

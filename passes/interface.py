@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from krypton_compile.contract.layouts import channel_axis, channels_first, channels_last, spatial_axes
+from krypton_compile.contract.layouts import channel_axis, channels_first, channels_last, full_layout, spatial_axes
 from krypton_compile.errors import ModelError
 from krypton_compile.passes.shapes import permutation, static_shape
 
@@ -23,28 +23,33 @@ __all__ = [
 _CHANNELS = (1, 2, 3, 4)
 _RANKS = (3, 4, 5)
 _OTHERS = "of a signal 3 (NCL or NLC), of a volume 5 (NCDHW or NDHWC)"
+_NAME_AXES = "An image without an axis for its batch or its channels is told by --layout, such as HW or flat-NCHW."
 _PROBABILITY_OPS = ("Softmax", "Sigmoid")
 
 
 @dataclass(frozen=True)
 class Interface:
-    """The image input, its layout (layouts.py), the score output and the tensor before a final Softmax."""
+    """The image input, its full layout (layouts.py), the score output and the tensor before a final Softmax.
+
+    ``shape`` is the image's in that layout; ``own_layout`` that of the user's model, which may be a short one.
+    """
 
     image: ir.Value
     layout: str
     scores: ir.Value
     logits: ir.Value | None
+    own_layout: str
+    shape: tuple[int, ...]
 
     @property
     def image_shape(self) -> tuple[int, ...]:
         """(H, W) of a picture, (L,) of a signal, (D, H, W) of a volume."""
-        shape = static_shape(self.image)
-        return tuple(shape[axis] for axis in spatial_axes(self.layout))
+        return tuple(self.shape[axis] for axis in spatial_axes(self.layout))
 
     @property
     def channels(self) -> int:
         """Channels of the image."""
-        return static_shape(self.image)[channel_axis(self.layout)]
+        return self.shape[channel_axis(self.layout)]
 
 
 def find_interface(
@@ -56,7 +61,8 @@ def find_interface(
         ModelError: if one of the three names or the graph leaves open which value is meant.
     """
     image, scores = find_image(graph, input_name), find_scores(graph, output_name)
-    return Interface(image, find_layout(image, layout), scores, find_logits(scores))
+    found = find_layout(image, None if layout is None else full_layout(layout))
+    return Interface(image, found, scores, find_logits(scores), layout or found, static_shape(image))
 
 
 def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
@@ -75,7 +81,9 @@ def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
     else:
         chosen = [value for value in inputs if value.shape is not None and len(value.shape) in _RANKS]
         if not chosen:
-            raise ModelError(f"expected an image input of rank 4 (NCHW or NHWC), {_OTHERS}, found inputs: {listing}")
+            raise ModelError(
+                f"expected an image input of rank 4 (NCHW or NHWC), {_OTHERS}, found inputs: {listing}. {_NAME_AXES}"
+            )
     if len(inputs) > 1:
         raise ModelError(
             f"the model has several inputs: {listing}. Expected the image alone; "
@@ -83,7 +91,9 @@ def find_image(graph: ir.Graph, name: str | None) -> ir.Value:
         )
     image = chosen[0]
     if image.shape is None or len(image.shape) not in _RANKS:
-        raise ModelError(f"input '{image.name}': expected rank 4 (NCHW or NHWC), {_OTHERS}, found shape {image.shape}")
+        raise ModelError(
+            f"input '{image.name}': expected rank 4 (NCHW or NHWC), {_OTHERS}, found shape {image.shape}. {_NAME_AXES}"
+        )
     if image.dtype != ir.DataType.FLOAT:
         raise ModelError(f"input '{image.name}': expected float32, found {image.dtype}; export the model in float32")
     return image
@@ -110,7 +120,9 @@ def find_layout(image: ir.Value, layout: str | None) -> str:
             return ours[1]
         if node.op_type == "Conv":
             return ours[0]
-    raise ModelError(f"input '{image.name}' {image.shape}: cannot tell {ours[0]} from {ours[1]}; give the layout")
+    raise ModelError(
+        f"input '{image.name}' {image.shape}: cannot tell {ours[0]} from {ours[1]}; give the layout: --layout"
+    )
 
 
 def find_scores(graph: ir.Graph, name: str | None) -> ir.Value:

@@ -25,7 +25,6 @@ from krypton_compile.ort.errors import explain
 from krypton_compile.ort.library import get_library_path
 from krypton_compile.ort.plain_session import open_session
 from krypton_compile.passes.interface import Interface
-from krypton_compile.passes.shapes import static_shape
 
 _INTERIOR = 3
 
@@ -88,7 +87,7 @@ def compare_models(
         LibraryError: if the library of ops cannot be loaded.
     """
     rng = np.random.default_rng(0)
-    shape = static_shape(interface.image)
+    shape = interface.shape
     image = rng.uniform(0, 1, shape).astype(np.float32)
     boxes = _positions(interface, grid, rng)
     use_logits = interface.logits is not None and _has_tensor(original, str(interface.logits.name))
@@ -184,5 +183,6 @@ def _compiled_rows(
     session = open_session(compiled, get_library_path())
     inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
-    feeds = {inputs[0]: image, inputs[1]: boxes, inputs[2]: np.zeros_like(image)}
+    own = image.reshape(session.get_inputs()[0].shape)  # as the user's model has it
+    feeds = {inputs[0]: own, inputs[1]: boxes, inputs[2]: np.zeros_like(own)}
     return np.asarray(session.run([outputs[2 if use_logits else 0]], feeds)[0])

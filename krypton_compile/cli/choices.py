@@ -10,7 +10,11 @@ BASELINE_SPACES = ("picture", "input")
 DEVICES = ("cpu", "cuda")
 EDGES = ("truncate", "valid", "shift")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
-LAYOUTS = ("NCL", "NLC", "NCHW", "NHWC", "NCDHW", "NDHWC")
+LAYOUTS = (
+    *("NCL", "NLC", "NCHW", "NHWC", "NCDHW", "NDHWC", "NDHW", "DHW", "NHW", "HW", "NL", "L"),
+    *("CL", "LC", "CHW", "HWC", "CDHW", "DHWC", "flat-NCL", "flat-CL", "flat-NLC", "flat-LC"),
+    *("flat-NCHW", "flat-CHW", "flat-NHWC", "flat-HWC", "flat-NCDHW", "flat-CDHW", "flat-NDHWC", "flat-DHWC"),
+)
 REDUCTIONS = ("mean", "sum", "none")
 RESIZE_MODES = ("squeeze", "crop", "none")
 UPSAMPLINGS = ("nearest", "bilinear", "bicubic")

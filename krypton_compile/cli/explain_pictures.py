@@ -51,7 +51,8 @@ def explain_all(options: argparse.Namespace, say: Say, complain: Say) -> int:
     run = _Run(options, session, request, len(pictures), say)
     for path in pictures:
         try:
-            shown = read_input(path, session.image_shape, session.layout, session.preprocessing)
+            model = session.scorer.model
+            shown = read_input(path, model.full_shape, model.full_layout, session.preprocessing)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             complain(f"skipped {path}: {' '.join(reason.split()).removeprefix(f'{path}: ')}")

@@ -32,8 +32,16 @@ def add_model_options(parser: argparse.ArgumentParser, words: Sequence[str] = ()
     group.add_argument(
         "--layout",
         choices=LAYOUTS,
-        help="the order of the image's axes, N the batch and C the channels (default: told from its shape and from "
-        "what reads it)",
+        metavar="AXES",
+        help="the order of the image's axes, N the batch and C the channels: NCHW, NHWC, NCL and the like; NHW, HWC or "
+        "HW where the model has no axis for one of them; flat-NCHW where all but the batch are one axis (default: told "
+        "from its shape and from what reads it)",
+    )
+    group.add_argument(
+        "--channels",
+        type=int,
+        metavar="C",
+        help="the image's number of channels where the model leaves it open (default: told from what reads the image)",
     )
     group.add_argument(
         "--input-name", metavar="NAME", help="which input is the image (default: the only one that can be)"

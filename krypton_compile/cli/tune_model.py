@@ -120,12 +120,13 @@ def _measured(quality: Quality) -> dict[str, float]:
 def _samples(options: argparse.Namespace, session: OcclusionSession) -> list[Sample]:
     preprocessing = session.preprocessing
     assert preprocessing is not None
-    channels = session.image_shape[1 if session.layout == "NCHW" else 3]
+    model = session.scorer.model
+    channels = model.channels
     samples: dict[str, Sample] = {}
     for path in options.images:
         name = hashlib.sha256(path.read_bytes()).hexdigest()
-        tensor = prepare(path, preprocessing, session.image_size, channels, session.layout).tensor
-        occluder = make_occluder(options.baseline, Canvas(tensor, session.layout, preprocessing))
+        tensor = prepare(path, preprocessing, session.image_size, channels, model.full_layout).tensor
+        occluder = make_occluder(options.baseline, Canvas(tensor, model.full_layout, preprocessing))
         if occluder.rows is not None:
             raise ValueError(f"--baseline {options.baseline}: krypton-tune takes one that is the same for all windows")
         samples[name] = Sample(name, tensor, occluder.image)  # the same picture twice counts once

@@ -34,7 +34,7 @@ def _annotation(body: IncrementalBody) -> ModelAnnotation:
     interface, names = body.interface, body.contract.names
     return ModelAnnotation(
         image=str(interface.image.name),
-        layout=interface.layout,
+        layout=interface.own_layout,
         image_shape=interface.image_shape,
         channels=interface.channels,
         boxes=names["boxes"],

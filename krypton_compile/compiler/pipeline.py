@@ -40,6 +40,7 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
     input_name: str | None = None,
     output_name: str | None = None,
     layout: str | None = None,
+    channels: int | None = None,
     chunk: int | None = None,
     patch_size: int | tuple[int, ...] = 16,
     stride: int | tuple[int, ...] = 4,
@@ -61,8 +62,10 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
         image_size: the image's size, if the model leaves it open: (H, W); (L,) of a signal; (D, H, W) of a volume.
         input_name: the image input, if the model has several inputs.
         output_name: the output with the class scores, if the model has several outputs.
-        layout: the order of the image's axes, if it cannot be told from the shapes: "NCHW" or "NHWC"; "NCL" or "NLC" of
-            signals; "NCDHW" or "NDHWC" of volumes.
+        layout: the order of the image's axes, if neither its shape nor what reads it tells: "NCHW" or "NHWC"; "NCL" or
+            "NLC" of signals; "NCDHW" or "NDHWC" of volumes; without N or C where the model has no such axis ("HW",
+            "NHW", "HWC"); "flat-NCHW" and the like where all but the batch are one axis.
+        channels: the image's number of channels, if the model leaves it open and nothing that reads the image tells.
         chunk: how many positions an iteration of the Scan takes; when None, as many as fit into a few megabytes.
         patch_size: the size of the report's reference patch: one number, or one for each axis.
         stride: the steps of the reference patch, likewise.
@@ -91,15 +94,16 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
     """
     if target not in TARGETS:
         raise ModelError(f"target: expected one of {', '.join(TARGETS)}, found {target!r}")
-    source = SourceModel(require_uncompiled(model, load_proto(model)), input_name, output_name, held or {})
-    metadata = {entry.key: entry.value for entry in source.proto.metadata_props}
+    proto = require_uncompiled(model, load_proto(model))
+    source = SourceModel(proto, input_name, output_name, held or {}, layout, image_size, channels)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
     with Trace(Path(trace), source.proto) if trace is not None else NoTrace() as watch:
         with stage("read the model's inputs, outputs and weights", INVALID):
             run(FRONTEND, source, watch.frontend)
         with stage("simplify the graph", REPORT):
-            base = read_graph(source, image_size, layout)
+            base = read_graph(source)
             run(SIMPLIFY, base, watch.simplify)
-        interface = find_interface(base.graph, input_name, output_name, layout)
+        interface = find_interface(base.graph, input_name, output_name, source.layout)
         if preprocessing is None and str(interface.image.name) in source.pictures:
             preprocessing = "none"
         if labels is None:
@@ -110,7 +114,7 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
 
         def count(supposed: frozenset[str]) -> Report:
             copy = base.clone()
-            again = find_interface(copy.graph, input_name, output_name, layout)
+            again = find_interface(copy.graph, input_name, output_name, source.layout)
             body = begin_body(copy, again, patch.grid, target=target, frozen_gates=frozen_gates, supposed=supposed)
             run(COUNTING, body)
             return replace(report, layers=report_layers(body))

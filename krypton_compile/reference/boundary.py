@@ -18,7 +18,7 @@ import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
 from krypton_compile.contract.geometry import Boxes, areas, is_empty, row_offsets
-from krypton_compile.contract.layouts import LAYOUTS, as_volume, axes_of, channel_axis
+from krypton_compile.contract.layouts import FULL_LAYOUTS, as_volume, axes_of, channel_axis
 from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.ragged import (
     Floats,
@@ -164,5 +164,5 @@ def _caller_rows(boxes: Boxes, offsets: Offsets, available: int) -> Offsets:
 
 
 def _check_layout(layout: str) -> None:
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout: expected one of {', '.join(LAYOUTS)}, found {layout!r}")
+    if layout not in FULL_LAYOUTS:
+        raise ValueError(f"layout: expected one of {', '.join(FULL_LAYOUTS)}, found {layout!r}")

@@ -7,6 +7,7 @@ returns.
 
 from __future__ import annotations
 
+from krypton_compile.contract.layouts import own_shape
 from krypton_compile.errors import ModelError
 from krypton_compile.passes.body import properties as has
 from krypton_compile.passes.body.add_thresholds import add_thresholds
@@ -16,6 +17,7 @@ from krypton_compile.passes.body.chunk_size import choose_chunk
 from krypton_compile.passes.body.fuse_epilogue import fuse_epilogue
 from krypton_compile.passes.body.incremental_body import IncrementalBody, begin_body
 from krypton_compile.passes.body.propagate_boxes import propagate_boxes
+from krypton_compile.passes.body.shorten_inputs import shorten_inputs
 from krypton_compile.passes.lower.walk import lower, occluded
 from krypton_compile.passes.runner import Pass
 
@@ -68,6 +70,12 @@ def _batch_positions(body: IncrementalBody) -> int:
     return 1
 
 
+def _shorten_inputs(body: IncrementalBody) -> int:
+    interface = body.interface
+    own = own_shape(interface.own_layout, interface.image_shape, interface.channels)
+    return shorten_inputs(body.model.graph, [interface.image, body.contract.baseline], own)
+
+
 _LOWER = BodyPass("lower", _lower, ensures=(has.LOWERED,), idempotent=False)
 _PROPAGATE_BOXES = BodyPass("propagate_boxes", _propagate_boxes, requires=(has.LOWERED,), ensures=(has.GROWTH_KNOWN,))
 
@@ -91,6 +99,7 @@ BODY: tuple[BodyPass, ...] = (
         ensures=(has.CONTRACT_KEPT,),
         idempotent=False,
     ),
+    BodyPass("shorten_inputs", _shorten_inputs, requires=(has.CONTRACT_KEPT,), ensures=(has.OWN_SHAPE,)),
 )
 
 COUNTING: tuple[BodyPass, ...] = (_LOWER, _PROPAGATE_BOXES)

@@ -53,6 +53,8 @@ class IncrementalBody:
             self.interface.layout,
             replaced.get(self.interface.scores, self.interface.scores),
             None if logits is None else replaced.get(logits, logits),
+            self.interface.own_layout,
+            self.interface.shape,
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from krypton_compile.contract.annotations import NODE_GROWTH
+from krypton_compile.contract.layouts import rank_of
 from krypton_compile.passes.body.add_thresholds import LIMITED
 from krypton_compile.passes.body.incremental_body import IncrementalBody
 from krypton_compile.passes.lower.forms import Delta
@@ -55,6 +56,14 @@ def _contract_broken(body: IncrementalBody) -> str | None:
     return None if found == expected else f"outputs {found}, expected {expected}"
 
 
+def _other_shape(body: IncrementalBody) -> str | None:
+    rank = rank_of(body.interface.own_layout)
+    inputs = (body.interface.image, body.contract.baseline)
+    return next(
+        (f"'{value.name}' has the shape {value.shape}" for value in inputs if len(value.shape or ()) != rank), None
+    )
+
+
 def _convolutions(body: IncrementalBody) -> Iterator[ir.Node]:
     return (node for node in body.context.emitter.body if node.op_type == "IncrementalConv")
 
@@ -63,4 +72,5 @@ LOWERED = BodyProperty("every node has an outcome, the scores a form", _not_lowe
 THRESHOLDS_IN_PLACE = BodyProperty("tau and eps reach the ops that they concern", _without_threshold)
 GROWTH_KNOWN = BodyProperty("the growth at each convolution is known", _of_unknown_growth)
 GROWTH_WRITTEN = BodyProperty("each convolution says its growth", _of_unwritten_growth)
+OWN_SHAPE = BodyProperty("image and baseline have the shape of the user's model", _other_shape)
 CONTRACT_KEPT = BodyProperty("the graph's outputs are the contract's", _contract_broken)

@@ -94,6 +94,16 @@ def _attributes_to_drop(node: onnx.NodeProto, version: int) -> set[str] | None:
     return extra if all(_at_default(attribute, new) for attribute in dropped) else None
 
 
+def means_the_same(op: str, version: int, other: int) -> bool:
+    """Tell whether an op of ONNX has the same inputs, outputs, attributes and defaults in two opsets."""
+    if not defs.has(op, version, "") or not defs.has(op, other, ""):
+        return False
+    one, two = defs.get_schema(op, version, ""), defs.get_schema(op, other, "")
+    if one.since_version == two.since_version:
+        return True
+    return op not in _CHANGED and _values(one) == _values(two) and _covers(one, two) and _covers(two, one)
+
+
 def _at_default(attribute: onnx.AttributeProto, schema: defs.OpSchema) -> bool:
     default = schema.attributes[attribute.name].default_value
     return default.type == attribute.type and (

@@ -25,6 +25,8 @@ def hold_inputs(source: SourceModel) -> int:
     graph = source.proto.graph
     inputs = {value.name: value for value in graph.input}
     for name, value in source.held.items():
+        if name in source.dropped:
+            continue
         if name not in inputs:
             raise ModelError(f"held input '{name}': the model's inputs are {', '.join(inputs)}")
         kind = inputs[name].type.tensor_type

@@ -27,8 +27,11 @@ def narrow_double(source: SourceModel) -> int:
 
 def computes_in_double(graph: onnx.GraphProto) -> bool:
     """Tell whether the image or the weights of a convolution are of 64 bits."""
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constants]
+    ranks = (3, 4, 5) if len(inputs) > 1 else range(9)
     image = any(
-        value.type.tensor_type.elem_type == _DOUBLE and len(value.type.tensor_type.shape.dim) == 4
-        for value in graph.input
+        value.type.tensor_type.elem_type == _DOUBLE and len(value.type.tensor_type.shape.dim) in ranks
+        for value in inputs
     )
     return image or any(tensor.data_type == _DOUBLE and len(tensor.dims) == 4 for tensor in graph.initializer)

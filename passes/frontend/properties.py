@@ -6,12 +6,17 @@ from collections.abc import Iterator
 
 import onnx
 
+from krypton_compile.errors import ModelError
+from krypton_compile.passes.frontend.accept_spellings import find_spelling
 from krypton_compile.passes.frontend.cap_opset import CAP
-from krypton_compile.passes.frontend.check_model import light_model
+from krypton_compile.passes.frontend.check_model import check_model
+from krypton_compile.passes.frontend.drop_inputs import find_idle
+from krypton_compile.passes.frontend.find_axes import find_input, read_sizes
 from krypton_compile.passes.frontend.narrow_double import computes_in_double
+from krypton_compile.passes.frontend.replace_retired import find_retired
 from krypton_compile.passes.frontend.source_model import SourceModel
 from krypton_compile.passes.frontend.subgraphs import subgraphs
-from krypton_compile.passes.frontend.unbatch import find_images
+from krypton_compile.passes.frontend.unbatch import find_batch
 from krypton_compile.passes.frontend.widen_half import HALVES
 from krypton_compile.passes.frontend.widen_image import find_castable
 from krypton_compile.passes.runner import Property
@@ -39,8 +44,8 @@ def _sparse_tensor(source: SourceModel) -> str | None:
 
 def _invalid(source: SourceModel) -> str | None:
     try:
-        onnx.checker.check_model(light_model(source.proto))
-    except onnx.checker.ValidationError as error:
+        check_model(SourceModel(source.proto))
+    except ModelError as error:
         return str(error)
     return None
 
@@ -74,11 +79,20 @@ def _newer_opset(source: SourceModel) -> str | None:
 
 
 def _batch(source: SourceModel) -> str | None:
-    for value in find_images(source.proto.graph, source.input_name)[:1]:
-        batch = value.type.tensor_type.shape.dim[0].dim_value
-        if batch > 1:
-            return f"input '{value.name}' has a batch of {batch}"
-    return None
+    image, batch = find_batch(source)
+    return f"input '{image.name}' has a batch of {batch}" if image is not None and batch > 1 else None
+
+
+def _idle_input(source: SourceModel) -> str | None:
+    idle = find_idle(source)
+    return f"no output needs the input '{min(idle)}'" if idle else None
+
+
+def _open_image(source: SourceModel) -> str | None:
+    value = find_input(source)
+    sizes = None if value is None else read_sizes(value)
+    open_axes = value is not None and source.axes is not None and (sizes is None or None in sizes)
+    return f"input '{value.name}' has the sizes {sizes}" if open_axes and value is not None else None
 
 
 def _byte_image(source: SourceModel) -> str | None:
@@ -93,6 +107,8 @@ def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
             yield from _graphs(inner)
 
 
+USUAL_SPELLING = SourceProperty("the model is spelled as onnx's checker wants", lambda s: find_spelling(s.proto))
+NONE_RETIRED = SourceProperty("no op is one that ONNX has retired", lambda source: find_retired(source.proto))
 TENSORS_AS_OUTPUTS = SourceProperty("every output is a tensor", _odd_output)
 DENSE_TENSORS = SourceProperty("no tensor is sparse", _sparse_tensor)
 VALID = SourceProperty("onnx's checker accepts the model", _invalid)
@@ -100,5 +116,7 @@ NO_HELD_INPUT = SourceProperty("what is held is no input", _held_input)
 NO_HALVES = SourceProperty("nothing has 16 bits", _half)
 NO_DOUBLE_IMAGE = SourceProperty("neither image nor convolution has 64 bits", _double)
 CAPPED = SourceProperty(f"the opset is at most {CAP}, or a note says why not", _newer_opset)
+INPUTS_IN_USE = SourceProperty("the scores depend on every input", _idle_input)
+IMAGE_FIXED = SourceProperty("the image has its size in numbers", _open_image)
 ONE_IMAGE = SourceProperty("the image's batch is 1 or free", _batch)
 FLOAT_IMAGE = SourceProperty("no image is uint8 that the graph casts to float32", _byte_image)

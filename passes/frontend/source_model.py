@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy.typing as npt
 import onnx
 
+from krypton_compile.passes.frontend.trace_axes import Reading
+
 
 @dataclass
 class SourceModel:
@@ -18,6 +20,12 @@ class SourceModel:
         input_name: the image input, where the caller named one.
         output_name: the class scores, where the caller named them.
         held: values for inputs beside the image, by name.
+        layout: the order of the image's axes, where the caller named it; from `fix_image` on what was found.
+        image_size: the sizes of the image's spatial axes, where the caller gave them.
+        channels: its number of channels, where the caller gave it.
+        axes: what `find_axes` has found of the image's axes.
+        is_fixed: whether `fix_image` has given the image its shape.
+        dropped: names of the inputs that the scores do not depend on.
         notes: what a user must be told of the changes, a sentence each.
         pictures: names of the inputs whose numbers are a picture's own, 0 to 255.
     """
@@ -26,5 +34,11 @@ class SourceModel:
     input_name: str | None = None
     output_name: str | None = None
     held: Mapping[str, npt.ArrayLike] = field(default_factory=dict)
+    layout: str | None = None
+    image_size: tuple[int, ...] | None = None
+    channels: int | None = None
+    axes: Reading | None = None
+    is_fixed: bool = False
+    dropped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)

@@ -15,12 +15,15 @@ import onnx
 from onnx import numpy_helper
 
 from krypton_compile.contract.exactness import BATCH_BOUND
+from krypton_compile.contract.layouts import FULL_LAYOUTS, KINDS, channel_axis, has_batch, spatial_axes
 from krypton_compile.errors import ModelError
 from krypton_compile.ort.plain_session import open_session
+from krypton_compile.passes.frontend.find_axes import find_input, read_sizes
 from krypton_compile.passes.frontend.source_model import SourceModel
 
 _MOST_NUMBERS = 1 << 28
 """At most so many numbers are in the images that a batch is tried with: a gigabyte."""
+_USUAL = 64
 _SIZES = {"Reshape": 1, "Expand": 1, "ConstantOfShape": 0, "Tile": 1}
 
 
@@ -31,37 +34,49 @@ def unbatch(source: SourceModel) -> int:
         ModelError: if the images of a batch are not computed each for itself.
     """
     model = source.proto
-    images = find_images(model.graph, source.input_name)
-    batch = images[0].type.tensor_type.shape.dim[0].dim_value if images else 1
-    if batch <= 1:
+    image, batch = find_batch(source)
+    if image is None or batch <= 1:
         return 0
     before = onnx.ModelProto()
     before.CopyFrom(model)
-    for value in (images[0], *model.graph.output):
+    for value in (image, *model.graph.output):
         dims = value.type.tensor_type.shape.dim
         if dims and dims[0].dim_value == batch:
             dims[0].dim_value = 1
     del model.graph.value_info[:]
     _rewrite_sizes(model.graph, batch)
-    if not _agree(before, model, images[0], batch):
+    if not _agree(before, model, image.name, _image_sizes(source, image), batch):
         raise ModelError(
-            f"input '{images[0].name}' has a batch of {batch}: expected a batch of 1 or of any size, and a model of "
-            "one image could not be made of this one. Export the model with a dynamic batch axis."
+            f"input '{image.name}' has a batch of {batch}: expected a batch of 1 or of any size, and a model of "
+            "one image could not be made of this one. Export the model with a dynamic batch axis; if this is no batch, "
+            "name the axes with --layout."
         )
     source.notes.append(f"a model of {batch} images at once: now of one, which gets the same scores")
     return 1
 
 
-def find_images(graph: onnx.GraphProto, input_name: str | None) -> list[onnx.ValueInfoProto]:
-    """List the inputs that may be a batch of pictures: of rank 4, without a default, called ``input_name`` if given."""
-    constants = {tensor.name for tensor in graph.initializer}
-    return [
-        value
-        for value in graph.input
-        if len(value.type.tensor_type.shape.dim) == 4
-        and value.name not in constants
-        and input_name in (None, value.name)
-    ]
+def find_batch(source: SourceModel) -> tuple[onnx.ValueInfoProto | None, int]:
+    """Find the image, and how many there are in a batch; 0 where that is open or its first axis is no batch."""
+    image = find_input(source)
+    if image is None:
+        return None, 0
+    sizes, axes = read_sizes(image), source.axes
+    if sizes is None or (len(sizes) - 2 not in KINDS if axes is None else not has_batch(axes.layout)):
+        return image, 0
+    return image, sizes[0] or 0
+
+
+def _image_sizes(source: SourceModel, image: onnx.ValueInfoProto) -> list[int]:
+    """The sizes of one image, those that are open as the caller and the graph say, or of a usual image."""
+    sizes, axes = list(read_sizes(image) or []), source.axes
+    layout = None if axes is None else axes.layout
+    if axes is not None and layout in FULL_LAYOUTS:
+        told = source.image_size or axes.spatial
+        for at, size in zip(spatial_axes(axes.layout), told, strict=False):
+            sizes[at] = sizes[at] or size
+        channels = channel_axis(axes.layout)
+        sizes[channels] = sizes[channels] or source.channels or axes.channels
+    return [size or _USUAL for size in sizes[1:]]
 
 
 def _rewrite_sizes(graph: onnx.GraphProto, batch: int) -> None:
@@ -81,15 +96,14 @@ def _rewrite_sizes(graph: onnx.GraphProto, batch: int) -> None:
                 tensor.CopyFrom(numpy_helper.from_array(sizes, tensor.name))
 
 
-def _agree(before: onnx.ModelProto, after: onnx.ModelProto, image: onnx.ValueInfoProto, batch: int) -> bool:
-    shape = [dim.dim_value or 64 for dim in image.type.tensor_type.shape.dim]
-    if batch * math.prod(shape[1:]) > _MOST_NUMBERS:
+def _agree(before: onnx.ModelProto, after: onnx.ModelProto, name: str, sizes: list[int], batch: int) -> bool:
+    if batch * math.prod(sizes) > _MOST_NUMBERS:
         return False
-    images = np.random.default_rng(0).uniform(0, 1, (batch, *shape[1:])).astype(np.float32)
+    images = np.random.default_rng(0).uniform(0, 1, (batch, *sizes)).astype(np.float32)
     try:
-        together = open_session(before).run(None, {image.name: images})
+        together = open_session(before).run(None, {name: images})
         session = open_session(after)
-        alone = [session.run(None, {image.name: picture[None]}) for picture in images]
+        alone = [session.run(None, {name: picture[None]}) for picture in images]
     except Exception:  # onnxruntime's exceptions have no common base
         return False
     for index, expected in enumerate(together):

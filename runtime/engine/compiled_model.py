@@ -24,7 +24,7 @@ from krypton_compile.contract.annotations import (
     read_tuning,
 )
 from krypton_compile.contract.geometry import Pair
-from krypton_compile.contract.layouts import channel_axis, spatial_axes
+from krypton_compile.contract.layouts import axes_of, full_layout, own_shape
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.contract.presets import read_recipe
 from krypton_compile.errors import ModelError, NotCompiledError
@@ -41,7 +41,7 @@ class CompiledModel:
     Attributes:
         path: the file.
         annotation: the names of its inputs and outputs, its layout and layer groups.
-        image_shape: of its input, batch included.
+        image_shape: of its input, batch included where it has one.
         tuning: what krypton-tune stored in the file, or None; ``tuned`` are the settings that it chose.
         preprocessing: how pictures become its input, or None where that is not known.
         labels: the names of its classes, or None.
@@ -63,6 +63,16 @@ class CompiledModel:
     def layout(self) -> str:
         """The axis order of its input, such as "NCHW"."""
         return self.annotation.layout
+
+    @property
+    def full_layout(self) -> str:
+        """The axis order in which the runtime holds images: that of its input, with a batch and channels."""
+        return full_layout(self.layout)
+
+    @property
+    def full_shape(self) -> tuple[int, ...]:
+        """The shape of an image in that order."""
+        return own_shape(self.full_layout, self.spatial, self.channels)
 
     @property
     def spatial(self) -> tuple[int, ...]:
@@ -158,8 +168,9 @@ def _image_shape(path: Path, graph: onnx.GraphProto, annotation: ModelAnnotation
     if annotation.image not in values:
         raise ModelError(f"{path}: the compiled model does not say what tensor '{annotation.image}' is. {AGAIN}")
     shape = tuple(dim.dim_value for dim in values[annotation.image].type.tensor_type.shape.dim)
-    layout = annotation.layout
-    said = (*annotation.image_shape, annotation.channels)
-    if len(shape) != len(layout) or (*(shape[at] for at in spatial_axes(layout)), shape[channel_axis(layout)]) != said:
+    spatial = annotation.image_shape
+    if axes_of(annotation.layout) != len(spatial) or shape != own_shape(
+        annotation.layout, spatial, annotation.channels
+    ):
         raise ModelError(f"{path}: its image '{annotation.image}' of shape {list(shape)} is not what it says. {AGAIN}")
     return shape

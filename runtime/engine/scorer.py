@@ -77,12 +77,14 @@ class Scorer:
         Raises:
             OcclusionError: if ``image`` or ``baseline`` has another dtype or shape, or is not finite.
         """
-        shape = self.model.image_shape
-        return self.sessions.prepare(arrays.check_image(image, "image", shape), arrays.make_baseline(baseline, shape))
+        shapes = self.model.image_shape, self.model.full_shape
+        return self.sessions.prepare(
+            arrays.check_image(image, "image", *shapes), arrays.make_baseline(baseline, *shapes)
+        )
 
     def changes(self, prepared: PreparedImage, boxes: Boxes) -> npt.NDArray[np.bool_]:
         """Bool [P]: whether image and baseline differ in a pixel of each box; where not, its scores are the base's."""
-        different = (prepared.image != prepared.baseline).any(axis=channel_axis(self.model.layout))[0]
+        different = (prepared.image != prepared.baseline).any(axis=channel_axis(self.model.full_layout))[0]
         return changed_boxes(different, boxes)
 
     def score(

@@ -148,7 +148,7 @@ class Sessions:
             if not math.isnan(self.error) or not len(todo):
                 return
             some = work.occlusion.boxes[todo]
-            at = todo[self_check.choose_windows(prepared.image, prepared.baseline, some, self._model.layout)]
+            at = todo[self_check.choose_windows(prepared.image, prepared.baseline, some, self._model.full_layout)]
             exact = self._feed_thresholds(prepared, NOTHING_LEFT_OUT)
             self._self_check(replace(work, feeds={**work.feeds, **exact}), at)
 
@@ -234,7 +234,12 @@ class Sessions:
     def _base_outputs(self, image: Array, baseline: Array) -> list[ort.OrtValue]:
         # With eps = 1 the limits are the tensors' magnitudes, from which every other eps follows.
         eps, annotation = as_ort(np.ones(1, np.float32)), self._model.annotation
-        feeds = {annotation.image: as_ort(image), annotation.baseline: as_ort(baseline), EPS: eps}
+        own = self._model.image_shape
+        feeds = {
+            annotation.image: as_ort(image.reshape(own)),
+            annotation.baseline: as_ort(baseline.reshape(own)),
+            EPS: eps,
+        }
         outputs = [value.name for value in self.base.get_outputs()]
         used = {value.name for value in self.base.get_inputs()}
         feeds = {name: value for name, value in feeds.items() if name in used}
@@ -249,7 +254,7 @@ class Sessions:
 
     def _self_check(self, work: Work, at: Rows) -> None:
         """Measure ``error`` on the boxes ``at``; where results should be exact and are not, float32 takes over."""
-        prepared, layout = work.prepared, self._model.layout
+        prepared, layout = work.prepared, self._model.full_layout
         base = prepared.base_scores if prepared.base_logits is None else prepared.base_logits
         rows = [self._base_rows(self._base_outputs(work.hidden(row, layout), prepared.baseline)) for row in at]
         expected = np.stack([scores if logits is None else logits for scores, logits in rows])

@@ -17,8 +17,10 @@ _Entry = TypeVar("_Entry", bound=np.generic)
 _SIZES = {1: "(L)", 2: "(H, W)", 3: "(D, H, W)"}
 
 
-def check_image(image: object, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """Check that an image is a finite float32 array of exactly ``shape``.
+def check_image(
+    image: object, name: str, shape: tuple[int, ...], full: tuple[int, ...] | None = None
+) -> npt.NDArray[np.float32]:
+    """Check that an image is a finite float32 array of exactly ``shape``, or of its ``full`` form; return the latter.
 
     Raises:
         OcclusionError: if ``image`` has another dtype or shape, or holds NaN or infinity; the message says what to do.
@@ -26,7 +28,7 @@ def check_image(image: object, name: str, shape: tuple[int, ...]) -> npt.NDArray
     array = np.asarray(image)
     if array.dtype != np.float32:
         raise OcclusionError(f"{name}: expected float32, found {array.dtype}; convert with .astype(numpy.float32)")
-    if array.shape != shape:
+    if array.shape not in (shape, full):
         raise OcclusionError(f"{name}: expected shape {shape}, found {array.shape}")
     finite = np.isfinite(array)
     if not finite.all():
@@ -34,18 +36,20 @@ def check_image(image: object, name: str, shape: tuple[int, ...]) -> npt.NDArray
         raise OcclusionError(
             f"{name}: holds {array[where]} at {where}; expected finite numbers. Check its preprocessing."
         )
-    return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array).reshape(full or shape)
 
 
-def make_baseline(baseline: object, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """Make a baseline of the image's shape from a number or an array.
+def make_baseline(
+    baseline: object, shape: tuple[int, ...], full: tuple[int, ...] | None = None
+) -> npt.NDArray[np.float32]:
+    """Make a baseline of the image's shape from a number or an array; see :func:`check_image`.
 
     Raises:
         OcclusionError: if ``baseline`` is neither a finite number nor a finite array of the image's shape.
     """
     if isinstance(baseline, (int, float, np.floating, np.integer)):
-        return check_image(np.full(shape, baseline, np.float32), "baseline", shape)
-    return check_image(baseline, "baseline", shape)
+        return check_image(np.full(shape, baseline, np.float32), "baseline", shape, full)
+    return check_image(baseline, "baseline", shape, full)
 
 
 def check_picture(spatial: tuple[int, ...]) -> Pair:

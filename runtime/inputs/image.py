@@ -32,6 +32,7 @@ def read_input(
     layout: str,
     preprocessing: Preprocessing | None,
     picture_layout: ArrayLayout | None = None,
+    own_shape: tuple[int, ...] | None = None,
 ) -> Prepared:
     """Read an image as the model's input of ``shape``, and a picture to draw maps over.
 
@@ -41,6 +42,7 @@ def read_input(
         layout: "NCHW" or "NHWC", the model's.
         preprocessing: how pictures become its input; None where that is not known.
         picture_layout: "HWC" or "CHW", of a uint8 array that could be either.
+        own_shape: the input's in the model's file, where it lacks an axis of ``shape``; arrays may have it, too.
 
     Raises:
         OcclusionError: if ``image`` is an array of another dtype or shape, or a picture and ``preprocessing`` is None.
@@ -54,7 +56,7 @@ def read_input(
         if preprocessing is None:
             raise OcclusionError(f"{UNKNOWN_PREPROCESSING}; in Python, preprocessing='imagenet' and the like")
         return prepare(image, preprocessing, size, channels, layout, picture_layout)  # type: ignore[arg-type]
-    tensor = arrays.check_image(image, "image", shape)
+    tensor = arrays.check_image(image, "image", own_shape or shape, shape)
     return Prepared(tensor, show_input(tensor, layout, preprocessing))
 
 

@@ -56,13 +56,15 @@ class Occluder:
 class Canvas:
     """The image that is hidden, and how pictures become such: what an occluder depends on.
 
-    ``picture_layout`` is that of arrays that could be read two ways (pictures.py).
+    ``picture_layout`` is that of arrays that could be read two ways (pictures.py); ``own_shape`` that of the model's
+    input, where it lacks an axis of size 1.
     """
 
     image: Array
     layout: str
     preprocessing: Preprocessing | None
     picture_layout: ArrayLayout | None = None
+    own_shape: tuple[int, ...] | None = None
 
     @property
     def pixels(self) -> Array:
@@ -97,7 +99,9 @@ def make_occluder(baseline: object, canvas: Canvas, space: str = "picture", samp
         raise OcclusionError(f"baseline {baseline!r}; expected {expected}")
     if array.ndim < 2:
         return Occluder(_said(_numbers(array), space), _colour(np.atleast_1d(array).astype(np.float32), canvas, space))
-    return Occluder("array", arrays.check_image(array, "baseline", canvas.image.shape))
+    return Occluder(
+        "array", arrays.check_image(array, "baseline", canvas.own_shape or canvas.image.shape, canvas.image.shape)
+    )
 
 
 def check_space(space: str) -> None:

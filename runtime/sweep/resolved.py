@@ -106,9 +106,14 @@ def resolve_windows(scorer: Scorer, image: object, request: Request) -> tuple[Re
 def _read(model: CompiledModel, image: object, request: Request) -> tuple[Canvas, npt.NDArray[np.uint8] | None]:
     """The image as the model's input, and the picture that maps are drawn over; None of a signal or volume."""
     if len(model.spatial) != 2:
-        return Canvas(arrays.check_image(image, "image", model.image_shape), model.layout, None), None
-    shown = read_input(image, model.image_shape, model.layout, model.preprocessing, request.layout)
-    return Canvas(shown.tensor, model.layout, model.preprocessing, request.layout), shown.picture
+        tensor = arrays.check_image(image, "image", model.image_shape, model.full_shape)
+        return Canvas(tensor, model.full_layout, None, own_shape=model.image_shape), None
+    shown = read_input(
+        image, model.full_shape, model.full_layout, model.preprocessing, request.layout, model.image_shape
+    )
+    return Canvas(
+        shown.tensor, model.full_layout, model.preprocessing, request.layout, model.image_shape
+    ), shown.picture
 
 
 def _classes(request: Request, target: Target, count: int) -> npt.NDArray[np.int64]:

@@ -161,11 +161,11 @@ def _original(
     prepared, before = resolved.prepared, explanation.activation == "pre"
     like = prepared.base_logits if before else prepared.base_scores
     assert like is not None
-    image_name = scorer.model.annotation.image
-    which = model.choose(model.run(image_name, prepared.image), like, before)
+    image_name, own = scorer.model.annotation.image, scorer.model.image_shape
+    which = model.choose(model.run(image_name, prepared.image.reshape(own)), like, before)
 
     def run(image: Array) -> Array:
-        row = model.run(image_name, image)[which]
+        row = model.run(image_name, image.reshape(own))[which]
         return activate(explanation.activation, row, row)
 
     return run
@@ -173,7 +173,7 @@ def _original(
 
 def _occluded(scorer: Scorer, resolved: Resolved, explanation: Explanation, index: int) -> list[Array]:
     """The image with one window hidden, once for each sample of the occluder."""
-    at, image, layout = np.array([index]), resolved.prepared.image, scorer.model.layout
+    at, image, layout = np.array([index]), resolved.prepared.image, scorer.model.full_layout
     box, mask, occluder = explanation.boxes[at], explanation.windows.mask(at), resolved.occluder
     if occluder.rows is None:
         return [occlude(image, box, occluder.image, layout, mask)]

@@ -112,12 +112,12 @@ def checked(
 def run_all(source: SourceModel, target: str = "cpu") -> IncrementalBody:
     """All stages, checked."""
     run(checked(FRONTEND, (), lambda source: source.proto), source)
-    model = read_graph(source, None, None)
+    model = read_graph(source)
     assert FIXED_IMAGE.violation(model) is None
     run(checked(SIMPLIFY, (FIXED_IMAGE,), ir.to_proto), model)
     kinds = {value.dtype for node in model.graph for value in node.outputs}
     assert not kinds & {ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
-    interface = find_interface(model.graph)
+    interface = find_interface(model.graph, layout=source.layout)
     shape = interface.image_shape
     grid = occlusion_grid(shape, [min(8, size) for size in shape], (8,) * len(shape))
     body = begin_body(model, interface, grid, target=target)

@@ -77,13 +77,13 @@ def test_the_body_is_in_the_files_before_it_is_batched(tmp_path: Path, image: np
     seen = 0
     for path in sorted((tmp_path / "trace").glob("*_body_*.onnx")):
         if "batch_positions" in path.name:
-            continue
+            break
         session = ort.InferenceSession(path, options, ["CPUExecutionProvider"])
         found = session.run(None, {**feeds, "chunk.boxes": boxes, "chunk.offsets": np.zeros(3, np.int64)})
         shapes = [output.shape for output in found]
         assert any(output.shape == (3, 5) and np.allclose(output, expected, atol=1e-6) for output in found), shapes
         seen += 1
-    assert seen == len(BODY) - 1
+    assert seen == [each.name for each in BODY].index("batch_positions")
 
 
 def test_the_table_lists_each_pass_with_its_nodes(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_an_earlier_trace_is_replaced_and_other_files_are_not(tmp_path: Path) ->
     assert names(tmp_path) == [*expected_names(), "mine.onnx"]
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, "01_frontend_drop_outputs.onnx"])
+@pytest.mark.parametrize("name", [WEIGHTS, "01_frontend_accept_spellings.onnx"])
 def test_what_only_looks_like_a_trace_is_not_deleted(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"mine")
     with pytest.raises(FileExistsError, match=f"found '{name}' in it"):

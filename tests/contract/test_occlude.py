@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from krypton_compile.contract.layouts import LAYOUTS, axes_of, channel_axis
+from krypton_compile.contract.layouts import FULL_LAYOUTS, axes_of, channel_axis
 from krypton_compile.contract.occlude import box_sums, changed_boxes, occlude
 
 SIZES = (4, 5, 6)
@@ -19,7 +19,7 @@ def make(layout: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
     return rng.standard_normal(shape).astype(np.float32), np.concatenate([starts, extents], axis=1).astype(np.int32)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", FULL_LAYOUTS)
 @pytest.mark.parametrize("kind", ["number", "array", "rows"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_only_the_box_changes(layout: str, kind: str, masked: bool) -> None:

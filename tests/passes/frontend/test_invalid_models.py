@@ -85,6 +85,8 @@ def huge_image(model: onnx.ModelProto) -> None:
 
 def another_input(model: onnx.ModelProto) -> None:
     model.graph.input.append(helper.make_tensor_value_info("age", 1, [1]))
+    model.graph.node.append(helper.make_node("Mul", ["g", "age"], ["aged"]))
+    next(node for node in model.graph.node if node.op_type == "Flatten").input[0] = "aged"
 
 
 def nan_weight(model: onnx.ModelProto) -> None:
