@@ -27,6 +27,8 @@ from krypton_compile.ort.plain_session import open_session
 from krypton_compile.passes.interface import Interface
 
 _INTERIOR = 3
+_MOST_OF_ANY = np.float32(128)
+"""One more than the largest number of the smallest type of integers."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,12 @@ class Comparison:
 
 
 def compare_models(
-    original: onnx.ModelProto, compiled: onnx.ModelProto, interface: Interface, grid: geometry.Boxes
+    original: onnx.ModelProto,
+    compiled: onnx.ModelProto,
+    interface: Interface,
+    grid: geometry.Boxes,
+    *,
+    integers: bool = False,
 ) -> Comparison:
     """Run both models on a few positions of a random image.
 
@@ -81,6 +88,7 @@ def compare_models(
         compiled: what it was compiled to.
         interface: the image and the scores, which have the same names in both.
         grid: positions to choose from, int32 [P, 2n].
+        integers: whether the image is of whole numbers, 0 to 127, as the original's own were; else of 0 to 1.
 
     Raises:
         VerificationError: if one of the models does not run, or the original's scores are not finite.
@@ -89,6 +97,8 @@ def compare_models(
     rng = np.random.default_rng(0)
     shape = interface.shape
     image = rng.uniform(0, 1, shape).astype(np.float32)
+    if integers:
+        image = np.floor(image * _MOST_OF_ANY)
     boxes = _positions(interface, grid, rng)
     use_logits = interface.logits is not None and _has_tensor(original, str(interface.logits.name))
     target = interface.logits if use_logits and interface.logits is not None else interface.scores

@@ -104,7 +104,8 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
             base = read_graph(source)
             run(SIMPLIFY, base, watch.simplify)
         interface = find_interface(base.graph, input_name, output_name, source.layout)
-        if preprocessing is None and str(interface.image.name) in source.pictures:
+        picture = len(interface.image_shape) == 2 and str(interface.image.name) in source.pictures
+        if preprocessing is None and picture:
             preprocessing = "none"
         if labels is None:
             labels = named_classes(metadata, interface, source.notes)
@@ -131,7 +132,13 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
         compiled = ir.to_proto(base)
     if verify:
         with stage("verify the compiled model", REPORT):
-            comparison = compare_models(source.proto, compiled, body.named_interface, patch.grid)
+            comparison = compare_models(
+                source.proto,
+                compiled,
+                body.named_interface,
+                patch.grid,
+                integers=bool(source.pictures or source.integers),
+            )
         if not body.context.frozen:
             comparison.require()
         report.verification = comparison.describe(len(body.context.frozen))

@@ -30,7 +30,7 @@ from krypton_compile.errors import ModelError
 from krypton_compile.ort.plain_session import open_session
 from krypton_compile.passes.frontend.find_axes import Sizes, find_input, read_sizes
 from krypton_compile.passes.frontend.source_model import SourceModel
-from krypton_compile.passes.frontend.subgraphs import subgraphs
+from krypton_compile.passes.frontend.subgraphs import rename_uses
 
 _SIZES = ("D", "H", "W")
 _MOST_PIXELS = 1 << 28
@@ -155,23 +155,10 @@ def _channels_by_trial(source: SourceModel, name: str, layout: str, spatial: tup
 def _lengthen(graph: onnx.GraphProto, image: onnx.ValueInfoProto, own: Sequence[int]) -> None:
     """Let what read the image read a Reshape of it to its own shape."""
     short = f"{image.name}.own"
-    _rename(graph, image.name, short)
+    rename_uses(graph, image.name, short)
     shape = numpy_helper.from_array(np.array(own, np.int64), f"{short}_shape")
-    nodes = [helper.make_node("Reshape", [image.name, shape.name], [short], name=short), *graph.node]
-    copies = onnx.GraphProto()
-    copies.node.extend(nodes)
-    del graph.node[:]
-    graph.node.extend(copies.node)
+    graph.node.insert(0, helper.make_node("Reshape", [image.name, shape.name], [short], name=short))
     graph.initializer.append(shape)
-
-
-def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
-    for node in graph.node:
-        for at, name in enumerate(node.input):
-            if name == old:
-                node.input[at] = new
-        for inner in subgraphs(node):
-            _rename(inner, old, new)
 
 
 def _show(source: SourceModel, name: str) -> str:

@@ -18,7 +18,7 @@ from krypton_compile.passes.frontend.source_model import SourceModel
 from krypton_compile.passes.frontend.subgraphs import subgraphs
 from krypton_compile.passes.frontend.unbatch import find_batch
 from krypton_compile.passes.frontend.widen_half import HALVES
-from krypton_compile.passes.frontend.widen_image import find_castable
+from krypton_compile.passes.frontend.widen_image import find_integer_image
 from krypton_compile.passes.runner import Property
 
 SourceProperty = Property[SourceModel]
@@ -95,9 +95,9 @@ def _open_image(source: SourceModel) -> str | None:
     return f"input '{value.name}' has the sizes {sizes}" if open_axes and value is not None else None
 
 
-def _byte_image(source: SourceModel) -> str | None:
-    found = find_castable(source.proto.graph)
-    return f"input '{found[0].name}' is uint8 and only cast to float32" if found else None
+def _integer_image(source: SourceModel) -> str | None:
+    found = find_integer_image(source)
+    return f"input '{found}' is of integers" if found is not None else None
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -119,4 +119,4 @@ CAPPED = SourceProperty(f"the opset is at most {CAP}, or a note says why not", _
 INPUTS_IN_USE = SourceProperty("the scores depend on every input", _idle_input)
 IMAGE_FIXED = SourceProperty("the image has its size in numbers", _open_image)
 ONE_IMAGE = SourceProperty("the image's batch is 1 or free", _batch)
-FLOAT_IMAGE = SourceProperty("no image is uint8 that the graph casts to float32", _byte_image)
+FLOAT_IMAGE = SourceProperty("the image is not of integers", _integer_image)

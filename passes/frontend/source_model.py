@@ -28,6 +28,7 @@ class SourceModel:
         dropped: names of the inputs that the scores do not depend on.
         notes: what a user must be told of the changes, a sentence each.
         pictures: names of the inputs whose numbers are a picture's own, 0 to 255.
+        integers: names of the inputs that were of other integers.
     """
 
     proto: onnx.ModelProto
@@ -42,3 +43,4 @@ class SourceModel:
     dropped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
+    integers: list[str] = field(default_factory=list)

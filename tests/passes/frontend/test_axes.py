@@ -13,7 +13,6 @@ from onnx import numpy_helper
 
 from krypton_compile import compile
 from krypton_compile.cli import compile as compile_cli
-from krypton_compile.contract.annotations import MODEL_KEY, read_model_annotation
 from krypton_compile.contract.layouts import (
     LAYOUTS,
     axes_of,
@@ -23,10 +22,10 @@ from krypton_compile.contract.layouts import (
     has_batch,
     own_shape,
 )
-from krypton_compile.contract.occlude import occlude
 from krypton_compile.errors import ModelError
 from krypton_compile.passes.frontend.trace_axes import trace_axes
-from tests.support.graphs import BOUND, floats, ints, parse, random_regions, run_compiled, run_naive
+from tests.support.graphs import floats, ints, parse
+from tests.support.own_images import annotation, check_exact
 
 SIZES = {1: (23,), 2: (9, 11), 3: (6, 7, 8)}
 CONVOLUTION = "c = Conv(n, w) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g) y = MatMul(f, fw)"
@@ -34,38 +33,6 @@ CONVOLUTION = "c = Conv(n, w) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g
 
 def weights(axes: int, channels: int) -> dict[str, object]:
     return {"w": (8, channels, *(3,) * axes), "fw": (8, 5)}
-
-
-def annotation(compiled: onnx.ModelProto):
-    return read_model_annotation({entry.key: entry.value for entry in compiled.metadata_props}[MODEL_KEY])
-
-
-def check_exact(model: onnx.ModelProto, compiled: onnx.ModelProto) -> None:
-    """The compiled model on arrays of the user's own shape, against onnxruntime on really occluded ones."""
-    about = annotation(compiled)
-    shape = own_shape(about.layout, about.image_shape, about.channels)
-    declared = [value.type.tensor_type.shape.dim for value in compiled.graph.input if value.name in ("x", "baseline")]
-    assert [tuple(dim.dim_value for dim in dims) for dims in declared] == [shape, shape]
-    rng = np.random.default_rng(0)
-    image, baseline = (rng.uniform(0.5, 1.5, shape).astype(np.float32) for _ in range(2))
-    boxes = random_regions(about.image_shape, rng, 6)
-    found = run_compiled(compiled, {"x": image, "boxes": boxes, "baseline": baseline}, ["scores"])[0]
-    full = full_layout(about.layout)
-    whole = own_shape(full, about.image_shape, about.channels)
-    hidden = occlude(image.reshape(whole), boxes, baseline.reshape(whole), full).reshape(-1, *shape)
-    expected = run_naive(model, hidden[:, 0] if has_batch(about.layout) else hidden) if has_batch(about.layout) else (
-        np.concatenate([run_naive_unbatched(model, each) for each in hidden])
-    )  # fmt: skip
-    spread = np.ptp(expected, axis=0).max() / np.abs(expected).max()
-    assert spread > 100 * BOUND
-    assert np.abs(found - expected).max() <= BOUND * np.abs(expected).max()
-
-
-def run_naive_unbatched(model: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
-    import onnxruntime as ort  # as graphs.run_naive, which gives each image a batch
-
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {"x": image})[0].reshape(1, -1)
 
 
 @st.composite
