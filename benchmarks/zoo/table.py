@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.zoo.check import DenseCause
 from benchmarks.zoo.entries import Entry
+from benchmarks.zoo.layers.layers_table import kept_section
 from benchmarks.zoo.measure import BUSY
 from benchmarks.zoo.records import Record
 
@@ -52,7 +53,8 @@ def write_table(records: list[tuple[Entry, Record]], path: Path) -> None:
     refused = [f"- {entry.name}: {record.refused}" for entry, record in records if record.refused]
     if refused:
         notes.append("\nThe newer exporter failed, the older one wrote the file:\n")
-    path.write_text(_INTRODUCTION.format(boxes=boxes) + "\n".join([*lines, *notes, *refused]) + "\n", "utf-8")
+    section = kept_section(path.read_text("utf-8")) if path.exists() else ""
+    path.write_text(_INTRODUCTION.format(boxes=boxes) + "\n".join([*lines, *notes, *refused]) + "\n" + section, "utf-8")
 
 
 def _row(entry: Entry, record: Record) -> str:
