@@ -27,6 +27,7 @@ from krypton_compile.passes.simplify.optimize import optimize, optimize_again, r
 from krypton_compile.passes.simplify.refuse_nodes import refuse_nodes
 from krypton_compile.passes.simplify.respell import respell
 from krypton_compile.passes.simplify.straighten_views import straighten_views
+from krypton_compile.passes.simplify.unfuse import unfuse
 from krypton_compile.passes.simplify.upgrade_opset import upgrade_opset
 
 __all__ = ["CANONICALIZE", "CLEAN_UP", "SIMPLIFY", "SimplifyPass"]
@@ -89,6 +90,7 @@ _ABSORB_PADS = SimplifyPass("absorb_pads", absorb_pads, requires=_CANONICAL, bre
 _FOLD_AFFINE = SimplifyPass("fold_affine", fold_affine, requires=_CANONICAL, breaks=(has.ALL_IN_USE,))
 
 SIMPLIFY: tuple[SimplifyPass, ...] = (
+    SimplifyPass("unfuse", unfuse, requires=(has.FIXED_IMAGE,)),
     SimplifyPass("refuse_nodes", refuse_nodes, ensures=(has.ANSWERABLE,)),
     SimplifyPass("upgrade_opset", upgrade_opset, requires=(has.FIXED_IMAGE,), ensures=(has.NEW_OPSET,)),
     *CANONICALIZE,
