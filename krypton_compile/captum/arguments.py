@@ -1,4 +1,4 @@
-"""Read the arguments of Captum's Occlusion, of which each has many spellings.
+"""Read the arguments of Captum's Occlusion and FeatureAblation, of which each has many spellings.
 
 What Captum asserts is asserted here too, with AssertionError, so that callers which expect that still work.
 """
@@ -10,71 +10,80 @@ from numbers import Integral
 
 import torch
 
-from krypton_compile.errors import OcclusionError
-
-_AXES = 3  # of an image: channels, height, width, in the model's order
+Tensors = tuple[torch.Tensor, ...]
+Baselines = tuple[torch.Tensor | int | float, ...]
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Extent and step of the windows along each axis of an image, in the model's order."""
+    """Extent and step of the windows along each axis of an input, in its order, without the batch axis."""
 
     extents: tuple[int, ...]
     steps: tuple[int, ...]
 
+    def counts(self, shape: torch.Size) -> tuple[int, ...]:
+        """How many windows there are along each axis of an input [N, ...] of this shape."""
+        sizes = zip(shape[1:], self.extents, self.steps, strict=True)
+        return tuple(-(-(size - extent) // step) + 1 for size, extent, step in sizes)
 
-def read_images(inputs: object) -> torch.Tensor:
-    """Read the only input, float32 [N, ...].
+
+def read_inputs(inputs: object) -> Tensors:
+    """Read the inputs: a tensor, or a tuple of some, [N, ...] each.
 
     Raises:
-        AssertionError: if ``inputs`` is neither a tensor nor a tuple of one.
-        NotImplementedError: if there are several inputs, or they are no images.
-        OcclusionError: if the tensor has another dtype than float32.
+        AssertionError: if ``inputs`` are something else.
     """
     tensors = inputs if isinstance(inputs, tuple) else (inputs,)
-    if len(tensors) != 1:
-        raise NotImplementedError(f"inputs: expected one image input, found {len(tensors)}; use Captum's Occlusion")
-    images = tensors[0]
-    if not isinstance(images, torch.Tensor):
-        raise AssertionError(f"inputs: expected a tensor or a tuple of one, found {type(images).__name__}")
-    if images.dim() != _AXES + 1:
-        raise NotImplementedError(
-            f"inputs: expected images [N, C, H, W] or [N, H, W, C], found shape {list(images.shape)}; "
-            "use Captum's Occlusion"
-        )
-    if images.dtype != torch.float32:
-        raise OcclusionError(f"inputs: expected torch.float32, found {images.dtype}; convert with .float()")
-    return images
+    for tensor in tensors:
+        if not isinstance(tensor, torch.Tensor):
+            raise AssertionError(f"inputs: expected a tensor or a tuple of them, found {type(tensor).__name__}")
+    _require(len(tensors) > 0 and all(tensor.dim() > 0 for tensor in tensors), "inputs: expected tensors [N, ...]")
+    return tuple(tensor.detach() for tensor in tensors)
 
 
-def check_unused(additional_forward_args: object, perturbations_per_eval: object) -> None:
-    """Check the arguments that have no meaning here.
-
-    Raises:
-        AssertionError: if ``perturbations_per_eval`` is no positive integer.
-        NotImplementedError: if there are additional arguments.
-    """
-    whole = isinstance(perturbations_per_eval, int) and perturbations_per_eval >= 1
-    _require(whole, f"perturbations_per_eval: expected an integer from 1 on, found {perturbations_per_eval!r}")
-    if additional_forward_args is not None:
-        raise NotImplementedError(
-            "additional_forward_args: expected None, since a compiled model takes the image alone. Wrap the module in "
-            "one that holds them, or use Captum's Occlusion."
-        )
+def read_further(additional_forward_args: object) -> tuple[object, ...]:
+    """Read the arguments behind the inputs: none, one, or a tuple of some."""
+    if additional_forward_args is None:
+        return ()
+    return additional_forward_args if isinstance(additional_forward_args, tuple) else (additional_forward_args,)
 
 
-def read_windows(shapes: object, strides: object, image: tuple[int, ...]) -> Windows:
-    """Read ``sliding_window_shapes`` and ``strides`` for images of one shape; a stride of None is 1.
+def read_at_once(perturbations_per_eval: object) -> int:
+    """Read the number of perturbations that a plain forward takes at once.
 
     Raises:
-        AssertionError: if there is not one integer for each axis, a window is larger than the image, or a stride is
-            larger than a window that does not reach over the whole axis: pixels between windows would have no
-            attribution.
+        AssertionError: if it is no positive integer.
     """
-    extents = _axes("sliding_window_shapes", shapes, image)
-    steps = (1,) * _AXES if strides is None else _axes("strides", strides, image, single=True)
-    for axis, (size, extent, step) in enumerate(zip(image, extents, steps, strict=True)):
-        where = f"on axis {axis} of images {list(image)}"
+    if not isinstance(perturbations_per_eval, int) or perturbations_per_eval < 1:
+        raise AssertionError(f"perturbations_per_eval: expected an integer from 1 on, found {perturbations_per_eval!r}")
+    return perturbations_per_eval
+
+
+def read_windows(shapes: object, strides: object, inputs: Tensors) -> tuple[Windows, ...]:
+    """Read ``sliding_window_shapes`` and ``strides``, for each input one; a stride of None is 1.
+
+    Raises:
+        AssertionError: if there is not one integer for each axis of each input, a window is larger than its input, or a
+            stride is larger than a window that does not reach over the whole axis: elements between windows would have
+            no attribution.
+    """
+    extents, steps = _of_inputs(shapes, len(inputs)), _of_inputs(strides, len(inputs), single=True)
+    _require(
+        len(extents) == len(inputs),
+        f"sliding_window_shapes: expected one for each of {len(inputs)} inputs, found {len(extents)}",
+    )
+    _require(len(steps) == len(inputs), f"strides: expected one for each of {len(inputs)} inputs, found {len(steps)}")
+    return tuple(
+        _read_window(extent, step, tuple(tensor.shape[1:]))
+        for extent, step, tensor in zip(extents, steps, inputs, strict=True)
+    )
+
+
+def _read_window(shape: object, stride: object, sizes: tuple[int, ...]) -> Windows:
+    extents = _axes("sliding_window_shapes", shape, sizes)
+    steps = (1,) * len(sizes) if stride is None else _axes("strides", stride, sizes, single=True)
+    for axis, (size, extent, step) in enumerate(zip(sizes, extents, steps, strict=True)):
+        where = f"on axis {axis} of images {list(sizes)}"
         _require(1 <= extent <= size, f"sliding_window_shapes: expected 1 to {size} {where}, found {extent}")
         _require(step >= 1, f"strides: expected 1 or more {where}, found {step}")
         _require(
@@ -85,68 +94,90 @@ def read_windows(shapes: object, strides: object, image: tuple[int, ...]) -> Win
     return Windows(extents, steps)
 
 
-def read_baselines(baselines: object, images: torch.Tensor) -> torch.Tensor:
-    """Read ``baselines`` as a float32 tensor of the images' shape; None is 0.
+def read_baselines(baselines: object, inputs: Tensors) -> Baselines:
+    """Read ``baselines``, for each input a number or a tensor that broadcasts to it; None is 0.
 
     Raises:
-        AssertionError: if ``baselines`` is neither a number nor a tensor that broadcasts to the images.
+        AssertionError: if there is not one for each input, or one of them is something else.
     """
-    values = baselines if isinstance(baselines, tuple) else (baselines,)
-    _require(len(values) == 1, f"baselines: expected one for the one input, found {len(values)}")
-    baseline = 0 if values[0] is None else values[0]
-    if isinstance(baseline, (int, float)):
-        baseline = torch.tensor(float(baseline))
-    if not isinstance(baseline, torch.Tensor):
-        raise AssertionError(f"baselines: expected a number or a tensor, found {type(baseline).__name__}")
+    values = baselines if isinstance(baselines, tuple) else (baselines,) * (len(inputs) if baselines is None else 1)
+    found = len(values)
+    wanted = "the one input" if len(inputs) == 1 else f"each of {len(inputs)} inputs"
+    _require(found == len(inputs), f"baselines: expected one for {wanted}, found {found}")
+    return tuple(_read_baseline(value, tensor) for value, tensor in zip(values, inputs, strict=True))
+
+
+def _read_baseline(value: object, tensor: torch.Tensor) -> torch.Tensor | int | float:
+    if value is None:
+        return 0
+    if isinstance(value, int | float):
+        return value
+    if not isinstance(value, torch.Tensor):
+        raise AssertionError(f"baselines: expected a number or a tensor, found {type(value).__name__}")
+    baseline = value.detach().to(tensor.device)
+    if baseline.is_floating_point() and tensor.is_floating_point():
+        baseline = baseline.to(tensor.dtype)
     try:
-        return baseline.detach().to(torch.float32).broadcast_to(images.shape)
+        baseline.broadcast_to(tensor.shape)
     except RuntimeError as error:
         raise AssertionError(
-            f"baselines: expected a tensor like the inputs, {list(images.shape)}, or like one of them; "
+            f"baselines: expected a tensor like the inputs, {list(tensor.shape)}, or like one of them; "
             f"found {list(baseline.shape)}"
         ) from error
+    return baseline
 
 
-def read_targets(target: object, count: int, classes: int) -> list[list[int]]:
-    """Read ``target`` as the columns of the output to explain, for each of ``count`` images.
-
-    None stands for all columns, one after the other; a negative one counts from the end.
+def read_masks(feature_mask: object, inputs: Tensors) -> Tensors:
+    """Read ``feature_mask``, for each input the number of each element's feature; None gives each its own.
 
     Raises:
-        AssertionError: if ``target`` is no integer, one-element tuple or tensor of integers, nor a list with one for
-            each image.
-        IndexError: if the model does not have such a column.
+        AssertionError: if there is not a tensor of integers for each input, of its rank or less, that broadcasts to it.
     """
-    if target is None:
-        return [list(range(classes))] * count
-    if isinstance(target, torch.Tensor):
-        target = target.item() if target.numel() == 1 else target.tolist()
-    if not isinstance(target, list):
-        return [[_column(target, classes)]] * count
-    _require(len(target) == count, f"target: expected one for each of {count} images, found {len(target)}")
-    return [[_column(column, classes)] for column in target]
+    if feature_mask is None:
+        own: list[torch.Tensor] = []
+        first = 0
+        for tensor in inputs:
+            count = tensor[:1].numel()
+            own.append(torch.arange(first, first + count, device=tensor.device).reshape(tensor[:1].shape))
+            first += count
+        return tuple(own)
+    masks: list[object] = list(feature_mask) if isinstance(feature_mask, tuple) else [feature_mask]
+    _require(
+        len(masks) == len(inputs), f"feature_mask: expected one for each of {len(inputs)} inputs, found {len(masks)}"
+    )
+    read = []
+    for mask, tensor in zip(masks, inputs, strict=True):
+        if not isinstance(mask, torch.Tensor):
+            raise AssertionError(f"feature_mask: expected a tensor of integers, found {type(mask).__name__}")
+        shape = (1,) * (tensor.dim() - mask.dim()) + tuple(mask.shape)
+        fits = len(shape) == tensor.dim() and all(
+            own in (1, size) for own, size in zip(shape, tensor.shape, strict=True)
+        )
+        _require(
+            fits,
+            f"feature_mask: expected a tensor like the inputs, {list(tensor.shape)}, or one that broadcasts to it; "
+            f"found {list(mask.shape)}",
+        )
+        read.append(mask.detach().reshape(shape).to(tensor.device))
+    return tuple(read)
 
 
-def _column(target: object, classes: int) -> int:
-    if isinstance(target, tuple):
-        _require(len(target) == 1, f"target: expected one index into the outputs [N, {classes}], found {target}")
-        target = target[0]
-    if not isinstance(target, Integral):
-        raise AssertionError(f"target: expected an integer, found {target!r}")
-    index = int(target)
-    if not -classes <= index < classes:
-        raise IndexError(f"target {index}: expected one of the model's outputs, 0 to {classes - 1}")
-    return index % classes
+def _of_inputs(values: object, count: int, single: bool = False) -> tuple[object, ...]:
+    """One entry for each input; Captum takes a lone one of a single input as it is."""
+    if values is None:
+        return (None,) * count
+    nested = isinstance(values, tuple) and len(values) == 1 and (single or not isinstance(values[0], Integral))
+    if count == 1 and not nested:
+        return (values,)
+    return tuple(values) if isinstance(values, tuple) else (values,)
 
 
-def _axes(name: str, values: object, image: tuple[int, ...], single: bool = False) -> tuple[int, ...]:
-    """An integer an axis; Captum takes a tuple, one inside a tuple, and for strides a number for all axes."""
-    inner = values[0] if isinstance(values, tuple) and len(values) == 1 else values
-    if single and isinstance(inner, Integral):
-        inner = (inner,) * _AXES
-    if not isinstance(inner, tuple) or len(inner) != _AXES or not all(isinstance(n, Integral) for n in inner):
-        wanted = f"{'an integer or ' if single else ''}a tuple of {_AXES}"
-        raise AssertionError(f"{name}: expected {wanted} for images {list(image)}, found {values!r}")
+def _axes(name: str, values: object, sizes: tuple[int, ...], single: bool = False) -> tuple[int, ...]:
+    """An integer an axis; a stride may be one number for all axes."""
+    inner = (values,) * len(sizes) if single and isinstance(values, Integral) else values
+    if not isinstance(inner, tuple) or len(inner) != len(sizes) or not all(isinstance(n, Integral) for n in inner):
+        wanted = f"{'an integer or ' if single else ''}a tuple of {len(sizes)}"
+        raise AssertionError(f"{name}: expected {wanted} for images {list(sizes)}, found {values!r}")
     return tuple(int(n) for n in inner)
 
 

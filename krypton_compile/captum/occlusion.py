@@ -6,69 +6,39 @@ For an image x, its baseline b and a window w, f the model's own output for the 
 
 A window covers a group of channels, all or some. One over some is one over all whose baseline is x in the other
 channels; and as each group has the same windows, a channel's attribution is the mean of the maps of the groups with it.
+Each of several inputs has its own windows, the other inputs staying as they are.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import math
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-try:
-    import torch
-except ImportError as error:
-    raise ImportError("krypton_compile.captum needs torch; install it: pip install 'krypton-compile[torch]'") from error
-
-from krypton_compile.captum.arguments import (
-    Windows,
-    check_unused,
-    read_baselines,
-    read_images,
-    read_targets,
-    read_windows,
-)
-from krypton_compile.captum.torch_export import ModuleSessions
+from krypton_compile.captum.arguments import Tensors, Windows, read_windows
+from krypton_compile.captum.attribution import Arguments, Perturbation
+from krypton_compile.captum.compiled import Array, Example, Hidden, Progress, drops
+from krypton_compile.captum.plain import Masks
+from krypton_compile.captum.wrapped import wrapped
 from krypton_compile.contract import geometry
-from krypton_compile.contract.geometry import Boxes
-from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime import OcclusionSession
+from krypton_compile.contract.layouts import channel_axis
 from krypton_compile.runtime.maps.heatmap import accumulate
-from krypton_compile.runtime.sweep.progress import progress_within, reporter
+from krypton_compile.runtime.sweep.progress import progress_within
 
-Array = npt.NDArray[np.float32]
-Progress = Callable[[int, int], None]
 Images = TypeVar("Images", torch.Tensor, tuple[torch.Tensor, ...])
 
 
-class Occlusion:
-    """Takes the place of ``captum.attr.Occlusion`` for image classifiers.
+class Occlusion(Perturbation):
+    """Takes the place of ``captum.attr.Occlusion``; :class:`Perturbation` documents its arguments."""
 
-    Args:
-        forward_func: a module in eval mode, which is exported and compiled at the first use of an input size and
-            whenever its weights have changed; an OcclusionSession; or the path of a compiled file. The first takes
-            seconds and is kept on disk (cache.py).
+    use_weights = True
 
-    Raises:
-        TypeError: if ``forward_func`` is something else, such as a function: code that can be called, but not compiled.
-    """
-
-    def __init__(self, forward_func: torch.nn.Module | OcclusionSession | str | os.PathLike[str]) -> None:
-        self.forward_func = forward_func
-        self._session_for: Callable[[torch.Tensor], OcclusionSession]
-        if isinstance(forward_func, torch.nn.Module):
-            self._session_for = ModuleSessions(forward_func).session
-        elif isinstance(forward_func, (OcclusionSession, str, os.PathLike)):
-            session = forward_func if isinstance(forward_func, OcclusionSession) else OcclusionSession(forward_func)
-            self._session_for = lambda _: session
-        else:
-            raise TypeError(
-                f"forward_func: expected a torch.nn.Module, an OcclusionSession or the path of a compiled file, "
-                f"found {type(forward_func).__name__}. Wrap a function in a torch.nn.Module."
-            )
-
+    @wrapped
     def attribute(
         self,
         inputs: Images,
@@ -83,73 +53,91 @@ class Occlusion:
         """Attribute the target to each element of the inputs: float32, positive where it supports the target.
 
         Args:
-            inputs: float32 [N, C, H, W], or [N, H, W, C] where the model takes that; or a tuple of one such tensor.
-            sliding_window_shapes: a window's extent along the axes of one image, channels included. The last windows
-                of an axis are cut off at its end.
+            inputs: [N, ...], or a tuple of such tensors. Signals [N, C, L], pictures [N, C, H, W] and volumes
+                [N, C, D, H, W], or channels last, are explained by incremental inference, of any dtype but 16 bits.
+            sliding_window_shapes: a window's extent along the axes of one example, channels included; of several inputs
+                a tuple of such. The last windows of an axis are cut off at its end.
             strides: from one window to the next, likewise, or one number for all axes; 1 when None.
-            baselines: what shows inside a window: a number, or a tensor of the inputs' shape or of one image; 0 when
-                None.
-            target: the output to explain, or a list or tensor of one for each image. When None all outputs are, and
-                the result has a row for each output of each image.
-            additional_forward_args: None.
-            perturbations_per_eval: without effect; how many windows are scored at once is the session's choice.
-            show_progress: a bar on standard error, where that is a terminal.
+            baselines: what shows inside a window, for each input: a number, or a tensor of its shape or of one
+                example; 0 when None.
+            target: the output to explain: an index into the outputs [N, K], a tuple of indices into outputs of more
+                axes, or a list or tensor of one for each example. When None all outputs are, and the result has a row
+                for each output of each example.
+            additional_forward_args: further arguments of the function, which are not explained. Tensors with an entry
+                for each example are those of the examples.
+            perturbations_per_eval: how many windows a plain forward pass takes; how many windows of an image are
+                scored at once is the session's choice.
+            show_progress: what is being exported and compiled, and a bar where standard error is a terminal.
 
         Raises:
             AssertionError: if an argument is one for which Captum raises it.
             IndexError: if the model does not have the target.
-            NotImplementedError: if there are several inputs, they are no images, or there are additional_forward_args.
+            NotImplementedError: if a compiled file is given several inputs or additional_forward_args.
             KryptonError: if the module or the input cannot be used; the message says what to do.
         """
-        images = read_images(inputs)
-        check_unused(additional_forward_args, perturbations_per_eval)
-        windows = read_windows(sliding_window_shapes, strides, tuple(images.shape[1:]))
-        shown = read_baselines(baselines, images)
-        session = self._session_for(images[:1])
-        if tuple(images.shape[1:]) != session.image_shape[1:]:
-            raise OcclusionError(
-                f"inputs: expected {list(session.image_shape[1:])} for each image, which the model was compiled for, "
-                f"found {list(images.shape[1:])}; compile it for that size"
-            )
-        targets = read_targets(target, len(images), session.classes)
-        with reporter(bool(show_progress), "occlusion") as progress:
-            maps = _attribute(session, _as_numpy(images), _as_numpy(shown), windows, targets, progress)
-        result = torch.from_numpy(maps).to(images.device)
-        if isinstance(inputs, tuple):
-            return (result,)
-        return result
+        asked = Arguments(inputs, baselines, target, additional_forward_args, perturbations_per_eval, show_progress)
+        answer: Images = self._attribute(
+            asked, lambda tensors: _Slides(read_windows(sliding_window_shapes, strides, tensors), tensors)
+        )
+        return answer
+
+    def attribute_future(self) -> None:
+        """Captum has none for Occlusion either.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("attribute_future is not implemented for Occlusion")
 
 
-def _attribute(
-    session: OcclusionSession,
-    images: Array,
-    baselines: Array,
-    windows: Windows,
-    targets: list[list[int]],
-    progress: Progress | None,
-) -> Array:
-    """A row for each target of each image, of an image's shape."""
-    channels_first = session.layout == "NCHW"
-    extents, steps = (
-        np.roll(values, 0 if channels_first else 1).tolist() for values in (windows.extents, windows.steps)
-    )
-    boxes = geometry.occlusion_grid(session.image_size, tuple(extents[1:]), tuple(steps[1:]))
-    groups = _groups(images.shape[1 if channels_first else 3], extents[0], steps[0])
-    share = (groups / groups.sum(axis=0)).T
-    result = np.empty((sum(map(len, targets)), *images.shape[1:]), np.float32)
-    maps = iter(result if channels_first else np.moveaxis(result, 3, 1))
-    done, total = 0, len(images) * len(groups) * len(boxes)
-    for image, baseline, columns in zip(images, baselines, targets, strict=True):
-        drops = []
-        for group in groups:
-            report = progress_within(progress, done, total)
-            hidden = np.where(group[:, None, None] if channels_first else group, baseline, image)
-            drops.append(_drops(session, image[None], hidden[None], boxes, columns, report))
-            done += len(boxes)
-        for column in range(len(columns)):
-            of_groups = [accumulate(drop[:, column], boxes, session.image_size) for drop in drops]
-            next(maps)[...] = np.tensordot(share, of_groups, 1)
-    return result
+class _Slides:
+    """Windows that slide over each input."""
+
+    def __init__(self, windows: tuple[Windows, ...], inputs: Tensors) -> None:
+        self._windows, self._inputs = windows, inputs
+
+    def count(self, places: Sequence[int]) -> int:
+        return sum(math.prod(self._windows[place].counts(self._inputs[place].shape)) for place in places)
+
+    def apart(self, place: int) -> bool:  # noqa: ARG002
+        return True
+
+    def masks(self, places: Sequence[int]) -> Iterator[Masks]:
+        """In Captum's order: along the first axis first."""
+        for place in places:
+            tensor, window = self._inputs[place], self._windows[place]
+            for backwards in product(*map(range, reversed(window.counts(tensor.shape)))):
+                mask = torch.zeros((1, *tensor.shape[1:]), dtype=torch.bool)
+                starts = [index * step for index, step in zip(backwards[::-1], window.steps, strict=True)]
+                area = tuple(slice(at, at + size) for at, size in zip(starts, window.extents, strict=True))
+                mask[0][area] = True
+                yield tuple(mask if other == place else None for other in range(len(self._inputs)))
+
+    def maps(self, place: int, example: Example, row: int, progress: Progress | None) -> Array:  # noqa: ARG002
+        """[K, ...], of one image."""
+        windows, layout = self._windows[place], example.compiled.session.layout
+        channel = channel_axis(layout) - 1
+        extents, steps = (_channel_first(values, channel) for values in (windows.extents, windows.steps))
+        spatial = example.compiled.session.spatial
+        boxes = geometry.occlusion_grid(spatial, extents[1:], steps[1:])
+        groups = _groups(example.image.shape[channel + 1], extents[0], steps[0])
+        share = (groups / groups.sum(axis=0)).T
+        rank = example.image.ndim
+        changes = []
+        for index, group in enumerate(groups):
+            report = progress_within(progress, index * len(boxes), len(groups) * len(boxes))
+            shaped = group.reshape([-1 if axis == channel + 1 else 1 for axis in range(rank)])
+            hidden = Hidden(boxes, np.where(shaped, example.baseline, example.image))
+            changes.append(drops(example, hidden, report))
+        maps = []
+        for column in range(len(example.columns)):
+            of_groups = [accumulate(change[:, column], boxes, spatial) for change in changes]
+            maps.append(np.moveaxis(np.tensordot(share, of_groups, 1), 0, channel))
+        return np.asarray(maps, np.float32)
+
+
+def _channel_first(values: tuple[int, ...], channel: int) -> tuple[int, ...]:
+    return (values[channel], *values[:channel], *values[channel + 1 :])
 
 
 def _groups(channels: int, extent: int, step: int) -> npt.NDArray[np.bool_]:
@@ -157,17 +145,3 @@ def _groups(channels: int, extent: int, step: int) -> npt.NDArray[np.bool_]:
     starts = np.arange(0, channels - extent + step, step)[:, None]
     at = np.arange(channels)
     return (at >= starts) & (at < starts + extent)
-
-
-def _drops(
-    session: OcclusionSession, image: Array, hidden: Array, boxes: Boxes, columns: list[int], report: Progress | None
-) -> Array:
-    """[P, columns]: base score less the score with each box showing ``hidden``."""
-    prepared = session.prepare(image, hidden)
-    scores = session.score(prepared, boxes, classes=columns, progress=report).scores
-    return np.asarray(prepared.base_scores[columns] - scores)
-
-
-def _as_numpy(tensor: torch.Tensor) -> Array:
-    array: Array = tensor.detach().cpu().numpy()
-    return array

@@ -1,134 +1,156 @@
-"""Compiled sessions of a torch module: it is exported once for each input size, and compiled once for each content."""
+"""Export a torch function as an ONNX model of one image, in which all its other arguments are constants.
+
+First by torch.export, which reads the function's code and refuses what depends on data; then by tracing, which runs the
+function once and freezes what it has read into Python (reads.py finds out for which images that holds).
+"""
 
 from __future__ import annotations
 
-import hashlib
+import io
 import logging
-import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+import onnx
 import torch
+from onnx import numpy_helper
 
-from krypton_compile.contract.exactness import EXPORT_BOUND
+from krypton_compile.captum.outputs import find_scores
 from krypton_compile.errors import ModelError
-from krypton_compile.opening import open_session
-from krypton_compile.runtime import OcclusionSession
 
-_REMEDY = (
-    "Export it by other means, compile the file with krypton-compile, and give Occlusion the compiled file's path."
-)
 _OPSET = 18  # what torch's exporter writes by itself
-_TALKATIVE = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+_TALKATIVE = ("torch", "onnxscript", "onnx_ir")
 
 
-class ModuleSessions:
-    """The sessions of one module, one for each input size; made again when its parameters or buffers change.
+@dataclass(frozen=True)
+class Exported:
+    """An exported function; ``traced`` where it was run once instead of read."""
 
-    Only the content of parameters and buffers counts: a layer that is replaced by one without parameters of its own
-    goes unnoticed.
+    model: onnx.ModelProto
+    traced: bool
+
+
+class ImageFunction(torch.nn.Module):
+    """Scores [1, K] of one image by a function of several arguments.
+
+    Args:
+        function: what is called.
+        modules: the modules that it runs, so that an exporter finds their weights.
+        arguments: all arguments but tensors, None in the places of those.
+        places: where the image and the held tensors stand among the arguments.
     """
 
-    def __init__(self, module: torch.nn.Module) -> None:
-        self._module = module
-        self._digest = b""
-        self._sessions: dict[torch.Size, OcclusionSession] = {}
+    def __init__(
+        self,
+        function: Callable[..., object],
+        modules: Sequence[torch.nn.Module],
+        arguments: Sequence[object],
+        places: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self._function, self._arguments, self._places = function, tuple(arguments), tuple(places)
+        self._others = torch.nn.ModuleList(module for module in modules if module is not function)
+        self.training = False  # of this module alone; train() and eval() would change the caller's own
 
-    def session(self, image: torch.Tensor) -> OcclusionSession:
-        """The session for images like this one, [1, C, H, W] or [1, H, W, C].
-
-        Raises:
-            ModelError: if the module is in training mode, or cannot be exported or compiled.
-            NotImplementedError: if its output is no row of class scores.
-        """
-        self._require_eval()
-        digest = _digest(self._module)
-        if digest != self._digest:
-            self._sessions.clear()
-            self._digest = digest
-        if image.shape not in self._sessions:
-            self._sessions[image.shape] = _compile(self._module, image)
-        return self._sessions[image.shape]
-
-    def _require_eval(self) -> None:
-        for name, part in self._module.named_modules():
-            if part.training:
-                raise ModelError(
-                    f"module '{name or type(part).__name__}': expected eval mode, found training mode, which would "
-                    "explain dropout and the statistics of batches too. Call .eval() on the whole module first."
-                )
+    def forward(self, image: torch.Tensor, *held: torch.Tensor) -> torch.Tensor:
+        arguments: list[Any] = list(self._arguments)
+        for place, tensor in zip(self._places, (image, *held), strict=True):
+            arguments[place] = tensor
+        return find_scores(self._function(*arguments)).reshape(1, -1).float()
 
 
-def _digest(module: torch.nn.Module) -> bytes:
-    """SHA-256 of all parameters and buffers.
+def export(function: ImageFunction, image: torch.Tensor, held: Sequence[torch.Tensor], name: str) -> Exported:
+    """Export a function for this size of images and of the tensors that are to be held.
 
-    Not their addresses and versions: writing to ``parameter.data`` changes neither. A gigabyte takes half a second.
+    Raises:
+        ModelError: if torch can do neither; the message has both reasons.
     """
-    digest = hashlib.sha256()
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.digest()
+    example = (image, *held)
+    reasons = []
+    for traced, exporter in ((False, _by_reading), (True, _by_tracing)):
+        try:
+            with _undisturbed(function), torch.no_grad():
+                model = exporter(function, example)
+            return Exported(model, traced)
+        except Exception as error:  # an exporter runs the caller's own code, which may raise anything
+            reasons.append(_reason(error))
+            cause = error
+    both = reasons[0] if reasons[0] == reasons[1] else "; and by tracing: ".join(reasons)
+    raise ModelError(f"torch.onnx.export failed on {name}: {both}") from cause
 
 
-def _compile(module: torch.nn.Module, image: torch.Tensor) -> OcclusionSession:
-    device = next((tensor.device for tensor in module.parameters()), image.device)
-    example = image.detach().to(device)
-    with torch.no_grad():
-        scores = module(example)
-    if not isinstance(scores, torch.Tensor) or scores.dim() != 2 or len(scores) != 1:
-        output = f"shape {list(scores.shape)}" if isinstance(scores, torch.Tensor) else type(scores).__name__
-        raise NotImplementedError(
-            f"forward_func: expected class scores [N, K] for N images, found {output} for one. "
-            "Wrap the module in one whose forward returns such a tensor."
-        )
-    with tempfile.TemporaryDirectory(prefix="krypton-") as folder:
-        exported = Path(folder) / "module.onnx"
-        _export(module, example, exported)
-        session = open_session(exported)
-    expected = scores[0].cpu().numpy()
-    difference = np.abs(session.prepare(image.detach().cpu().numpy()).base_scores - expected).max()
-    if difference > EXPORT_BOUND * np.abs(expected).max():
-        raise ModelError(
-            f"the export of the module {type(module).__name__} gives other scores than itself, by {difference:.2g}: "
-            f"expected at most {EXPORT_BOUND:g} of the largest. {_REMEDY}"
-        )
-    return session
+def bind(model: onnx.ModelProto, held: Sequence[torch.Tensor]) -> onnx.ModelProto:
+    """Copy a model, its inputs behind the image as constants; an exporter may have left out what is not read."""
+    if not held:
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    model = copy
+    inputs = {value.name: value for value in model.graph.input if value.name != "image"}
+    ordered = [f"held_{index}" for index in range(len(held))]
+    for name, tensor in zip(ordered, held, strict=True):
+        if name in inputs:
+            model.graph.input.remove(inputs[name])
+            model.graph.initializer.append(numpy_helper.from_array(tensor.detach().cpu().contiguous().numpy(), name))
+    return model
 
 
-def _export(module: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
-    """Write the module for this input size.
+def _by_reading(function: ImageFunction, example: tuple[torch.Tensor, ...]) -> onnx.ModelProto:
+    """The exporter's notes on nodes hold line numbers of the source: left out, equal networks give equal files."""
+    program = torch.onnx.export(function, example, dynamo=True, opset_version=_OPSET, verbose=False)
+    assert program is not None
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()
+    return program.model_proto
 
-    The exporter's notes on nodes hold line numbers of the source: left out, equal networks give equal files.
-    """
-    try:
-        with _quiet(), torch.no_grad():
-            program = torch.onnx.export(module, (example,), dynamo=True, opset_version=_OPSET, verbose=False)
-            assert program is not None
-            for node in program.model.graph.all_nodes():
-                node.metadata_props.clear()
-            program.save(path)
-    except Exception as error:  # the exporter runs the module's own code, which may raise anything
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"torch.onnx.export failed on the module {type(module).__name__}: {reason} {_REMEDY}"
-        ) from error
+
+def _by_tracing(function: ImageFunction, example: tuple[torch.Tensor, ...]) -> onnx.ModelProto:
+    written = io.BytesIO()
+    names = [f"held_{index}" for index in range(len(example) - 1)]
+    # Traced beforehand: the exporter's own tracing refuses modules that are scripts already.
+    script = torch.jit.trace(function, example, check_trace=False)  # type: ignore[no-untyped-call]
+    options: dict[str, Any] = {"dynamo": False, "opset_version": _OPSET, "input_names": ["image", *names]}
+    torch.onnx.export(script, example, f=written, **options)  # type: ignore[arg-type]  # streams are taken too
+    model = onnx.load_from_string(written.getvalue())
+    for node in model.graph.node:
+        node.doc_string = ""
+    return model
+
+
+def _reason(error: Exception) -> str:
+    """The first line of the error that began it all: exporters wrap what went wrong in advice for themselves."""
+    first: BaseException = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    lines = [line.strip() for line in str(first).splitlines() if line.strip()]
+    return f"{type(first).__name__}: {lines[0]}" if lines else type(first).__name__
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence warnings, and what is no error of the exporter's loggers."""
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+def _undisturbed(function: torch.nn.Module) -> Iterator[None]:
+    """Keep modules in their modes, and what exporters print to themselves: warnings, notes, graphs."""
+    modes = [(part, part.training) for part in function.modules()]
+    loggers = [logging.getLogger(name) for name in _all_loggers()]
     levels = [logger.level for logger in loggers]
     try:
+        for part, training in modes:
+            if training:
+                part.training = False
         for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        for part, training in modes:
+            part.training = training
+
+
+def _all_loggers() -> list[str]:
+    known = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _TALKATIVE]
+    return [*_TALKATIVE, *known]
