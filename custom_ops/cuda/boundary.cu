@@ -63,7 +63,7 @@ struct BaseMapKernel : CudaKernel<BaseMapKernel> {
     const BaseMapCall call = ReadBaseMapCall(context, attributes_.layout);
     const float* source = call.data;
     const int64_t pixels = call.pixels, channels = call.channels;
-    CheckFinite(stream, source, pixels * channels);
+    if (attributes_.finite) CheckFinite(stream, source, pixels * channels);
     float* map = context.GetOutput(0, call.shape).GetTensorMutableData<float>();
     const bool first_channels = ChannelsFirst(attributes_.layout);
     ForEachRow(stream, pixels, channels, [=] KRYPTON_DEVICE(int64_t p, int64_t first, int64_t step) {
@@ -131,7 +131,7 @@ struct Densify : CudaKernel<Densify> {
   static constexpr Slot kOutputs[] = {kFloat};
 
   explicit Densify(const Ort::ConstKernelInfo& info)
-      : CudaKernel(info), layout_(RequiredAttribute<std::string>(info, "layout")) {}
+      : CudaKernel(info), layout_(RequiredAttribute<std::string>(info, "layout")), of_values_(ReadOfValues(info)) {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
     const DeltaOnBase call = ReadDensifyCall(context);
@@ -141,7 +141,7 @@ struct Densify : CudaKernel<Densify> {
     const SentBoxes sent(stream, {&list});
     const DeviceBoxes boxes = sent[0];
     const int64_t channels = d.channels, pixels = t.h * t.w, all = t.depth * pixels;
-    const bool first_channels = ChannelsFirst(layout_);
+    const bool first_channels = ChannelsFirst(layout_), of_values = of_values_;
     const std::vector<int64_t> shape = DenseShape(layout_, list.count / t.depth, t);
     float* out = context.GetOutput(0, shape).GetTensorMutableData<float>();
     // A row is a box's pixels of one channel, or a pixel's channels: what lies side by side in the result.
@@ -155,13 +155,87 @@ struct Densify : CudaKernel<Densify> {
         const float base = t.data[(slice * pixels + p) * channels + c];
         float* map = out + b / t.depth * all * channels;
         const int64_t pixel = slice * pixels + p;
-        map[first_channels ? c * all + pixel : pixel * channels + c] = from < 0 ? base : base + d.row(from)[c];
+        map[first_channels ? c * all + pixel : pixel * channels + c] = from < 0    ? base
+                                                                       : of_values ? d.row(from)[c]
+                                                                                   : base + d.row(from)[c];
       }
     });
   }
 
  private:
   std::string layout_;
+  bool of_values_;
+};
+
+struct RowValues : CudaKernel<RowValues> {
+  static constexpr const char* kName = "RowValues";
+  using In = RowValuesInputs;
+  static constexpr Slot kOutputs[] = {kFloat, kBool};
+
+  explicit RowValues(const Ort::ConstKernelInfo& info) : CudaKernel(info), of_values_(ReadOfValues(info)) {}
+
+  void Run(Ort::KernelContext& context, Stream stream) const {
+    const RowValuesCall call = ReadRowValuesCall(context);
+    const BaseMap base = call.base, baseline = call.baseline;
+    const Values x = call.x;
+    const bool *known = call.known, of_values = of_values_, moves = x.data != nullptr;
+    const SentBoxes sent(stream, {&call.y_boxes, moves ? &call.x_boxes : &call.y_boxes});
+    const DeviceBoxes y_boxes = sent[0], x_boxes = sent[1];
+    const int64_t channels = base.channels, rows = call.y_boxes.rows();
+    float* out = WriteValues(context, rows, channels);
+    bool* changed = context.GetOutput(1, {rows}).GetTensorMutableData<bool>();
+    const auto read = [=] KRYPTON_DEVICE(int64_t row, const Pixel& at, int64_t from, int64_t c) {
+      if (known != nullptr && known[row]) return baseline.pixel(at.box, at.y, at.x)[c];
+      const float before = base.pixel(at.box, at.y, at.x)[c];
+      if (from < 0) return before;
+      return of_values ? x.row(from)[c] : before + x.row(from)[c];
+    };
+    ForEachRow(stream, rows, channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+      const Pixel at = y_boxes.At(row);
+      const int64_t from = moves ? x_boxes.RowOf(at.box, at.y, at.x) : -1;
+      for (int64_t c = first; c < channels; c += step) out[row * channels + c] = read(row, at, from, c);
+    });
+    ForEachRow(stream, rows, 1, [=] KRYPTON_DEVICE(int64_t row, int64_t, int64_t) {
+      const Pixel at = y_boxes.At(row);
+      const int64_t from = moves ? x_boxes.RowOf(at.box, at.y, at.x) : -1;
+      const bool is_known = known != nullptr && known[row], is_delta = !is_known && from >= 0 && !of_values;
+      bool differs = false;
+      for (int64_t c = 0; c < channels && !differs; ++c) {
+        differs = is_delta ? x.row(from)[c] != 0.0f : read(row, at, from, c) != base.pixel(at.box, at.y, at.x)[c];
+      }
+      changed[row] = differs;
+    });
+  }
+
+ private:
+  bool of_values_;
+};
+
+struct RowDelta : CudaKernel<RowDelta> {
+  static constexpr const char* kName = "RowDelta";
+  using In = RowDeltaInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
+
+  using CudaKernel::CudaKernel;
+
+  void Run(Ort::KernelContext& context, Stream stream) const {
+    const RowDeltaCall call = ReadRowDeltaCall(context);
+    const BaseMap base = call.rows.base;
+    const Values v = call.rows.d;
+    const bool* changed = call.changed;
+    const SentBoxes sent(stream, {&call.rows.boxes});
+    const DeviceBoxes boxes = sent[0];
+    const DeviceLimit limit = ReadLimit(context, In::limit);
+    const int64_t channels = v.channels, rows = v.rows;
+    float* out = WriteValues(context, rows, channels);
+    ForEachRow(stream, rows, channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+      const Pixel at = boxes.At(row);
+      const float* before = base.pixel(at.box, at.y, at.x);
+      for (int64_t c = first; c < channels; c += step) {
+        out[row * channels + c] = changed[row] ? limit(v.row(row)[c] - before[c]) : 0.0f;
+      }
+    });
+  }
 };
 
 }  // namespace
@@ -183,6 +257,16 @@ const OrtCustomOp* DensifyOp() {
 
 const OrtCustomOp* OcclusionDeltaOp() {
   static const CudaOp<OcclusionDelta> op;
+  return &op;
+}
+
+const OrtCustomOp* RowDeltaOp() {
+  static const CudaOp<RowDelta> op;
+  return &op;
+}
+
+const OrtCustomOp* RowValuesOp() {
+  static const CudaOp<RowValues> op;
   return &op;
 }
 

@@ -90,6 +90,15 @@ const float* ReadPerChannel(const Ort::KernelContext& context, const Input& inpu
   return value.GetTensorData<float>();
 }
 
+const bool* ReadRowFlags(const Ort::KernelContext& context, const Input& input, int64_t rows) {
+  const Ort::ConstValue value = Read(context, input, 1);
+  if (ShapeOf(value) != std::vector<int64_t>{rows}) {
+    Fail(std::string(input.name) + ": expected " + std::to_string(rows) + " entries, one a row; found shape " +
+         ShapeText(ShapeOf(value)));
+  }
+  return value.GetTensorData<bool>();
+}
+
 const int64_t* ReadOffsets(const Ort::KernelContext& context, const Input& input, int64_t boxes) {
   const Ort::ConstValue value = context.GetInput(input.index);
   const int64_t* offsets = value.GetTensorData<int64_t>();

@@ -28,6 +28,9 @@ BaseMap ReadBaseMap(const Ort::KernelContext& context, const Input& input);
 // [C], one number a channel.
 const float* ReadPerChannel(const Ort::KernelContext& context, const Input& input, int64_t channels);
 
+// bool [rows], one a row of the values.
+const bool* ReadRowFlags(const Ort::KernelContext& context, const Input& input, int64_t rows);
+
 // [B], the first row of each box.
 const int64_t* ReadOffsets(const Ort::KernelContext& context, const Input& input, int64_t boxes);
 

@@ -22,7 +22,9 @@ pictures, there is one slice.
 |---|---|---|---|
 | OcclusionChunks | boxes [P,2n], patches [r,C], mask [m], tau [G], eps [G] | chunks [n,B,2n], offsets int64 [n,B] | checks all that a caller gives; pads the boxes with empty ones to n*B, n = max(1, ceil(P/B)); offsets: first patch/mask row of a box. Without `chunk` all are one, [max(1,P),2n] and [max(1,P)] |
 | DeltaLimit | tensor T0, eps [G] | [1] | eps * max abs T0 |
-| BaseMap | tensor [1,C,H,W] or [1,H,W,C] | [H,W,C] | NHWC view; refuses NaN and Inf |
+| BaseMap | tensor [1,C,H,W] or [1,H,W,C] | [H,W,C] | NHWC view; refuses NaN and Inf, unless `finite` is 0 |
+| DifferenceCounts | image, baseline [H,W,C] | int32 [D+1,H+1,W+1] | in how many pixels they differ, summed up to each corner |
+| BaselineRows | windows [B,2n], offsets, patches, mask, counts [, y_boxes, fields int64 [D+H+W,2]] | bool [R] | whether all pixels that a row depends on are the baseline's, once the window is hidden; without boxes [B], of the whole image |
 | SliceBoxes | boxes [B,2n], offsets | boxes, offsets [B*D] | geometry.slice_boxes: a caller's boxes as boxes of slices |
 | OcclusionDelta | image, baseline [H,W,C], patches, mask, boxes, offsets | values | (baseline or patch - image) where the mask holds, else 0 |
 | WindowBoxes | boxes [, tau [G]] | boxes | geometry.window_boxes, then geometry.crop_boxes |
@@ -52,7 +54,9 @@ pictures, there is one slice.
 | IncrementalGemm | X, boxes, W [H*W*C, N] | [B, N] | D flattened (y, x, c), times W |
 | IncrementalGlobalAveragePool | X, boxes | [B, C] | sum over the box, of volumes over the boxes of all slices / (H*W) |
 | IncrementalGlobalMaxPool | X, boxes, X0 | [B, C] | max of X0 + D over the map, less that of X0 |
-| Densify | X, boxes, T0 | [B,C,H,W] or [B,H,W,C] | T0 + D as full maps |
+| RowValues | y_boxes, X0 [, X, x_boxes, known [R], XB] | values, changed bool [R] | T' itself: XB where known, else X0 + D; X is T' already where `of` is "values"; which rows differ from X0 |
+| RowDelta | V, boxes, changed [R], Y0 [, limit] | values | V - Y0, and 0 in rows that have not changed |
+| Densify | X, boxes, T0 | [B,C,H,W] or [B,H,W,C] | T0 + D as full maps; X is T' already where `of` is "values" |
 """
 
 from __future__ import annotations
@@ -101,7 +105,22 @@ SCHEMAS: tuple[OpSchema, ...] = (
         ("image_shape", "channels", "chunk", "layer_groups"),
     ),
     OpSchema("DeltaLimit", ("tensor:float", "eps:float"), ("limit:float",), ("layer_group",)),
-    OpSchema("BaseMap", ("tensor:float",), ("map:float",), ("layout", "tensor_name")),
+    OpSchema("BaseMap", ("tensor:float",), ("map:float",), ("layout", "tensor_name", "finite")),
+    OpSchema("DifferenceCounts", ("image:float", "baseline:float"), ("counts:int32",)),
+    OpSchema(
+        "BaselineRows",
+        (
+            "windows:int32",
+            "offsets:int64",
+            "patches:float",
+            "mask:bool",
+            "counts:int32",
+            "y_boxes:int32?",
+            "fields:int64?",
+        ),
+        ("rows:bool",),
+        ("map_shape",),
+    ),
     OpSchema("SliceBoxes", ("boxes:int32", "offsets:int64"), ("y_boxes:int32", "y_offsets:int64"), ("image_shape",)),
     OpSchema(
         "OcclusionDelta",
@@ -216,5 +235,12 @@ SCHEMAS: tuple[OpSchema, ...] = (
     OpSchema("IncrementalGemm", ("X:float", "boxes:int32", "W:float"), ("Y:float",), ("input_shape",)),
     OpSchema("IncrementalGlobalAveragePool", ("X:float", "boxes:int32"), ("Y:float",), ("input_shape",)),
     OpSchema("IncrementalGlobalMaxPool", ("X:float", "boxes:int32", "X0:float"), ("Y:float",)),
-    OpSchema("Densify", ("X:float", "boxes:int32", "T0:float"), ("Y:float",), ("layout",)),
+    OpSchema(
+        "RowValues",
+        ("y_boxes:int32", "X0:float", "X:float?", "x_boxes:int32?", "known:bool?", "XB:float?"),
+        ("Y:float", "changed:bool"),
+        ("of",),
+    ),
+    OpSchema("RowDelta", ("V:float", "boxes:int32", "changed:bool", "Y0:float", "limit:float?"), ("Y:float",)),
+    OpSchema("Densify", ("X:float", "boxes:int32", "T0:float"), ("Y:float",), ("layout", "of")),
 )

@@ -9,9 +9,19 @@ from __future__ import annotations
 
 from onnx.reference.op_run import OpRun
 
-from krypton_compile.reference.boundary import BaseMap, DeltaLimit, Densify, OcclusionChunks, OcclusionDelta
+from krypton_compile.reference.boundary import (
+    BaseMap,
+    DeltaLimit,
+    Densify,
+    OcclusionChunks,
+    OcclusionDelta,
+    RowDelta,
+    RowValues,
+)
 from krypton_compile.reference.boxes import (
+    BaselineRows,
     DepthBoxes,
+    DifferenceCounts,
     ResampleBoxes,
     ShrinkBoxes,
     SliceBoxes,
@@ -47,6 +57,8 @@ REFERENCE_OPS: tuple[type[OpRun], ...] = (
     OcclusionChunks,
     DeltaLimit,
     BaseMap,
+    DifferenceCounts,
+    BaselineRows,
     SliceBoxes,
     OcclusionDelta,
     WindowBoxes,
@@ -76,6 +88,8 @@ REFERENCE_OPS: tuple[type[OpRun], ...] = (
     IncrementalGemm,
     IncrementalGlobalAveragePool,
     IncrementalGlobalMaxPool,
+    RowValues,
+    RowDelta,
     Densify,
 )
 

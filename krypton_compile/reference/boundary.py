@@ -24,14 +24,17 @@ from krypton_compile.reference.ragged import (
     Floats,
     Offsets,
     base_rows,
+    check_boxes,
     check_map,
     check_offsets,
     check_regions,
+    check_rows,
     check_slices,
     delta_maps,
+    read_hull,
     slices_of,
 )
-from krypton_compile.reference.thresholds import pick
+from krypton_compile.reference.thresholds import flush, pick
 
 Mask = npt.NDArray[np.bool_]
 
@@ -103,15 +106,16 @@ class OcclusionDelta(OpRun):
 class BaseMap(OpRun):
     """A tensor of the base graph as a map [H, W, C]; Inf - Inf would break the algebra, so NaN and Inf are refused.
 
-    Of a volume [D, H, W, C]; a signal's has one row.
+    Of a volume [D, H, W, C]; a signal's has one row. ``finite`` 0 takes them: where the baseline's own map has one, the
+    original model has it as well.
     """
 
     op_domain = DOMAIN
 
-    def _run(self, tensor: Floats, layout: str, tensor_name: str) -> tuple[Floats]:
+    def _run(self, tensor: Floats, layout: str, tensor_name: str, finite: int = 1) -> tuple[Floats]:
         _check_layout(layout)
         check_map("tensor", tensor, (1, *[-1] * (len(layout) - 1)))
-        if not np.isfinite(tensor).all():
+        if finite and not np.isfinite(tensor).all():
             raise ValueError(f"{tensor_name}: holds NaN or Inf; delta inference needs finite base maps")
         pixels = np.moveaxis(tensor[0], channel_axis(layout) - 1, -1)
         return (np.ascontiguousarray(pixels[None] if axes_of(layout) == 1 else pixels),)
@@ -130,13 +134,63 @@ class DeltaLimit(OpRun):
         return (np.array([np.float32(share) * largest], np.float32),)
 
 
-class Densify(OpRun):
-    """T0 + D as full maps, one a position."""
+class RowValues(OpRun):
+    """T' itself on ``y_boxes``: the baseline's where that is known, else T0 + D, T0 beside ``x_boxes``.
+
+    With ``of`` "values" X is T' already. ``changed`` tells the rows that are not the base's.
+    """
 
     op_domain = DOMAIN
 
-    def _run(self, X: Floats, boxes: Boxes, T0: Floats, layout: str) -> tuple[Floats]:
+    def _run(
+        self,
+        y_boxes: Boxes,
+        X0: Floats,
+        X: Floats | None = None,
+        x_boxes: Boxes | None = None,
+        known: Mask | None = None,
+        XB: Floats | None = None,
+        of: str = "delta",
+    ) -> tuple[Floats, Mask]:
+        _check_of(of)
+        channels = X0.shape[-1]
+        base = base_rows("X0", X0, y_boxes, channels)
+        values, changed = base.copy(), np.zeros(len(base), np.bool_)
+        if X is not None and x_boxes is not None:
+            check_map("X", X, (int(areas(x_boxes).sum()), channels))
+            check_boxes("x_boxes", x_boxes, slices_of("X0", X0, channels).shape[1:3])
+            moved = read_hull("X", X, x_boxes, y_boxes)
+            inside = read_hull("X", np.ones((len(X), 1), np.float32), x_boxes, y_boxes)[:, 0] > 0
+            values = np.where(inside[:, None], moved if of == "values" else base + moved, base)
+            changed = ((values != base) if of == "values" else (moved != 0)).any(axis=1) & inside
+        if known is not None and XB is not None:
+            check_rows("known", known, len(base))
+            baseline = base_rows("XB", XB, y_boxes, channels)
+            values = np.where(known[:, None], baseline, values)
+            changed = np.where(known, (baseline != base).any(axis=1), changed)
+        return values.astype(np.float32), changed
+
+
+class RowDelta(OpRun):
+    """The delta of rows T', exactly 0 where they have not changed."""
+
+    op_domain = DOMAIN
+
+    def _run(self, V: Floats, boxes: Boxes, changed: Mask, Y0: Floats, limit: Floats | None = None) -> tuple[Floats]:
+        check_map("V", V, (int(areas(boxes).sum()), -1))
+        check_rows("changed", changed, len(V))
+        base = base_rows("Y0", Y0, boxes, V.shape[1])
+        return (flush(np.where(changed[:, None], V - base, np.float32(0)), limit),)
+
+
+class Densify(OpRun):
+    """T0 + D as full maps, one a position; with ``of`` "values" X is T' already."""
+
+    op_domain = DOMAIN
+
+    def _run(self, X: Floats, boxes: Boxes, T0: Floats, layout: str, of: str = "delta") -> tuple[Floats]:
         _check_layout(layout)
+        _check_of(of)
         slices = slices_of("T0", T0, X.shape[1])
         check_slices("boxes", boxes, len(slices))
         sizes, axes = slices.shape[:3], axes_of(layout)
@@ -145,6 +199,9 @@ class Densify(OpRun):
         result = np.empty((len(boxes), *slices.shape[1:]), np.float32)
         for row, delta in enumerate(delta_maps("X", X, boxes, slices.shape[1:3])):
             result[row] = slices[row % len(slices)] + delta
+            if of == "values":
+                y, x, h, w = (int(number) for number in boxes[row])
+                result[row, y : y + h, x : x + w] = delta[y : y + h, x : x + w]
         full = result.reshape(-1, *sizes[3 - axes :], X.shape[1])
         return (np.ascontiguousarray(np.moveaxis(full, -1, channel_axis(layout))),)
 
@@ -161,6 +218,11 @@ def _caller_rows(boxes: Boxes, offsets: Offsets, available: int) -> Offsets:
     if len(flat) and (flat.min() < 0 or flat.max() >= available):
         raise ValueError(f"offsets: rows {flat.min()} to {flat.max()} are read of {available}")
     return flat
+
+
+def _check_of(of: str) -> None:
+    if of not in ("delta", "values"):
+        raise ValueError(f"of: expected delta or values, found {of!r}")
 
 
 def _check_layout(layout: str) -> None:

@@ -9,9 +9,11 @@ own box; the shrunk one is what later boxes grow from. NaN counts as not zero, s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
+import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
 from krypton_compile.contract import geometry
@@ -22,10 +24,12 @@ from krypton_compile.reference.ragged import (
     Offsets,
     Table,
     check_boxes,
+    check_map,
     check_offsets,
     check_regions,
     check_slices,
     check_table,
+    slices_of,
     split,
 )
 from krypton_compile.reference.thresholds import pick
@@ -135,3 +139,64 @@ class ShrinkBoxes(OpRun):
                 y0, x0 = ys.min(), xs.min()
                 shrunk[row] = (box[0] + y0, box[1] + x0, ys.max() + 1 - y0, xs.max() + 1 - x0)
         return (shrunk,)
+
+
+class DifferenceCounts(OpRun):
+    """In how many pixels image and baseline differ, summed up to each corner; int32 [D + 1, H + 1, W + 1]."""
+
+    op_domain = DOMAIN
+
+    def _run(self, image: Floats, baseline: Floats) -> tuple[Boxes]:
+        pixels = slices_of("image", image, image.shape[-1])
+        check_map("baseline", baseline, image.shape)
+        differs = (pixels != slices_of("baseline", baseline, image.shape[-1])).any(axis=-1)
+        return (np.pad(differs.cumsum(0).cumsum(1).cumsum(2), ((1, 0),) * 3).astype(np.int32),)
+
+
+class BaselineRows(OpRun):
+    """Whether all pixels that a row depends on are the baseline's, once the window is hidden."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self,
+        windows: Boxes,
+        offsets: Offsets,
+        patches: Floats,
+        mask: npt.NDArray[np.bool_],
+        counts: Boxes,
+        y_boxes: Boxes | None = None,
+        fields: Table | None = None,
+        map_shape: Sequence[int] = (1, 1, 1),
+    ) -> tuple[npt.NDArray[np.bool_]]:
+        if counts.ndim != 3:
+            raise ValueError(f"counts: expected [D+1, H+1, W+1], found {list(counts.shape)}")
+        differs = np.diff(np.diff(np.diff(counts, axis=0), axis=1), axis=2) > 0
+        axes = windows.shape[1] // 2
+        check_regions("windows", windows, differs.shape[3 - axes :])
+        check_offsets("offsets", offsets, windows)
+        occluded = []
+        for window, offset in zip(windows, offsets, strict=True):
+            inside = np.zeros(differs.shape, np.bool_)
+            starts, sizes = [0] * (3 - axes) + [*window[:axes]], [1] * (3 - axes) + [*window[axes:]]
+            inside[tuple(slice(a, a + n) for a, n in zip(starts, sizes, strict=True))] = True
+            shows = not len(patches) and (not len(mask) or bool(mask[offset : offset + inside.sum()].all()))
+            occluded.append(inside | differs if len(patches) else differs & ~inside if shows else differs)
+        if y_boxes is None or fields is None:
+            return (np.array([not each.any() for each in occluded], np.bool_),)
+        depth, height, width = map_shape
+        check_boxes("y_boxes", y_boxes, (height, width))
+        check_map("fields", fields.astype(np.float32), (depth + height + width, 2))
+        if len(y_boxes) != len(windows) * depth:
+            raise ValueError(f"y_boxes: expected {depth} a window, found {len(y_boxes)} for {len(windows)}")
+        ends = np.repeat(differs.shape, list(map_shape))
+        if (fields[:, 0] < 0).any() or (fields[:, 1] < fields[:, 0]).any() or (fields[:, 1] > ends).any():
+            raise ValueError("fields: outside the image")
+        rows = []
+        for b, (y0, x0, h, w) in enumerate(y_boxes.astype(np.int64)):
+            for y in range(y0, y0 + h):
+                for x in range(x0, x0 + w):
+                    ranges = fields[b % depth], fields[depth + y], fields[depth + height + x]
+                    block = tuple(slice(int(first), int(last)) for first, last in ranges)
+                    rows.append(not occluded[b // depth][block].any())
+        return (np.array(rows, np.bool_),)

@@ -85,6 +85,12 @@ def check_offsets(name: str, offsets: Offsets, boxes: Boxes) -> None:
         raise ValueError(f"{name}: expected int64 [{len(boxes)}], found {offsets.dtype} {list(offsets.shape)}")
 
 
+def check_rows(name: str, flags: npt.NDArray[np.bool_], rows: int) -> None:
+    """Raise ValueError unless there is a bool for each of so many rows."""
+    if flags.dtype != np.bool_ or flags.shape != (rows,):
+        raise ValueError(f"{name}: expected bool [{rows}], found {flags.dtype} {list(flags.shape)}")
+
+
 def check_map(name: str, tensor: Floats, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless ``tensor`` is float32 of ``shape``; -1 stands for any size."""
     fits = tensor.ndim == len(shape) and all(want in (-1, have) for want, have in zip(shape, tensor.shape, strict=True))

@@ -70,6 +70,7 @@ def make_occlusion_inputs(context: LoweringContext, interface: Interface, contra
     return OcclusionInputs(
         context.emitter.base_map(interface.image, interface.layout),
         context.emitter.base_map(contract.baseline, interface.layout),
+        contract.baseline,
         contract.patches,
         contract.mask,
         boxes,
@@ -97,9 +98,11 @@ def batch_positions(
     for role, value in chosen:
         size = math.prod(static_shape(context.emitter.current(value)))
         shape = context.emitter.initializer(f"chunk.{role}.shape", np.array([-1, size], np.int64))
-        flat = context.emitter.emit(
-            "Reshape", [_positions_first(value, context), shape], {}, f"chunk.{role}", domain=""
-        )
+        name = f"chunk.{role}"
+        unhidden = name if context.baseline is None or not context.baseline.is_used else f"{name}.seen"
+        flat = context.emitter.emit("Reshape", [_positions_first(value, context), shape], {}, unhidden, domain="")
+        if unhidden != name:
+            flat = _of_baseline_where_hidden(flat, value, size, name, context)
         flat.type, flat.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([rows, size])
         outputs.append(flat)
         sizes.append(size)
@@ -126,6 +129,25 @@ def batch_positions(
         graph.outputs.append(_first_positions(context, chunked, contract, contract.names[role], size))
         graph.outputs.append(_base_row(context, value, contract.names[f"base_{role}"], size))
     graph.sort()
+
+
+def _of_baseline_where_hidden(
+    flat: ir.Value, value: ir.Value, size: int, name: str, context: LoweringContext
+) -> ir.Value:
+    """Scores [B, K], the baseline's own where a window hides all that differs from it."""
+    emitter, baseline = context.emitter, context.baseline
+    if baseline is None or not baseline.can_copy(emitter.current(value)):
+        return emitter.emit("Identity", [flat], {}, name, domain="")
+    row, column = (
+        emitter.initializer(f"{name}.{kind}", np.array(shape, np.int64))
+        for kind, shape in (("row", [1, size]), ("column", [-1, 1]))
+    )
+    own = emitter.emit_base(
+        "Reshape", [baseline.value(emitter.current(value)), row], {}, f"{name}.of_baseline", domain=""
+    )
+    own.type, own.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([1, size])
+    hidden = emitter.emit("Reshape", [baseline.hidden(), column], {}, f"{name}.is_baseline", domain="")
+    return emitter.emit("Where", [hidden, own, flat], {}, name, domain="")
 
 
 def _scan(

@@ -16,8 +16,9 @@ import onnx_ir as ir
 
 from krypton_compile.contract import geometry
 from krypton_compile.contract.annotations import NODE_SOURCE
-from krypton_compile.contract.geometry import Boxes, DepthWindow, Window
+from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.schemas import DOMAIN, SCHEMAS
+from krypton_compile.passes.lower.box_rules import apply_box_rule, read_depth, read_window
 from krypton_compile.passes.shapes import static_shape
 
 _OUTPUT_BOXES = {
@@ -59,7 +60,7 @@ def propagate_boxes(nodes: Sequence[ir.Node], boxes_input: ir.Value, grid: Boxes
     boxes: dict[ir.Value, Boxes] = {boxes_input: grid}
     growth: dict[ir.Node, Growth] = {}
     for node in nodes:
-        after = _box_op(node, boxes)
+        after = apply_box_rule(node, boxes)
         if after is not None:
             boxes[node.outputs[0]] = after
         current = after if after is not None else _boxes_of(node, boxes)
@@ -70,53 +71,11 @@ def propagate_boxes(nodes: Sequence[ir.Node], boxes_input: ir.Value, grid: Boxes
     return growth
 
 
-def read_window(node: ir.Node) -> Window:
-    """Read the window of an incremental op off its attributes."""
-    pair = {
-        name: (int(values[0]), int(values[1]))
-        for name in ("kernel_shape", "strides", "pads", "dilations", "input_shape", "output_shape")
-        for values in [node.attributes[name].as_ints()]
-    }
-    return Window(
-        pair["kernel_shape"],
-        pair["strides"],
-        pair["pads"],
-        pair["dilations"],
-        pair["input_shape"],
-        pair["output_shape"],
-    )
-
-
 def _largest(boxes: Boxes, positions: int, axes: int) -> tuple[int, ...]:
     """The largest box, of a volume by how many of its slices hold one."""
     slices = ~geometry.is_empty(boxes).reshape(positions, -1)
     sizes = (int(slices.sum(axis=1).max()), int(boxes[:, 2].max(initial=0)), int(boxes[:, 3].max(initial=0)))
     return sizes[3 - axes :]
-
-
-def _box_op(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Boxes | None:
-    inputs = [boxes[value] for value in node.inputs if value is not None and value in boxes]
-    if node.op_type == "WindowBoxes":
-        return geometry.window_boxes(inputs[0], read_window(node))
-    if node.op_type == "UnionBoxes":
-        return geometry.union_boxes(inputs)
-    if node.op_type == "TranslateBoxes":
-        shift, shape = node.attributes["shift"].as_ints(), node.attributes["output_shape"].as_ints()
-        return geometry.translate_boxes(inputs[0], (shift[0], shift[1]), (shape[0], shape[1]))
-    if node.op_type == "SliceBoxes":
-        offsets = geometry.row_offsets(inputs[0])[:-1]
-        return geometry.slice_boxes(inputs[0], offsets, node.attributes["image_shape"].as_ints())[0]
-    if node.op_type == "DepthBoxes":
-        return geometry.depth_boxes(inputs[0], _read_depth(node))
-    if node.op_type == "ResampleBoxes":
-        tables = [value.const_value.numpy() for value in node.inputs[1:] if value is not None and value.const_value]
-        return geometry.resample_boxes(inputs[0], tables[0].astype(np.int64), tables[1].astype(np.int64))
-    return inputs[0] if node.op_type == "ShrinkBoxes" else None
-
-
-def _read_depth(node: ir.Node) -> DepthWindow:
-    kernel, stride, pad, _, dilation, before, after = node.attributes["depth"].as_ints()
-    return DepthWindow(kernel, stride, pad, dilation, before, after)
 
 
 def _boxes_of(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Boxes | None:
@@ -144,7 +103,7 @@ def _slices(node: ir.Node, boxes: dict[ir.Value, Boxes]) -> Iterator[Boxes]:
     if gather is None or gather.op_type != "DepthGather" or gather.inputs[1] is None:
         yield boxes[source]
         return
-    window, volumes = _read_depth(gather), boxes[gather.inputs[1]]
+    window, volumes = read_depth(gather), boxes[gather.inputs[1]]
     for tap in range(window.kernel):
         slices, inside = geometry.depth_sources(window, tap)
         read = volumes.reshape(-1, window.input_depth, 4)[:, slices]

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from krypton_compile.passes.lower.baseline import BaselinePass, Windows
+from krypton_compile.passes.lower.conditioning import Conditioning
 from krypton_compile.passes.lower.emit import Emitter
-from krypton_compile.passes.lower.forms import Delta, Flat, Forms
+from krypton_compile.passes.lower.forms import Delta, Flat, Forms, Rows
 from krypton_compile.passes.lower.journal import Journal
 from krypton_compile.passes.lower.refused import Refused
 
@@ -43,7 +45,8 @@ class LoweringContext:
     """The base graph being read, the incremental body being written, and the form of each tensor.
 
     The methods below are a rule's questions about its node; each raises :class:`Refused` with the
-    reason where the node has no such thing. ``frozen`` are the products whose gate was frozen.
+    reason where the node has no such thing. ``frozen`` are the products whose gate was frozen. ``conditioning`` is what
+    is computed on T' itself, and ``baseline`` the baseline's own base pass, None where there is none.
     """
 
     def __init__(self, graph: ir.Graph, target: Target) -> None:
@@ -52,6 +55,12 @@ class LoweringContext:
         self.emitter = Emitter(graph, self._journal, shrinks=not target.cuda)
         self.forms = Forms(self._journal)
         self.frozen: list[ir.Node] = []
+        self.conditioning = Conditioning()
+        self.baseline: BaselinePass | None = None
+
+    def begin_baseline(self, windows: Windows, image_shape: tuple[int, ...]) -> None:
+        """Let ops read the baseline's own base pass, where they ask for it."""
+        self.baseline = BaselinePass(self.emitter, self._journal, windows, image_shape)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Open a block of which nothing is left if it raises: no node, no form, no frozen gate."""
@@ -79,6 +88,8 @@ class LoweringContext:
             return form
         if form is None:
             raise Refused(f"its input {index} does not depend on the image, others do")
+        if isinstance(form, Rows):
+            raise Refused("its input is known as values on boxes alone")
         raise Refused("its input is a flattened map" if isinstance(form, Flat) else "one of its inputs is dense")
 
     def delta_of_channels_first(self, node: ir.Node, index: int = 0) -> Delta:

@@ -16,7 +16,8 @@ import onnx_ir as ir
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.dense_batch_axis import batched_inputs
 from krypton_compile.passes.lower.dense_per_position import once_a_position, reads, subgraphs
-from krypton_compile.passes.lower.forms import Delta, Dense, Flat
+from krypton_compile.passes.lower.forms import Delta, Dense, Flat, Ragged, Rows
+from krypton_compile.passes.lower.pixel_local import known_rows, rows_of
 from krypton_compile.passes.shapes import static_shape
 
 
@@ -48,11 +49,17 @@ def densify(value: ir.Value, context: LoweringContext) -> Dense:
     return densified[value]
 
 
-def _densify(value: ir.Value, form: Delta | Flat, context: LoweringContext) -> Dense:
+def _densify(value: ir.Value, form: Delta | Rows | Flat, context: LoweringContext) -> Dense:
     emitter, name = context.emitter, str(value.name)
-    x, source = (form, value) if isinstance(form, Delta) else (form.delta, form.base)
+    x: Ragged
+    x, source = (form.delta, form.base) if isinstance(form, Flat) else (form, value)
+    attributes = {"layout": x.layout}
+    exactly = value in context.conditioning.read or source in context.conditioning.read
+    if isinstance(form, Rows) or known_rows(source, context) is not None or (exactly and context.baseline is not None):
+        x = known_rows(source, context) or rows_of(source, x.live, context)
+        attributes["of"] = "values"
     inputs = [x.values, x.boxes, emitter.base_map(source, x.layout)]
-    full = emitter.emit("Densify", inputs, {"layout": x.layout}, f"{name}.occluded")
+    full = emitter.emit("Densify", inputs, attributes, f"{name}.occluded")
     if isinstance(form, Flat):
         shape = emitter.initializer(f"{name}.flat_shape", np.array([-1, static_shape(value)[1]], np.int64))
         full = emitter.emit("Reshape", [full, shape], {}, f"{name}.occluded.flat", domain="")

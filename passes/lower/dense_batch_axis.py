@@ -14,7 +14,7 @@ import onnx_ir as ir
 from krypton_compile.passes.lower.context import LoweringContext, array_of, input_of
 from krypton_compile.passes.shapes import static_shape
 
-_POINTWISE = frozenset(
+POINTWISE = frozenset(
     "Abs Add And Cast Ceil Celu Clip Cos Div Dropout Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid "
     "HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow "
     "Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Softsign Sqrt Sub Sum Tanh ThresholdedRelu Where Xor".split()
@@ -24,7 +24,7 @@ _PER_IMAGE = frozenset(
     "GroupNormalization InstanceNormalization LRN LpPool SpaceToDepth".split()
 )
 _ALONG_AXIS = {"ArgMax": 0, "ArgMin": 0, "Hardmax": -1, "LayerNormalization": -1, "LogSoftmax": -1, "Softmax": -1}
-_REDUCTIONS = frozenset("ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare".split())
+REDUCTIONS = frozenset("ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare".split())
 
 Inputs = list[ir.Value | None]
 
@@ -51,7 +51,7 @@ def _is_batch_safe(node: ir.Node, dense: dict[ir.Value, ir.Value]) -> bool:
         return False
     rank = len(static_shape(data))
     first_only = list(dense) == [data]
-    if op in _POINTWISE:
+    if op in POINTWISE:
         return _broadcasts_per_image(node, dense)
     if op == "MaxPool":
         return first_only and len(node.outputs) == 1
@@ -69,7 +69,7 @@ def _is_batch_safe(node: ir.Node, dense: dict[ir.Value, ir.Value]) -> bool:
         return first_only and node.attributes.get_int("axis", 0) % rank != 0
     if op == "Gather":
         return first_only and node.attributes.get_int("axis", 0) % rank != 0
-    if op in _REDUCTIONS or op in ("Squeeze", "Unsqueeze"):
+    if op in REDUCTIONS or op in ("Squeeze", "Unsqueeze"):
         axes = _axes(node, rank + (op == "Unsqueeze") * 1)
         return first_only and axes is not None and 0 not in axes
     if op == "Slice":

@@ -63,10 +63,16 @@ class Emitter:
         self, op: str, inputs: Inputs, attributes: Attributes, name: str, domain: str = schemas.DOMAIN
     ) -> ir.Value:
         """Append a node to the base graph, where it runs once an image, and return its output."""
-        node = self._node(op, inputs, attributes, (name,), domain)
+        return self.emit_base_node(op, inputs, attributes, name, domain=domain).outputs[0]
+
+    def emit_base_node(
+        self, op: str, inputs: Inputs, attributes: Attributes, *names: str, domain: str = schemas.DOMAIN
+    ) -> ir.Node:
+        """Append a node to the base graph and return it; outputs are called ``names``."""
+        node = self._node(op, inputs, attributes, names, domain)
         self.graph.append(node)
         self._journal.note(partial(self.graph.remove, node, safe=True))
-        return node.outputs[0]
+        return node
 
     def initializer(self, name: str, array: npt.NDArray[np.generic]) -> ir.Value:
         """Make a new initializer of the base graph."""

@@ -3,6 +3,7 @@
 Every image-dependent tensor T of the base graph, T' = T0 + D for an occluded image, is in one form:
 
 * :class:`Delta`: D as ragged rows and boxes (DESIGN section 4);
+* :class:`Rows`: T' itself on boxes, where D would not carry enough digits, or the op has no delta;
 * :class:`Flat`: a Delta seen through a Flatten or Reshape to [1, C*H*W];
 * :class:`Dense`: T' itself, for the B positions of a chunk.
 """
@@ -11,8 +12,9 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +27,8 @@ from krypton_compile.passes.shapes import static_shape
 
 
 @dataclass(frozen=True)
-class Delta:
-    """A spatial delta: ``values`` [R, C] on ``boxes`` [B, 4].
+class Ragged:
+    """``values`` [R, C] on ``boxes`` [B, 4], the rows of a tensor that changes nowhere else.
 
     ``layout`` is the base tensor's axis order. ``live`` [B, 4] are boxes inside of ``boxes`` that hold
     every non-zero: what follows grows from them. A volume has B * ``depth`` boxes, one a slice of
@@ -74,6 +76,18 @@ class Delta:
 
 
 @dataclass(frozen=True)
+class Delta(Ragged):
+    """A spatial delta: the rows are D, float32."""
+
+
+@dataclass(frozen=True)
+class Rows(Ragged):
+    """The rows are T' itself, of any type; ``changed`` bool [R] tells those that differ from the base's."""
+
+    changed: ir.Value = field(kw_only=True)
+
+
+@dataclass(frozen=True)
 class Flat:
     """``delta`` flattened to one axis in the order of its layout; ``base`` is the tensor before."""
 
@@ -89,22 +103,36 @@ class Dense:
     stacked: bool = False
 
 
-Form = Delta | Flat | Dense
+Form = Delta | Rows | Flat | Dense
+Key = TypeVar("Key")
+Item = TypeVar("Item")
 
 
-class Forms(UserDict[ir.Value, Form]):
-    """The form of each tensor that depends on the image; ``densified``: T' of those made whole."""
+class Journaled(UserDict[Key, Item]):
+    """A dictionary whose entries a transaction takes back."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__()
-        self.densified: dict[ir.Value, Dense] = {}
         self._journal = journal
 
-    def __setitem__(self, value: ir.Value, form: Form) -> None:
+    def __setitem__(self, value: Key, form: Item) -> None:
         before = self.data.get(value)
         undo = partial(self.data.pop, value) if before is None else partial(self.data.__setitem__, value, before)
         self.data[value] = form
         self._journal.note(undo)
+
+
+class Forms(Journaled[ir.Value, Form]):
+    """The form of each tensor that depends on the image.
+
+    ``densified`` has T' of those made whole. ``rows`` has T' on boxes, by tensor and boxes, also of
+    those whose form is a Delta.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self.densified: dict[ir.Value, Dense] = {}
+        self.rows: Journaled[tuple[ir.Value, ir.Value], Rows] = Journaled(journal)
 
 
 def volume_shape(shape: Sequence[int], layout: str) -> tuple[int, int, int, int]:

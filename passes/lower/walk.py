@@ -15,17 +15,21 @@ import onnx_ir as ir
 from krypton_compile.contract.layouts import as_volume, axes_of
 from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.passes.interface import Interface
+from krypton_compile.passes.lower.baseline import Windows
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.dense import densify, lower_dense
 from krypton_compile.passes.lower.dense_per_position import reads
 from krypton_compile.passes.lower.dense_rest import lower_rest, needs_the_rest
+from krypton_compile.passes.lower.find_ill_conditioned import find_ill_conditioned
 from krypton_compile.passes.lower.forms import Delta, Dense, Form, make_delta
+from krypton_compile.passes.lower.pixel_local import lower_pixel_local, to_delta
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.table import RULES, Rule
 from krypton_compile.passes.shapes import static_shape
 
 _SLICED = ("chunk.slices", "chunk.slice_offsets")
 INCREMENTAL, DENSE, BASE_ONLY = "incremental", "dense", "base only"
+_ON_VALUES = Rule(lower_pixel_local)
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class OcclusionInputs:
-    """The body's inputs: maps of image and baseline, patches, mask (outer scope); boxes and offsets."""
+    """The body's inputs: maps of image and baseline, patches, mask (outer scope); boxes and offsets.
+
+    ``picture`` is the baseline as a caller gives it.
+    """
 
     image: ir.Value
     baseline: ir.Value
+    picture: ir.Value
     patches: ir.Value
     mask: ir.Value
     boxes: ir.Value
@@ -64,7 +72,20 @@ def lower(context: LoweringContext, interface: Interface, inputs: OcclusionInput
     depth, height, width = as_volume(interface.image_shape)
     context.forms[image] = Delta(values, boxes, live, interface.layout, interface.channels, height, width, depth)
     outcomes: list[Outcome] = []
+    if not context.target.frozen_gates:  # behind a frozen gate nothing is the baseline's own
+        windows = Windows(
+            image,
+            inputs.image,
+            inputs.picture,
+            inputs.baseline,
+            inputs.patches,
+            inputs.mask,
+            inputs.boxes,
+            inputs.offsets,
+        )
+        context.begin_baseline(windows, interface.image_shape)
     nodes = [node for node in emitter.graph if node.domain != DOMAIN]
+    context.conditioning = find_ill_conditioned(nodes, image)
     for index, node in enumerate(nodes):
         emitter.source = node
         reason = needs_the_rest(node) if any(value in context.forms for value in reads(node)) else None
@@ -120,18 +141,32 @@ def _lower_node(node: ir.Node, context: LoweringContext) -> Outcome:
 
 
 def _by_rules(node: ir.Node, rules: Sequence[Rule], context: LoweringContext) -> Form:
-    """Lower the node by the first rule that does not refuse it.
+    """Lower the node by the first rule that does not refuse it, or on T' itself: first where it is ill-conditioned.
 
     Raises:
         Refused: if all rules refuse the node; the reason tells each of theirs once.
     """
+    conditioning = context.conditioning
     reasons: list[str] = []
+    if node in conditioning.rows:
+        try:
+            return _ON_VALUES.apply(node, context)
+        except Refused as refused:
+            if node in conditioning.whole:
+                raise Refused("what follows needs more digits of its result than a delta carries") from refused
     for rule in rules:
         try:
-            return rule.apply(node, context)
+            with context.transaction():
+                for value in reads(node):
+                    if value in context.forms:
+                        to_delta(value, context)
+                return rule.apply(node, context)
         except Refused as refused:
             reasons.append(refused.reason)
-    raise Refused("; ".join(dict.fromkeys(reasons)) or f"no incremental rule for {node.op_type}")
+    try:
+        return _ON_VALUES.apply(node, context)
+    except Refused as refused:
+        raise Refused("; ".join(dict.fromkeys(reasons)) or refused.reason) from refused
 
 
 def _suppose(node: ir.Node, context: LoweringContext) -> bool:

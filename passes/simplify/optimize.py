@@ -16,6 +16,8 @@ from onnxscript import optimizer
 from onnxscript.rewriter import RewritePass
 from onnxscript.rewriter.rules import common as rules
 
+from krypton_compile.passes.simplify.near_neutral import near_neutral_held
+
 for _library in ("onnx_ir", "onnxscript"):
     # What these warn of ends in an error of ours or does not matter; where logging is set up, it is logged as ever.
     logging.getLogger(_library).addHandler(logging.NullHandler())
@@ -49,7 +51,7 @@ def rewrite(model: ir.Model) -> int:
 
 
 def _optimize(model: ir.Model, iterations: int) -> int:
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME, near_neutral_held(model):
         optimizer.optimize_ir(model, num_iterations=iterations, should_fold=_folded_too, **_LIMITS)
     return 1
 

@@ -17,6 +17,8 @@ TYPES = {
     "kBool": "bool",
     "kFloatOptional": "float?",
     "kInt32Optional": "int32?",
+    "kInt64Optional": "int64?",
+    "kBoolOptional": "bool?",
     "kFloatVariadic": "float*",
     "kInt32Variadic": "int32*",
 }

@@ -76,7 +76,8 @@ struct BaseMapKernel : KernelBase<BaseMapKernel> {
   }
 
   void CheckFinite(const Ort::KernelContext& context, const float* data, int64_t count) const {
-    if (LargestBits(context, data, count) > kLargestFinite) FailNotFinite(attributes_.tensor_name);
+    if (attributes_.finite && LargestBits(context, data, count) > kLargestFinite)
+      FailNotFinite(attributes_.tensor_name);
   }
 
   BaseMapAttributes attributes_;

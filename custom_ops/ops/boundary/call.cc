@@ -1,5 +1,7 @@
 #include "ops/boundary/call.h"
 
+#include <utility>
+
 namespace krypton {
 
 OcclusionCall ReadOcclusionCall(const Ort::KernelContext& context) {
@@ -25,7 +27,8 @@ OcclusionCall ReadOcclusionCall(const Ort::KernelContext& context) {
 }
 
 BaseMapAttributes ReadBaseMapAttributes(const Ort::ConstKernelInfo& info) {
-  return {RequiredAttribute<std::string>(info, "layout"), AttributeOr<std::string>(info, "tensor_name", "")};
+  return {RequiredAttribute<std::string>(info, "layout"), AttributeOr<std::string>(info, "tensor_name", ""),
+          AttributeOr<int64_t>(info, "finite", 1) != 0};
 }
 
 BaseMapCall ReadBaseMapCall(const Ort::KernelContext& context, const std::string& layout) {
@@ -59,6 +62,41 @@ std::vector<int64_t> DenseShape(const std::string& layout, int64_t positions, co
   sizes.insert(ChannelsFirst(layout) ? sizes.begin() : sizes.end(), map.channels);
   sizes.insert(sizes.begin(), positions);
   return sizes;
+}
+
+bool ReadOfValues(const Ort::ConstKernelInfo& info) {
+  const std::string of = AttributeOr<std::string>(info, "of", "delta");
+  if (of != "delta" && of != "values") Fail("attribute of: expected delta or values, found " + of);
+  return of == "values";
+}
+
+RowValuesCall ReadRowValuesCall(const Ort::KernelContext& context) {
+  using In = RowValuesInputs;
+  RowValuesCall call{{}, {}, ReadBaseMap(context, In::X0), {}, {nullptr, 0, 0}, nullptr};
+  const MapShape map{call.base.h, call.base.w};
+  call.y_boxes = ReadBoxes(context, In::y_boxes, map);
+  CheckSlices(call.y_boxes, In::y_boxes, call.base.depth);
+  if (IsGiven(context, In::X)) {
+    if (!IsGiven(context, In::x_boxes)) Fail("x_boxes: expected the boxes of X");
+    call.x_boxes = ReadBoxes(context, In::x_boxes, map);
+    CheckSameCount(call.x_boxes, call.y_boxes, "x_boxes", "y_boxes");
+    call.x = ReadValues(context, In::X, call.x_boxes);
+    CheckMap(call.base, In::X0, map, call.x.channels, call.base.depth);
+  }
+  if (IsGiven(context, In::known)) {
+    if (!IsGiven(context, In::XB)) Fail("XB: expected the baseline's map");
+    call.known = ReadRowFlags(context, In::known, call.y_boxes.rows());
+    call.baseline = ReadBaseMap(context, In::XB);
+    CheckMap(call.baseline, In::XB, map, call.base.channels, call.base.depth);
+  }
+  return call;
+}
+
+RowDeltaCall ReadRowDeltaCall(const Ort::KernelContext& context) {
+  using In = RowDeltaInputs;
+  DeltaOnBase rows = ReadDeltaOnBase(context, In::V, In::boxes, In::Y0);
+  const bool* changed = ReadRowFlags(context, In::changed, rows.d.rows);
+  return {std::move(rows), changed};
 }
 
 DeltaLimitCall ReadDeltaLimitCall(const Ort::KernelContext& context, int64_t layer_group) {

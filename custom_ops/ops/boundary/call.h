@@ -36,6 +36,18 @@ struct DensifyInputs {
   static constexpr Input kAll[] = {X, boxes, T0};
 };
 
+struct RowValuesInputs {
+  static constexpr Input y_boxes{0, "y_boxes", kInt32}, X0{1, "X0", kFloat}, X{2, "X", kFloatOptional},
+      x_boxes{3, "x_boxes", kInt32Optional}, known{4, "known", kBoolOptional}, XB{5, "XB", kFloatOptional};
+  static constexpr Input kAll[] = {y_boxes, X0, X, x_boxes, known, XB};
+};
+
+struct RowDeltaInputs {
+  static constexpr Input V{0, "V", kFloat}, boxes{1, "boxes", kInt32}, changed{2, "changed", kBool},
+      Y0{3, "Y0", kFloat}, limit{4, "limit", kFloatOptional};
+  static constexpr Input kAll[] = {V, boxes, changed, Y0, limit};
+};
+
 // `mask` has as many entries as rows; both may be empty, and then the baseline is everywhere in the boxes.
 struct OcclusionCall {
   BaseMap image, baseline;
@@ -49,6 +61,7 @@ OcclusionCall ReadOcclusionCall(const Ort::KernelContext& context);
 
 struct BaseMapAttributes {
   std::string layout, tensor_name;
+  bool finite;  // whether NaN and infinities are refused
 };
 BaseMapAttributes ReadBaseMapAttributes(const Ort::ConstKernelInfo& info);
 
@@ -69,6 +82,24 @@ struct DeltaLimitCall {
 DeltaLimitCall ReadDeltaLimitCall(const Ort::KernelContext& context, int64_t layer_group);
 
 inline int64_t ReadLayerGroup(const Ort::ConstKernelInfo& info) { return AttributeOr<int64_t>(info, "layer_group", 0); }
+
+// The attribute `of` of ops whose rows are a delta, or T' itself.
+bool ReadOfValues(const Ort::ConstKernelInfo& info);
+
+// Rows of T' on y_boxes. X, on x_boxes, and `known`, with the map XB, may be absent: null pointers then.
+struct RowValuesCall {
+  BoxList y_boxes, x_boxes;
+  BaseMap base, baseline;
+  Values x;
+  const bool* known;
+};
+RowValuesCall ReadRowValuesCall(const Ort::KernelContext& context);
+
+struct RowDeltaCall {
+  DeltaOnBase rows;
+  const bool* changed;
+};
+RowDeltaCall ReadRowDeltaCall(const Ort::KernelContext& context);
 
 // Densify has no more than a delta and its base map.
 inline DeltaOnBase ReadDensifyCall(const Ort::KernelContext& context) {

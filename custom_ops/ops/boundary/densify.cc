@@ -1,4 +1,4 @@
-// Densify: T0 + D as full maps, for the ops that have no incremental rule.
+// Densify: T0 + D as full maps, for the ops that have no incremental rule; with `of` = "values" the rows are T'.
 #include <algorithm>
 #include <string>
 
@@ -16,7 +16,7 @@ struct Densify : KernelBase<Densify> {
   static constexpr Slot kOutputs[] = {kFloat};
 
   explicit Densify(const Ort::ConstKernelInfo& info)
-      : KernelBase(info), layout_(RequiredAttribute<std::string>(info, "layout")) {}
+      : KernelBase(info), layout_(RequiredAttribute<std::string>(info, "layout")), of_values_(ReadOfValues(info)) {}
 
   void Compute(Ort::KernelContext context) const {
     const DeltaOnBase call = ReadDensifyCall(context);
@@ -40,7 +40,11 @@ struct Densify : KernelBase<Densify> {
         for (int64_t y = box.y0; y < box.y1() && !box.empty(); ++y) {
           for (int64_t x = box.x0; x < box.x1(); ++x, ++row) {
             float* pixel = map + (y * t.w + x) * pixel_step;
-            for (int64_t c = 0; c < channels; ++c) pixel[c * channel_step] += d.row(row)[c];
+            const float* moved = d.row(row);
+            for (int64_t c = 0; c < channels; ++c) {
+              float& entry = pixel[c * channel_step];
+              entry = of_values_ ? moved[c] : entry + moved[c];
+            }
           }
         }
       }
@@ -49,6 +53,7 @@ struct Densify : KernelBase<Densify> {
 
  private:
   std::string layout_;
+  bool of_values_;
 };
 
 }  // namespace

@@ -41,6 +41,18 @@ struct SliceBoxesInputs {
   static constexpr Input kAll[] = {boxes, offsets};
 };
 
+struct DifferenceCountsInputs {
+  static constexpr Input image{0, "image", kFloat}, baseline{1, "baseline", kFloat};
+  static constexpr Input kAll[] = {image, baseline};
+};
+
+struct BaselineRowsInputs {
+  static constexpr Input windows{0, "windows", kInt32}, offsets{1, "offsets", kInt64}, patches{2, "patches", kFloat},
+      mask{3, "mask", kBool}, counts{4, "counts", kInt32}, y_boxes{5, "y_boxes", kInt32Optional},
+      fields{6, "fields", kInt64Optional};
+  static constexpr Input kAll[] = {windows, offsets, patches, mask, counts, y_boxes, fields};
+};
+
 struct ShrinkBoxesInputs {
   static constexpr Input X{0, "X", kFloat}, boxes{1, "boxes", kInt32};
   static constexpr Input kAll[] = {X, boxes};

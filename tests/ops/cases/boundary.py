@@ -26,6 +26,7 @@ def boundary_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield from occlusion_cases(rng)
     yield from region_cases(rng)
     yield from map_cases(rng)
+    yield from row_cases(rng)
 
 
 def occlusion_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -95,3 +96,34 @@ def map_cases(rng: np.random.Generator) -> Iterator[Case]:
         yield Case(f"densify {layout}", "Densify", inputs, {"layout": layout})
         attributes = {"layout": layout, "tensor_name": "t"}
         yield Case(f"base map {layout}", "BaseMap", [full.astype(np.float32)], attributes)
+
+
+def row_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """T' on boxes: from a delta, values on other boxes, the base alone, with rows of the baseline; and back."""
+    shape = (6, 5)
+    for channels in CHANNELS:
+        y_boxes, x_boxes = make_boxes(rng, shape), make_boxes(rng, shape)
+        x = make_values(rng, x_boxes, channels)
+        x[rng.random(len(x)) < 0.5] = 0
+        x0, xb = rng.standard_normal((2, *shape, channels)).astype(np.float32)
+        xb[::2] = x0[::2]
+        rows = int(geometry.areas(y_boxes).sum())
+        known = rng.random(rows) < 0.4
+        for of in ("delta", "values"):
+            yield Case(f"rows {of} {channels}", "RowValues", [y_boxes, x0, x, x_boxes], {"of": of})
+            inputs = [y_boxes, x0, x, x_boxes, known, xb]
+            yield Case(f"rows {of} {channels} known", "RowValues", inputs, {"of": of})
+        yield Case(f"rows of the base {channels}", "RowValues", [y_boxes, x0])
+        yield Case(f"rows of the baseline {channels}", "RowValues", [y_boxes, x0, None, None, known, xb])
+        v = rng.standard_normal((rows, channels)).astype(np.float32)
+        yield Case(f"row delta {channels}", "RowDelta", [v, y_boxes, known, x0])
+        for layout in ("NCHW", "NHWC"):
+            yield Case(
+                f"densify values {layout} {channels}", "Densify", [v, y_boxes, x0], {"layout": layout, "of": "values"}
+            )
+    x, boxes, z0 = make_volume(rng)
+    known = rng.random(len(x)) < 0.5
+    yield Case("rows of volumes", "RowValues", [boxes, z0, x, boxes, known, z0 + 1])
+    yield Case("row delta of volumes", "RowDelta", [x, boxes, known, z0])
+    infinite = np.full((1, 2, 3, 4), np.inf, np.float32)
+    yield Case("base map with infinities", "BaseMap", [infinite], {"layout": "NCHW", "tensor_name": "t", "finite": 0})

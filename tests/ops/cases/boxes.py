@@ -57,3 +57,37 @@ def box_cases(rng: np.random.Generator) -> Iterator[Case]:
         boxes = make_regions(rng, shape)
         inputs = [boxes, geometry.row_offsets(boxes)[:-1]]
         yield Case(f"slices {len(shape)} axes", "SliceBoxes", inputs, {"image_shape": shape})
+    yield from baseline_cases(rng)
+
+
+def baseline_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Pixels that differ from the baseline, and rows that depend on none."""
+    for shape, smaller in (((11,), (1, 1, 5)), ((9, 8), (1, 4, 3)), ((3, 5, 6), (2, 5, 3))):
+        image = rng.integers(0, 2, (*(1,) * (2 - len(shape)), *shape, 2)).astype(np.float32)
+        baseline = np.zeros_like(image)
+        yield Case(f"differences {len(shape)} axes", "DifferenceCounts", [image, baseline])
+        size = (1,) * (3 - len(shape)) + shape
+        differs = rng.random(size) < 0.15
+        counts = np.pad(differs.cumsum(0).cumsum(1).cumsum(2), ((1, 0),) * 3).astype(np.int32)
+        windows = make_regions(rng, shape)
+        offsets = geometry.row_offsets(windows)
+        fields = np.concatenate([_fields(rng, n, m) for n, m in zip(size, smaller, strict=True)])
+        boxes = np.concatenate([make_boxes(rng, smaller[1:]) for _ in range(smaller[0])])
+        mask = rng.random(int(offsets[-1])) < 0.5
+        mask[offsets[1] : offsets[2]] = True
+        patches, none = rng.standard_normal((int(offsets[-1]), 2)).astype(np.float32), np.zeros((0, 0), np.float32)
+        for title, own, chosen in (
+            ("", none, np.zeros(0, bool)),
+            (" masked", none, mask),
+            (" with patches", patches, np.zeros(0, bool)),
+        ):
+            inputs = [windows, offsets[:-1], own, chosen, counts]
+            yield Case(f"baseline {len(shape)} axes{title}", "BaselineRows", inputs)
+            attributes = {"map_shape": smaller}
+            yield Case(f"baseline rows {len(shape)} axes{title}", "BaselineRows", [*inputs, boxes, fields], attributes)
+
+
+def _fields(rng: np.random.Generator, pixels: int, places: int) -> np.ndarray:
+    """A range of pixels for each place."""
+    first = rng.integers(0, pixels, places)
+    return np.stack([first, np.minimum(first + rng.integers(0, 4, places), pixels)], axis=1)

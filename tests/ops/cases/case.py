@@ -40,11 +40,7 @@ def make_model(case: Case) -> onnx.ModelProto:
             if array is not None
         ],
         [
-            helper.make_tensor_value_info(name, onnx.TensorProto.INT32, None)
-            if kind.split(":")[1] == "int32"
-            else helper.make_tensor_value_info(
-                name, onnx.TensorProto.INT64 if kind.endswith("int64") else onnx.TensorProto.FLOAT, None
-            )
+            helper.make_tensor_value_info(name, getattr(onnx.TensorProto, kind.split(":")[1].upper()), None)
             for name, kind in zip(outputs, schema.outputs, strict=True)
         ],
     )

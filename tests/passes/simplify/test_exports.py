@@ -278,7 +278,6 @@ NOT_ZERO = "i = NonZero(r) j = Cast<to=1>(i) k = ReduceMean<keepdims=0>(j) h = A
 SEQUENCE = "q = SplitToSequence<axis=1>(r) a = ConcatFromSequence<axis=1>(q) h = Relu(a)"
 ODD = {
     "several outputs": ("v, i = TopK<axis=1>(r, k) j = Cast<to=1>(i) h = Add(v, j)", {"k": ints(8)}, "TopK"),
-    "an output not of float": ("g0 = Greater(c, k) h = Where(g0, c, r)", {"k": floats(0.3)}, "Where"),
     "indices of a pool": (INDICES, {"k": floats(1e-3)}, "MaxPool"),
     "optional inputs": ("k = ReduceMax<keepdims=0>(r) l = Mul(k, j) h = Clip(c, , l)", {"j": np.float32(0.4)}, "Clip"),
     "a sequence": (SEQUENCE, {}, "SplitToSequence"),

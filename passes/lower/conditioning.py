@@ -1,0 +1,22 @@
+"""What of a base graph is computed on T' itself, as find_ill_conditioned.py finds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What is computed on T' itself.
+
+    Attributes:
+        rows: nodes that are functions of single pixels, as far as they are.
+        whole: reductions over the picture.
+        read: tensors whose T' is read as exactly as it is known.
+    """
+
+    rows: frozenset[ir.Node] = frozenset()
+    whole: frozenset[ir.Node] = frozenset()
+    read: frozenset[ir.Value] = frozenset()

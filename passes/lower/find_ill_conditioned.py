@@ -1,0 +1,165 @@
+"""Find where a delta does not carry enough digits, so that T' itself must be computed.
+
+T0 + D is T' rounded at T0's size. What is left of T' below that is lost: a guard (``x / (s + 1e-8)``
+where s vanishes inside the window), the tail of a square, the variance of a nearly constant patch.
+An op that divides by it, takes its logarithm or root, or asks which of two numbers is larger, gives
+another result then. This pass over the base graph finds, once and before anything is lowered,
+
+* the ops that read such a number (the *roots*), unless a lower bound of it is known;
+* the ops of single pixels between them and the convolution or pool before, which are computed on T'
+  itself (:class:`~krypton_compile.passes.lower.forms.Rows`);
+* the reductions over the whole picture between them, which are computed of whole maps;
+* the tensors at which T' begins: they are read as the baseline's own where that is known (baseline.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import onnx_ir as ir
+
+from krypton_compile.passes.lower.bounds import LowerBounds
+from krypton_compile.passes.lower.conditioning import Conditioning
+from krypton_compile.passes.lower.context import array_of, input_of
+from krypton_compile.passes.lower.dense_per_position import reads
+
+GUARD = 0.1
+"""A number that never falls below this keeps its digits: 0.1 of a base of 1 has six of them."""
+
+_NORMS = frozenset(
+    "GroupNormalization InstanceNormalization LayerNormalization LpNormalization MeanVarianceNormalization "
+    "RMSNormalization SimplifiedLayerNormalization".split()
+)
+_POLES = frozenset("Acos Acosh Asin Atanh Log Reciprocal Sqrt".split())
+_STEPS = frozenset(
+    "ArgMax ArgMin Ceil Equal Floor Greater GreaterOrEqual Hardmax Less LessOrEqual Mod Round Sign".split()
+)
+_REDUCTIONS = frozenset(
+    "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum "
+    "ReduceSumSquare".split()
+)
+_POOLS = frozenset(("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool"))
+_CURVED = frozenset("Abs Div Exp Log Max Min Mul Pow Reciprocal Sqrt".split()) | _REDUCTIONS
+_THROUGH = (
+    frozenset("And Cast Ceil Clip Expand Floor Identity Neg Not Or Round Sub Where Xor".split())
+    | _CURVED
+    | _NORMS
+    | _STEPS
+)
+_MOVES = frozenset("Dropout Flatten Reshape Squeeze Transpose Unsqueeze".split())
+
+
+def find_ill_conditioned(nodes: Iterable[ir.Node], image: ir.Value) -> Conditioning:
+    """Find what a base graph must compute on T' itself; ``nodes`` are in order."""
+    return _Search(list(nodes), image).run()
+
+
+class _Search:
+    def __init__(self, nodes: list[ir.Node], image: ir.Value) -> None:
+        self._nodes, self._bounds = nodes, LowerBounds()
+        self._moves = {image}
+        for node in nodes:
+            if any(value in self._moves for value in reads(node)):
+                self._moves.update(node.outputs)
+        self._rows: set[ir.Node] = set()
+        self._whole: set[ir.Node] = set()
+        self._read: set[ir.Value] = set()
+
+    def run(self) -> Conditioning:
+        for node in self._nodes:
+            roots = [value for value in self._ill_conditioned(node) if value in self._moves]
+            if roots:
+                self._rows.add(node)
+            self._follow(roots)
+        return Conditioning(frozenset(self._rows), frozenset(self._whole), frozenset(self._read))
+
+    def _ill_conditioned(self, node: ir.Node) -> list[ir.Value]:
+        """The inputs of a root; none of any other node."""
+        op, inputs = node.op_type, [value for value in node.inputs if value is not None]
+        if op in _NORMS or op in _STEPS:
+            return inputs
+        if op == "BatchNormalization" and node.attributes.get_int("training_mode", 0) != 0:
+            return inputs
+        if op in _POLES:
+            return inputs if self._near_zero(inputs[0]) else []
+        if op == "Div":
+            return inputs if inputs[1] in self._moves and self._near_zero(inputs[1]) else []
+        if op == "Mul":
+            return inputs if any(self._is_pole(value) for value in inputs) else []
+        if op == "Pow":
+            return inputs if not _is_smooth(node) and self._near_zero(inputs[0]) else []
+        return []
+
+    def _is_pole(self, value: ir.Value) -> bool:
+        """Whether a factor is one over something that may come near zero."""
+        node = value.producer() if value in self._moves else None
+        while node is not None and node.op_type in ("Cast", "Expand", "Identity", "Transpose", "Unsqueeze"):
+            node = None if node.inputs[0] is None else node.inputs[0].producer()
+        if node is None or node.inputs[0] is None or not self._near_zero(node.inputs[0]):
+            return False
+        return node.op_type == "Reciprocal" or (node.op_type == "Pow" and _is_negative(input_of(node, 1)))
+
+    def _near_zero(self, value: ir.Value) -> bool:
+        return self._bounds.of(value) < GUARD
+
+    def _follow(self, values: list[ir.Value]) -> None:
+        """Go back from values that must be exact to where their T' can be read."""
+        pending = list(values)
+        while pending:
+            value = pending.pop()
+            if value in self._read or value not in self._moves:
+                continue
+            self._read.add(value)
+            node = value.producer()
+            if node is None or not self._passes(node):
+                continue
+            if node.op_type not in _MOVES or node.op_type == "Transpose":
+                self._rows.add(node)
+            if node.op_type in _REDUCTIONS | _POOLS or _pools_all(node):
+                self._whole.add(node)
+            pending.extend(each for each in node.inputs if each is not None)
+
+    def _passes(self, node: ir.Node) -> bool:
+        """Whether a node's T' must be computed on T' of its inputs."""
+        op, moving = node.op_type, [value for value in node.inputs if value in self._moves]
+        if op in _MOVES or op in _POOLS or _pools_all(node):
+            return True
+        if op == "Clip":
+            return not _is_relu(node)
+        if op == "Add":  # of two branches: each of their deltas is as exact as the sum
+            return len(moving) == 1 or all(self._is_curved(value) for value in moving)
+        return op in _THROUGH
+
+    def _is_curved(self, value: ir.Value | None) -> bool:
+        maker = None if value is None else value.producer()
+        if maker is None or maker.op_type not in _CURVED:
+            return maker is not None and maker.op_type == "Add" and all(self._is_curved(each) for each in maker.inputs)
+        return sum(each in self._moves for each in maker.inputs) > 1 or maker.op_type not in (
+            "Mul",
+            "Div",
+            "Max",
+            "Min",
+        )
+
+
+def _is_smooth(node: ir.Node) -> bool:
+    """Whether a power has no pole and no steep place at zero: its exponents are constants of at least 1."""
+    exponents = array_of(input_of(node, 1))
+    return exponents is not None and float(exponents.min()) >= 1
+
+
+def _is_negative(exponent: ir.Value | None) -> bool:
+    exponents = array_of(exponent)
+    return exponents is None or float(exponents.min()) < 0
+
+
+def _is_relu(node: ir.Node) -> bool:
+    """Whether a Clip begins at 0, which T0 + D meets exactly."""
+    low = array_of(input_of(node, 1))
+    return low is not None and low.size == 1 and float(low.reshape(())) == 0.0
+
+
+def _pools_all(node: ir.Node) -> bool:
+    """Whether an AveragePool has one window, the whole map."""
+    shape = node.outputs[0].shape
+    return node.op_type == "AveragePool" and shape is not None and all(dim == 1 for dim in list(shape)[2:])
