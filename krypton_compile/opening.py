@@ -42,6 +42,7 @@ class Export:
         channels: its number of channels.
         input_name: the input that is the image.
         output_name: the output with the class scores.
+        output_index: the element of the scores that is a row of classes.
         held: values of other inputs, by name.
         frozen_gates: whether gates of squeeze-and-excitation keep the image's values, which is approximate.
         chunk: how many positions are computed at once.
@@ -52,6 +53,7 @@ class Export:
     channels: int | None = None
     input_name: str | None = None
     output_name: str | None = None
+    output_index: int | Sequence[int | None] | None = None
     held: Mapping[str, npt.ArrayLike] | None = None
     frozen_gates: bool | None = None
     chunk: int | None = None

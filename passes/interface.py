@@ -47,6 +47,11 @@ class Interface:
         return tuple(self.shape[axis] for axis in spatial_axes(self.layout))
 
     @property
+    def classes(self) -> int:
+        """How many scores there are."""
+        return math.prod(static_shape(self.scores))
+
+    @property
     def channels(self) -> int:
         """Channels of the image."""
         return self.shape[channel_axis(self.layout)]
@@ -151,7 +156,11 @@ def find_scores(graph: ir.Graph, name: str | None) -> ir.Value:
     if math.prod(shape) == 0:
         raise ModelError(wrong + "expected a class at least. Name another output, or export a classifier.")
     if len([dim for dim in shape if dim > 1]) > 1:
-        raise ModelError(wrong + "expected [1, classes]. Name another output, or export a classifier.")
+        raise ModelError(
+            wrong
+            + "expected [1, classes]. Choose an element of it with --output-index, an index for each axis between "
+            "batch and classes such as -1 (Python: output_index=-1), name another output, or export a classifier."
+        )
     return scores
 
 

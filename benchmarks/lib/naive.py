@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from krypton_compile.runtime.sweep.verify import logits_name
+from krypton_compile.runtime.sweep.original_model import logits_name
 
 Images = npt.NDArray[np.float32]
 Boxes = npt.NDArray[np.int32]

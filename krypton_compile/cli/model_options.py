@@ -58,6 +58,14 @@ def add_model_options(parser: argparse.ArgumentParser, words: Sequence[str] = ()
         "--output-name", metavar="NAME", help="which output holds the class scores (default: the only output)"
     )
     group.add_argument(
+        "--output-index",
+        type=_indices,
+        metavar="I[,I...]",
+        help="which element of the scores is a row of classes, where they have more axes than batch and classes: an "
+        "index for each axis behind the batch, ':' where an axis stays; write --output-index=-1 for the last of "
+        "[N, T, classes] (default: none)",
+    )
+    group.add_argument(
         "--frozen-gates",
         action="store_true",
         default=None,
@@ -89,6 +97,14 @@ def model_flags() -> dict[str, str]:
     parser = argparse.ArgumentParser(add_help=False)
     add_model_options(parser)
     return {action.dest: action.option_strings[-1] for action in parser._actions}
+
+
+def _indices(text: str) -> tuple[int | None, ...]:
+    """Indices with commas between; ':' keeps an axis."""
+    try:
+        return tuple(None if part.strip() == ":" else int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected indices with commas between, such as -1 or 0,:") from None
 
 
 def _held(texts: Sequence[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from krypton_compile.compiler.provenance import named_classes, provenance, requi
 from krypton_compile.compiler.reference_patch import make_reference_patch
 from krypton_compile.compiler.report import Report
 from krypton_compile.compiler.trace import NoTrace, Trace
-from krypton_compile.contract.annotations import TARGETS
+from krypton_compile.contract.annotations import OUTPUT_KEY, TARGETS, OutputAnnotation, write_output
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import ModelError
 from krypton_compile.files.loading import Source, describe, load_proto, save_proto
@@ -39,6 +39,7 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
     image_size: tuple[int, ...] | None = None,
     input_name: str | None = None,
     output_name: str | None = None,
+    output_index: int | Sequence[int | None] | None = None,
     layout: str | None = None,
     channels: int | None = None,
     chunk: int | None = None,
@@ -61,7 +62,9 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
         output: where to write the compiled file; it is written only if everything succeeds.
         image_size: the image's size, if the model leaves it open: (H, W); (L,) of a signal; (D, H, W) of a volume.
         input_name: the image input, if the model has several inputs.
-        output_name: the output with the class scores, if the model has several outputs.
+        output_name: the output with the class scores, if the model has several outputs; or any tensor in it.
+        output_index: which element of the scores is a row of classes, if they have more axes than [N, classes]: an
+            index for each axis behind the batch, None where an axis stays. -1 of [N, T, classes] is the last of T.
         layout: the order of the image's axes, if neither its shape nor what reads it tells: "NCHW" or "NHWC"; "NCL" or
             "NLC" of signals; "NCDHW" or "NDHWC" of volumes; without N or C where the model has no such axis ("HW",
             "NHW", "HWC"); "flat-NCHW" and the like where all but the batch are one axis.
@@ -96,6 +99,8 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
         raise ModelError(f"target: expected one of {', '.join(TARGETS)}, found {target!r}")
     proto = require_uncompiled(model, load_proto(model))
     source = SourceModel(proto, input_name, output_name, held or {}, layout, image_size, channels)
+    if output_index is not None:
+        source.output_index = (output_index,) if isinstance(output_index, int) else tuple(output_index)
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     with Trace(Path(trace), source.proto) if trace is not None else NoTrace() as watch:
         with stage("read the model's inputs, outputs and weights", INVALID):
@@ -103,19 +108,23 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
         with stage("simplify the graph", REPORT):
             base = read_graph(source)
             run(SIMPLIFY, base, watch.simplify)
-        interface = find_interface(base.graph, input_name, output_name, source.layout)
+        interface = find_interface(base.graph, input_name, source.output_name, source.layout)
         picture = len(interface.image_shape) == 2 and str(interface.image.name) in source.pictures
         if preprocessing is None and picture:
             preprocessing = "none"
+        if labels is None and source.labels is not None and len(source.labels) == interface.classes:
+            labels = source.labels
         if labels is None:
             labels = named_classes(metadata, interface, source.notes)
         about = provenance(model, interface, preprocessing, labels)
+        if source.scores is not None:
+            about[OUTPUT_KEY] = write_output(OutputAnnotation(source.scores, source.output_index or ()))
         patch = make_reference_patch(patch_size, stride, interface)
         report = Report(describe(model), patch.size, patch.stride, len(patch.grid), notes=source.notes)
 
         def count(supposed: frozenset[str]) -> Report:
             copy = base.clone()
-            again = find_interface(copy.graph, input_name, output_name, source.layout)
+            again = find_interface(copy.graph, input_name, source.output_name, source.layout)
             body = begin_body(copy, again, patch.grid, target=target, frozen_gates=frozen_gates, supposed=supposed)
             run(COUNTING, body)
             return replace(report, layers=report_layers(body))

@@ -21,6 +21,7 @@ TUNING_KEY = "krypton.tuning"
 PREPROCESSING_KEY = "krypton.preprocessing"  # runtime's Preprocessing, which writes and reads itself
 LABELS_KEY = "krypton.labels"  # names of the classes
 FROZEN_KEY = "krypton.frozen_gates"  # products whose gates are frozen: such a file is approximate
+OUTPUT_KEY = "krypton.output"  # which tensor of the source the scores are, where it is no plain output
 SOURCE_KEY = "krypton.source_sha256"  # of the model that was compiled
 TAU, EPS = "krypton_tau", "krypton_eps"  # graph inputs with defaults: the thresholds of approximate inference
 SCAN_NODE = "krypton.positions"  # the Scan over chunks: where a runtime splits the file
@@ -116,6 +117,36 @@ def read_labels(text: str) -> tuple[str, ...]:
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise ValueError(f"stored labels: expected a list of names, found {text[:80]}; compile the model again")
     return tuple(labels)
+
+
+@dataclass(frozen=True)
+class OutputAnnotation:
+    """The scores within the model that was compiled: the tensor ``name``, and of it the element ``index``.
+
+    The index is of the axes behind the batch; None keeps an axis.
+    """
+
+    name: str
+    index: tuple[int | None, ...] = ()
+
+
+def write_output(annotation: OutputAnnotation) -> str:
+    """The annotation as the JSON text stored under :data:`OUTPUT_KEY`."""
+    return json.dumps(asdict(annotation), sort_keys=True)
+
+
+def read_output(text: str) -> OutputAnnotation:
+    """The annotation from its JSON text.
+
+    Raises:
+        ValueError: if the text is not such an annotation.
+    """
+    fields = _load("output", text)
+    index = fields.get("index") if isinstance(fields, dict) else None
+    fits = isinstance(index, list) and all(at is None or (isinstance(at, int) and at is not True) for at in index)
+    if not fits or set(fields) != {"name", "index"} or not _is_name(fields["name"]):
+        raise ValueError(f"stored output: expected a name and indices, found {text[:80]}; compile the model again")
+    return OutputAnnotation(fields["name"], tuple(fields["index"]))
 
 
 def write_model_annotation(annotation: ModelAnnotation) -> str:

@@ -6,6 +6,9 @@ differs by from itself: 3e-7 to 5e-6 of the largest logit between its optimisati
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 LOGIT_BOUND = 1e-5
 """Of a compiled file against its original, at every position: of the largest logit."""
 
@@ -40,3 +43,15 @@ SAME_HALF_MODEL = 2e-2
 EXPORT_BOUND = 1e-3
 """Of a torch module against its own ONNX export: of the largest score. torch and onnxruntime differ by some 1e-6 in
 rounding, a wrong export by far more."""
+
+
+def largest_difference(rows: npt.NDArray[np.floating], others: npt.NDArray[np.floating]) -> float:
+    """Find the largest difference of two entries; entries that are infinite or NaN alike differ by nothing.
+
+    Classes that are masked or not trained are such. Where one alone is not finite, the difference is infinite.
+    """
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(rows.astype(np.float64) - others)
+    apart[(rows == others) | (np.isnan(rows) & np.isnan(others))] = 0
+    apart[np.isnan(apart)] = np.inf
+    return float(apart.max(initial=0))

@@ -9,8 +9,8 @@ from krypton_compile.passes.frontend import properties as has
 from krypton_compile.passes.frontend.accept_spellings import accept_spellings
 from krypton_compile.passes.frontend.cap_opset import cap_opset
 from krypton_compile.passes.frontend.check_model import check_model
+from krypton_compile.passes.frontend.choose_output import choose_output
 from krypton_compile.passes.frontend.drop_inputs import drop_inputs
-from krypton_compile.passes.frontend.drop_outputs import drop_outputs
 from krypton_compile.passes.frontend.find_axes import find_axes
 from krypton_compile.passes.frontend.fix_image import fix_image
 from krypton_compile.passes.frontend.hold_inputs import hold_inputs
@@ -30,7 +30,7 @@ FrontendPass = Pass[SourceModel]
 FRONTEND: tuple[FrontendPass, ...] = (
     FrontendPass("accept_spellings", accept_spellings, ensures=(has.USUAL_SPELLING,)),
     FrontendPass("replace_retired", replace_retired, requires=(has.USUAL_SPELLING,), ensures=(has.NONE_RETIRED,)),
-    FrontendPass("drop_outputs", drop_outputs, ensures=(has.TENSORS_AS_OUTPUTS,)),
+    FrontendPass("choose_output", choose_output, requires=(has.USUAL_SPELLING,), ensures=(has.TENSORS_AS_OUTPUTS,)),
     FrontendPass("unpack_sparse", unpack_sparse, ensures=(has.DENSE_TENSORS,)),
     FrontendPass(
         "check_model",

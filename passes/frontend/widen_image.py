@@ -21,7 +21,7 @@ from krypton_compile.passes.frontend.find_axes import find_input
 from krypton_compile.passes.frontend.source_model import SourceModel
 from krypton_compile.passes.frontend.subgraphs import rename_uses
 
-_BITS = {
+_BITS: dict[int, tuple[int, int]] = {
     TensorProto.BOOL: (0, 1),
     TensorProto.UINT8: (0, 8),
     TensorProto.INT8: (1, 8),

@@ -14,13 +14,16 @@ from krypton_compile.contract.annotations import (
     FROZEN_KEY,
     LABELS_KEY,
     MODEL_KEY,
+    OUTPUT_KEY,
     PREPROCESSING_KEY,
     SOURCE_KEY,
     TUNING_KEY,
     ModelAnnotation,
+    OutputAnnotation,
     TuningAnnotation,
     read_labels,
     read_model_annotation,
+    read_output,
     read_tuning,
 )
 from krypton_compile.contract.geometry import Pair
@@ -45,6 +48,7 @@ class CompiledModel:
         tuning: what krypton-tune stored in the file, or None; ``tuned`` are the settings that it chose.
         preprocessing: how pictures become its input, or None where that is not known.
         labels: the names of its classes, or None.
+        output: which tensor of the file that was compiled the scores are, where that is no plain output of it.
         source_sha256: of the file that was compiled, or None.
         frozen_gates: the products whose gates keep the values of the whole image.
     """
@@ -56,6 +60,7 @@ class CompiledModel:
     tuned: Approximation | None
     preprocessing: Preprocessing | None
     labels: tuple[str, ...] | None
+    output: OutputAnnotation | None
     source_sha256: str | None
     frozen_gates: tuple[str, ...]
 
@@ -146,6 +151,7 @@ def describe(path: Path, model: onnx.ModelProto) -> CompiledModel:
         tuned=None if tuning is None else _tuned(path, tuning),
         preprocessing=preprocessing,
         labels=labels,
+        output=read_output(metadata[OUTPUT_KEY]) if OUTPUT_KEY in metadata else None,
         source_sha256=metadata.get(SOURCE_KEY),
         frozen_gates=frozen,
     )

@@ -35,7 +35,12 @@ def choose_windows(image: Array, baseline: Array, boxes: Boxes, layout: str) -> 
 
 
 def measure_error(logits: Array, expected: Array, base: Array) -> float:
-    """Measure the largest difference of logits [P, K], in units of the largest; ``base`` [K]. NaN is infinite."""
+    """Measure the largest difference of logits [P, K], in units of the largest; ``base`` [K].
+
+    Classes that are finite for no image are left out; NaN elsewhere is an infinite difference.
+    """
+    alive = np.isfinite(base) | np.isfinite(expected).any(axis=0)
+    logits, expected, base = logits[:, alive], expected[:, alive], base[alive]
     smallest = float(np.finfo(np.float32).tiny)
     scale = max(float(np.abs(expected).max(initial=0)), float(np.abs(base).max(initial=0)), smallest)
     error = float(np.abs(logits.astype(np.float64) - expected).max(initial=0)) / scale

@@ -248,7 +248,7 @@ class Sessions:
     def _base_rows(self, outputs: list[ort.OrtValue]) -> tuple[Array, Array | None]:
         rows = [value.numpy().reshape(-1).copy() for value in outputs[len(self._captured) :]]
         self._check_rows([row[None] for row in rows], 1)
-        if not all(np.isfinite(row).all() for row in rows):
+        if not all(np.isfinite(row).any() for row in rows):  # single classes may be masked, or not trained
             raise OcclusionError("the model's output for this image is not finite; check the image's preprocessing")
         return rows[0], rows[1] if len(rows) > 1 else None
 

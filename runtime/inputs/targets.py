@@ -29,18 +29,20 @@ def resolve_target(
     """Find the class that ``target`` means: None or "argmax", "all", an index (also as text), or a label.
 
     Raises:
-        OcclusionError: if ``target`` is no index or label of a class.
+        OcclusionError: if ``target`` is no index or label of a class, or that class's score is not finite.
     """
     count = len(base_scores)
     if target is None or target in (ARGMAX, ALL):
-        return Target(int(base_scores.argmax()), target == ALL)
+        finite = np.where(np.isnan(base_scores), -np.inf, base_scores)  # a class that is not trained wins nothing
+        return Target(int(finite.argmax()), target == ALL)
     if isinstance(target, str) and not target.removeprefix("-").isdecimal():
         if labels is None:
             raise OcclusionError(f"target {target!r}: the model's classes have no names; give labels, or an index")
         try:
-            return Target(find_label(labels, target))
+            named = find_label(labels, target)
         except ValueError as error:
             raise OcclusionError(f"target: {error}") from error
+        return _finite(named, base_scores)
     try:
         index = int(target) if isinstance(target, str) else operator.index(target)
     except TypeError:
@@ -48,4 +50,13 @@ def resolve_target(
     if not 0 <= index < count:
         single = "; the model has one output, so target 0 is its score" if count == 1 else ""
         raise OcclusionError(f"target {index}: expected a class from 0 to {count - 1}{single}")
+    return _finite(index, base_scores)
+
+
+def _finite(index: int, base_scores: npt.NDArray[np.float32]) -> Target:
+    if not np.isfinite(base_scores[index]):
+        raise OcclusionError(
+            f"target {index}: its score for this image is {base_scores[index]}, as of a class that is masked or not "
+            "trained; choose another class"
+        )
     return Target(index)

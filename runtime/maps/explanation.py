@@ -166,14 +166,19 @@ class Explanation(Answer):
 
         The measured error, or 1e-5 where that is larger, of the largest score; of probabilities 1 is the largest.
         """
-        largest = float(np.abs(self.base_scores).max())
         measured = 0.0 if np.isnan(self.error) else self.error
-        return max(ROUNDING, measured) * (1.0 if self.probabilities else largest)
+        return max(ROUNDING, measured) * (1.0 if self.probabilities else self.largest_score)
+
+    @property
+    def largest_score(self) -> float:
+        """The largest base score, whatever its sign, of the classes that are finite."""
+        return float(np.abs(self.base_scores[np.isfinite(self.base_scores)]).max(initial=0))
 
     @property
     def probabilities(self) -> bool:
         """Whether all base scores lie in [0, 1]."""
-        return bool((self.base_scores >= 0).all() and (self.base_scores <= 1).all())
+        finite = self.base_scores[~np.isnan(self.base_scores)]
+        return bool((finite >= 0).all() and (finite <= 1).all())
 
     def patch_text(self) -> str:
         """The patch size, "16" or "16x24"."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,9 +56,18 @@ def make_files(
     data = io.BytesIO()
     np.save(data, np.stack(maps) if explanation.every else maps[0])
     result = {**explanation.meta, "reduce": reduce, "upsample": how, **(facts or {})}
-    text = json.dumps(result, indent=2, allow_nan=False) + "\n"
+    text = json.dumps(_finite(result), indent=2, allow_nan=False) + "\n"
     contents = (picture, data.getvalue(), text.encode())
     return {prefix.with_name(prefix.name + end): what for end, what in zip(ENDINGS, contents, strict=True)}
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for every number that is not finite, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def save_files(

@@ -7,28 +7,23 @@ The original runs in onnxruntime as any user would run it, one image at a time; 
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-import onnxruntime as ort
 
-from krypton_compile.contract.exactness import SAME_HALF_MODEL, SAME_MODEL
+from krypton_compile.contract.exactness import SAME_HALF_MODEL, largest_difference
 from krypton_compile.contract.occlude import occlude
-from krypton_compile.errors import ModelError, OcclusionError
+from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.engine.scorer import Scorer
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.score_space import activate
+from krypton_compile.runtime.sweep.original_model import OriginalModel
 from krypton_compile.runtime.sweep.resolved import Resolved
 
 Array = npt.NDArray[np.float32]
-
-_AFTER_SOFTMAX = ("Reshape", "Flatten", "Squeeze", "Identity")
 
 
 @dataclass(frozen=True)
@@ -49,61 +44,6 @@ class Verification:
         return (
             f"{self.windows} random windows on {self.model} differ by {self.largest:.1e} at most, "
             f"{within} the numerical resolution of {self.resolution:.1e}"
-        )
-
-
-class OriginalModel:
-    """The model before compilation, in plain onnxruntime: scores and logits of one image at a time."""
-
-    def __init__(self, path: str | os.PathLike[str], threads: int) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        source, self._logits = _with_logits(Path(path))
-        try:
-            self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises exceptions of its own making, without a common base
-            raise ModelError(f"{path}: onnxruntime cannot run the original model: {error}") from error
-        self.name = Path(path).name
-
-    def run(self, image_name: str, image: Array) -> list[Array]:
-        """Run one image; all outputs, each as one row.
-
-        Raises:
-            OcclusionError: if the model has no image input of that name.
-        """
-        inputs = {value.name: value.type for value in self._session.get_inputs()}
-        if image_name not in inputs:
-            raise OcclusionError(f"{self.name}: expected an image input '{image_name}', found {', '.join(inputs)}")
-        kind = inputs[image_name]
-        pixels: npt.NDArray[np.generic] = image
-        if kind == "tensor(float16)":
-            pixels = image.astype(np.float16)
-        elif kind == "tensor(uint8)":
-            pixels = np.rint(image).clip(0, 255).astype(np.uint8)
-        return [np.asarray(output, np.float32).ravel() for output in self._session.run(None, {image_name: pixels})]
-
-    @property
-    def half(self) -> bool:
-        """Whether the model answers in 16 bits."""
-        return any(value.type == "tensor(float16)" for value in self._session.get_outputs())
-
-    def choose(self, outputs: list[Array], like: Array, logits: bool) -> int:
-        """Find the output that a row of base scores is; with ``logits``, that before the Softmax.
-
-        Raises:
-            OcclusionError: if no output holds these scores.
-        """
-        scale = float(np.abs(like).max()) or 1.0
-        own = len(outputs) - 1 if self._logits else None
-        for at, output in enumerate(outputs):
-            if (at == own) != logits or output.shape != like.shape:
-                continue
-            if np.abs(output - like).max() <= (SAME_HALF_MODEL if self.half else SAME_MODEL) * scale:
-                return at
-        raise OcclusionError(
-            f"{self.name} answers otherwise than the compiled model: it is not the one it was made of. Give the file "
-            "that was compiled, or none to check against the compiled file's own base graph"
         )
 
 
@@ -130,17 +70,17 @@ def verify(
     if original is None:
         name, run = "the compiled file's base graph", _base_graph(scorer, explanation, resolved)
     else:
-        model = OriginalModel(original, scorer.sessions.threads)
+        model = OriginalModel(original, scorer.sessions.threads, scorer.model.output)
         name, run = model.name, _original(scorer, model, explanation, resolved)
         if model.half:
-            resolution = max(resolution, SAME_HALF_MODEL * float(np.abs(explanation.base_scores).max()))
+            resolution = max(resolution, SAME_HALF_MODEL * explanation.largest_score)
     largest = 0.0
     scores = explanation.scores.reshape(total, -1)
     for index in at.tolist():
         images = _occluded(scorer, resolved, explanation, index)
-        expected = np.mean([run(image)[explanation.classes] for image in images], axis=0, dtype=np.float64)
-        off = float(np.abs(scores[index] - expected).max())
-        largest = max(largest, off if np.isfinite(off) else math.inf)
+        rows = np.stack([run(image)[explanation.classes] for image in images])
+        expected: npt.NDArray[np.float64] = rows.mean(axis=0, dtype=np.float64)
+        largest = max(largest, largest_difference(scores[index], expected))
     return Verification(len(at), largest, resolution, name)
 
 
@@ -179,29 +119,3 @@ def _occluded(scorer: Scorer, resolved: Resolved, explanation: Explanation, inde
         return [occlude(image, box, occluder.image, layout, mask)]
     rows = [occluder.rows(box, mask, number) for number in range(occluder.samples)]
     return [occlude(image, box, own, layout, mask) for own in rows]
-
-
-def _with_logits(path: Path) -> tuple[str | bytes, bool]:
-    """The model with the tensor before a final Softmax or Sigmoid as one more output, and whether it has one."""
-    try:
-        model = onnx.load(str(path))
-    except Exception as error:  # of many types: no file, no protobuf, no weights
-        raise ModelError(f"{path}: the original model cannot be read ({error})") from error
-    name = logits_name(model)
-    if name is None or model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF:
-        return str(path), False
-    kind = model.graph.output[0].type.tensor_type.elem_type
-    model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, None))
-    return model.SerializeToString(), True
-
-
-def logits_name(model: onnx.ModelProto) -> str | None:
-    """Name the tensor before the Softmax or Sigmoid that makes the first output; None where there is none."""
-    producers = {name: node for node in model.graph.node for name in node.output}
-    scores = model.graph.output[0].name
-    node = producers.get(scores)
-    while node is not None and node.op_type in _AFTER_SOFTMAX:
-        node = producers.get(node.input[0])
-    if node is None or node.op_type not in ("Softmax", "Sigmoid"):
-        return None
-    return str(node.input[0])

@@ -49,14 +49,14 @@ MODELS = {
         parse(f"z = Mul(x, a) {GOOD.replace('(x,', '(z,')}", image="float[N,3,17,19] x, float[1] a", **WEIGHTS),
         "'a'",
     ),
-    "image of 32-bit integers": (
-        parse(f"z = Cast<to=1>(x) {GOOD.replace('(x,', '(z,')}", image="int32[N,3,17,19] x", **WEIGHTS),
+    "image of text": (
+        parse(f"z = Cast<to=1>(x) {GOOD.replace('(x,', '(z,')}", image="string[N,3,17,19] x", **WEIGHTS),
         "float32",
     ),
-    "several outputs": (good(scores="float[N,5] y, float[N,8,1,1] g"), "--output-name"),
+    "several outputs": (good(scores="float[N,5] y, float[N,8] f"), "--output-name"),
     "a map": (parse("c = Conv(x, w0) y = Relu(c)", scores="float[N,8,15,17] y", w0=(8, 3, 3, 3)), "class scores"),
-    "a class number": (
-        parse(f"{GOOD.replace('y =', 's =')} y = ArgMax<axis=1>(s)", scores="int64[N,1] y", **WEIGHTS),
+    "a count of classes": (
+        parse(f"{GOOD.replace('y =', 's =')} y = Shape(s)", scores="int64[2] y", **WEIGHTS),
         "float32",
     ),
     "a batch of four": (

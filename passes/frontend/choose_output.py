@@ -1,0 +1,232 @@
+"""Choose the class scores among what the model answers, as exporters leave it.
+
+    loss = ZipMap(p), classLabel = LabelEncoder(ArgMax(p))    ->    p, and the labels of the two
+    y = ArgMax(p), or one of TopK(p)                          ->    p
+    logits [N, K], features [N, 512, 7, 7]                    ->    logits
+    logits, probabilities = Softmax(logits)                   ->    probabilities, whose logits are known anyway
+    y [N, T, K] with the index -1                             ->    y.at(-1) [N, K] = Gather(y, -1)
+
+Sequences and maps are no scores, and onnx-ir does not know them; they are dropped. A tensor within the graph may be
+named as well. Where several outputs may be the scores, all stay, and interface.py asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper, shape_inference
+
+from krypton_compile.errors import ModelError
+from krypton_compile.passes.frontend.check_model import light_model
+from krypton_compile.passes.frontend.source_model import SourceModel
+
+_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+_SAME = frozenset("Identity Cast Reshape Squeeze Unsqueeze Flatten".split())
+_CHOOSING = frozenset(("ArgMax", "TopK", "Hardmax"))
+_LOOKING_UP = frozenset(("LabelEncoder", "ArrayFeatureExtractor", "Gather"))
+_PROBABILITY = frozenset(("Softmax", "Sigmoid"))
+
+
+def choose_output(source: SourceModel) -> int:
+    """Choose the scores, and drop all other outputs; return how many outputs there are fewer, or others.
+
+    Raises:
+        ModelError: if no output can be the scores, the one called ``output_name`` cannot or does not exist, or
+            ``output_index`` does not fit it.
+    """
+    graph, before = source.proto.graph, [value.name for value in source.proto.graph.output]
+    makers = {name: node for node in graph.node for name in node.output if name}
+    if source.labels is None:
+        source.labels = _find_labels(graph, makers)
+    _open_maps(source, makers)
+    _name_inner_tensor(source, makers)
+    _follow_choices(source, makers)
+    _choose_among_several(source, makers)
+    if len(graph.output) == 1 and graph.output[0].name not in before:
+        source.scores = graph.output[0].name
+    elif source.output_name in makers and source.output_name not in before:
+        source.scores = source.output_name
+    _take_element(source)
+    _remove_unread(graph)
+    after = [value.name for value in graph.output]
+    return int(after != before) * max(1, abs(len(before) - len(after)))
+
+
+def _find_labels(graph: onnx.GraphProto, makers: Mapping[str, onnx.NodeProto]) -> tuple[str, ...] | None:
+    """The classes' names that outputs beside the scores would give."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for value in graph.output:
+        node = makers.get(value.name)
+        while node is not None and node.op_type in _SAME:
+            node = makers.get(node.input[0])
+        if node is None:
+            continue
+        attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        names = attributes.get("classlabels_strings") or attributes.get("classes_strings")
+        if node.op_type == "LabelEncoder" and attributes.get("values_strings"):
+            keys = list(attributes.get("keys_int64s", []))
+            if sorted(keys) == list(range(len(keys))):
+                names = [attributes["values_strings"][keys.index(at)] for at in range(len(keys))]
+        if not names and attributes.get("classlabels_int64s"):
+            names = [str(number).encode() for number in attributes["classlabels_int64s"]]
+        if node.op_type in ("Gather", "ArrayFeatureExtractor") and node.input[0] in constants:
+            tensor = constants[node.input[0]]
+            names = list(numpy_helper.to_array(tensor).reshape(-1)) if tensor.data_type == TensorProto.STRING else None
+        if names:
+            return tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names)
+    return None
+
+
+def _open_maps(source: SourceModel, makers: Mapping[str, onnx.NodeProto]) -> None:
+    """Put the tensor that a ZipMap was given in the place of its map; drop all other sequences and maps."""
+    graph = source.proto.graph
+    outputs: list[onnx.ValueInfoProto] = []
+    refused: list[tuple[str, str]] = []
+    for value in graph.output:
+        kind, node = value.type.WhichOneof("value"), makers.get(value.name)
+        if kind in ("tensor_type", None) and (node is None or node.op_type != "ZipMap"):
+            outputs.append(value)
+        elif node is not None and node.op_type == "ZipMap":
+            outputs.append(helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, None))
+            source.notes.append(f"output '{value.name}' is a map: its tensor '{node.input[0]}' is taken")
+            if source.output_name == value.name:
+                source.output_name = node.input[0]
+        else:
+            refused.append((value.name, str(kind).removesuffix("_type")))
+    chosen = [each for each in refused if each[0] == source.output_name] or (refused if not outputs else [])
+    if chosen:
+        name, kind = chosen[0]
+        others = ", ".join(f"'{value.name}'" for value in outputs)
+        choice = f"name another output with --output-name ({others}), or " if others else ""
+        raise ModelError(
+            f"output '{name}' is a {kind}: expected a tensor [1, classes]. Remedy: {choice}export the tensor itself "
+            "(skl2onnx: options={'zipmap': False})."
+        )
+    _set_outputs(graph, list({value.name: value for value in outputs}.values()))
+
+
+def _name_inner_tensor(source: SourceModel, makers: Mapping[str, onnx.NodeProto]) -> None:
+    graph, name = source.proto.graph, source.output_name
+    if name is None or name in [value.name for value in graph.output] or name not in makers:
+        return
+    graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+
+
+def _follow_choices(source: SourceModel, makers: Mapping[str, onnx.NodeProto]) -> None:
+    """Where no output is of floats, or TopK's best scores are one, take what the choice was made from."""
+    graph = source.proto.graph
+    if source.output_name is not None:
+        return
+    kinds, _ = _types(source.proto)
+    chosen = {value.name: _chosen_from(value.name, makers) for value in graph.output}
+    plain = [value for value in graph.output if kinds.get(value.name) in (*_FLOATS, None) and not chosen[value.name]]
+    if plain:
+        _set_outputs(graph, plain)
+        return
+    scores = {tensor: name for name, tensor in chosen.items() if tensor is not None}
+    if len(scores) == 1:
+        tensor, name = next(iter(scores.items()))
+        source.notes.append(
+            f"output '{name}' is a choice of classes: the scores '{tensor}' that it is made from are taken"
+        )
+        _set_outputs(graph, [helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None)])
+
+
+def _chosen_from(name: str, makers: Mapping[str, onnx.NodeProto]) -> str | None:
+    """The tensor of which an output is the best class, or classes; None where it is something else."""
+    node = makers.get(name)
+    while node is not None and node.op_type not in _CHOOSING:
+        if node.op_type in _SAME or node.op_type == "LabelEncoder":
+            node = makers.get(node.input[0])
+        elif node.op_type in _LOOKING_UP and len(node.input) > 1:
+            node = makers.get(node.input[1])
+        else:
+            return None
+    return node.input[0] if node is not None and node.op_type in _CHOOSING else None
+
+
+def _choose_among_several(source: SourceModel, makers: Mapping[str, onnx.NodeProto]) -> None:
+    graph = source.proto.graph
+    if source.output_name is not None or len(graph.output) < 2:
+        return
+    _, ranks = _types(source.proto)
+    rows = [value for value in graph.output if value.name in makers and ranks.get(value.name, 2) <= 2]
+    sure = all(value.name in ranks for value in graph.output)
+    names = {value.name for value in rows}
+    finals = [value for value in rows if not any(_behind(other, value.name, makers) for other in names - {value.name})]
+    if len(finals) == 1 and (sure or len(rows) == len(graph.output)):
+        others = ", ".join(f"'{value.name}'" for value in graph.output if value.name != finals[0].name)
+        source.notes.append(f"several outputs: '{finals[0].name}' is taken, a row of scores; not {others}")
+        _set_outputs(graph, finals)
+
+
+def _behind(name: str, other: str, makers: Mapping[str, onnx.NodeProto]) -> bool:
+    """Whether an output is another one's probabilities, or the same."""
+    node = makers.get(name)
+    while node is not None and node.op_type in (_SAME | _PROBABILITY):
+        if node.input[0] == other:
+            return True
+        node = makers.get(node.input[0])
+    return False
+
+
+def _take_element(source: SourceModel) -> None:
+    """Let the scores be the element that ``output_index`` chooses of each axis behind the batch; None keeps an axis."""
+    index, graph = source.output_index, source.proto.graph
+    if index is None or source.is_indexed:
+        return
+    outputs = [value for value in graph.output if source.output_name in (None, value.name)]
+    if len(outputs) != 1:
+        return  # interface.py asks for the output's name
+    name = outputs[0].name
+    text = ",".join(":" if at is None else str(at) for at in index)
+    _, ranks = _types(source.proto)
+    if name in ranks and len(index) >= ranks[name]:
+        raise ModelError(
+            f"--output-index {text}: output '{name}' has {ranks[name]} axes; expected an index for each but its batch "
+            "and its classes, and ':' where an axis stays"
+        )
+    at = name
+    new = f"{name}.at({text})"
+    chosen = [(axis, number) for axis, number in enumerate(index, 1) if number is not None]
+    for axis, number in reversed(chosen):
+        constant = numpy_helper.from_array(np.array(number, np.int64), f"{new}.index{axis}")
+        graph.initializer.append(constant)
+        output = new if axis == chosen[0][0] else f"{new}.{axis}"
+        graph.node.append(helper.make_node("Gather", [at, constant.name], [output], name=output, axis=axis))
+        at = output
+    source.scores, source.output_name, source.is_indexed = name, at, True
+    _set_outputs(graph, [helper.make_tensor_value_info(at, TensorProto.FLOAT, None)])
+
+
+def _types(model: onnx.ModelProto) -> tuple[dict[str, int], dict[str, int]]:
+    """Types and ranks of tensors, as far as they are declared or can be inferred."""
+    try:
+        inferred = shape_inference.infer_shapes(light_model(model)).graph
+    except Exception:  # of several types; whatever is wrong, the checker will tell
+        inferred = model.graph
+    values = [value for value in (*inferred.value_info, *inferred.output) if value.type.HasField("tensor_type")]
+    kinds = {value.name: value.type.tensor_type.elem_type for value in values if value.type.tensor_type.elem_type}
+    shaped = [value for value in values if value.type.tensor_type.HasField("shape")]
+    return kinds, {value.name: len(value.type.tensor_type.shape.dim) for value in shaped}
+
+
+def _set_outputs(graph: onnx.GraphProto, outputs: Sequence[onnx.ValueInfoProto]) -> None:
+    copies = list(outputs)
+    del graph.output[:]
+    graph.output.extend(copies)
+
+
+def _remove_unread(graph: onnx.GraphProto) -> None:
+    """Remove what made outputs that are no tensors: onnx-ir does not know it."""
+    odd = ("ZipMap", "LabelEncoder", "ArrayFeatureExtractor")
+    needed = {value.name for value in graph.output}
+    while True:
+        read = needed | {name for node in graph.node for name in node.input}
+        unread = [node for node in graph.node if node.op_type in odd and not read & set(node.output)]
+        if not unread:
+            return
+        for node in unread:
+            graph.node.remove(node)
