@@ -58,8 +58,16 @@ def _densify(value: ir.Value, form: Delta | Rows | Flat, context: LoweringContex
     if isinstance(form, Rows) or known_rows(source, context) is not None or (exactly and context.baseline is not None):
         x = known_rows(source, context) or rows_of(source, x.live, context)
         attributes["of"] = "values"
-    inputs = [x.values, x.boxes, emitter.base_map(source, x.layout)]
+    values, kind = x.values, source.dtype
+    if kind not in (None, ir.DataType.FLOAT):  # Densify knows floats alone, and they hold a pixel's integers
+        values = emitter.emit("Cast", [values], {"to": ir.DataType.FLOAT}, f"{name}.rows.float", domain="")
+        current = emitter.current(source)
+        source = emitter.emit_base("Cast", [current], {"to": ir.DataType.FLOAT}, f"{name}.float", domain="")
+        source.type, source.shape = ir.TensorType(ir.DataType.FLOAT), current.shape
+    inputs = [values, x.boxes, emitter.base_map(source, x.layout)]
     full = emitter.emit("Densify", inputs, attributes, f"{name}.occluded")
+    if kind not in (None, ir.DataType.FLOAT):
+        full = emitter.emit("Cast", [full], {"to": kind}, f"{name}.occluded.cast", domain="")
     if isinstance(form, Flat):
         shape = emitter.initializer(f"{name}.flat_shape", np.array([-1, static_shape(value)[1]], np.int64))
         full = emitter.emit("Reshape", [full, shape], {}, f"{name}.occluded.flat", domain="")
