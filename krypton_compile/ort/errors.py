@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,11 @@ from krypton_compile.errors import KryptonError
 from krypton_compile.stages import one_line
 
 _STATUS = "Status Message: "
+_SOURCES = re.compile(
+    r"(?:[\w.+-]*/)+[\w.+-]+\.(?:cc|cpp|cu|cuh|h|hpp):\d+ ?"
+    r"|(?:[\w:<>]+[&*]* )?(?:[\w~<>,]+::)+[\w~<>]+\([^()]*\)(?: const)? ?"
+)
+"""Files and functions of C++ among the words of a message."""
 _QUIET = 4
 """onnxruntime's log level at which it prints nothing of what it raises anyway."""
 
@@ -42,7 +48,7 @@ def quiet_options() -> ort.SessionOptions:
 
 
 def explain(error: BaseException) -> str:
-    """Put onnxruntime's exception on one line; an error of our own ops in their own words."""
-    text = one_line(error)
+    """Put onnxruntime's exception on one line, without its own sources; an error of our own ops in their own words."""
+    text = _SOURCES.sub("", one_line(error))
     _, found, own = text.rpartition(_STATUS)
     return own if found and own.startswith("krypton.") else text

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ import onnxruntime as ort
 
 from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.errors import LibraryError
-from krypton_compile.ort.errors import quiet_options
+from krypton_compile.ort.errors import explain, quiet_options
 from krypton_compile.stages import one_line
 
 CUDA = "CUDAExecutionProvider"
@@ -39,6 +40,10 @@ _REMEDY = (
     "Check the driver (nvidia-smi) and that CUDA and cuDNN of the versions that onnxruntime-gpu was built for are "
     "installed: pip install 'onnxruntime-gpu[cuda,cudnn]' brings them."
 )
+_ONLY_THESE = "The ops of a compiled model have kernels for two providers"
+_NO_GPU = "No NVIDIA GPU is to be seen here: leave out --device cuda (Python: providers) to run on the CPU"
+_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")
+"""Of Linux, of containers, of the Linux in Windows."""
 _CONV = '<ir_version: 8, opset_import: ["" : 13]> g (float[1,1,1,1] x) => (float[1,1,1,1] y) { y = Conv(x, x) }'
 _CAUSE = re.compile(r"CUDA failure \d+: [^;]+|Invalid device ID[^.]+|cuDNN is unavailable.+", re.DOTALL)
 """Among the names of files and functions that onnxruntime puts around it."""
@@ -63,11 +68,16 @@ def place(providers: Sequence[Provider] | None) -> Placement:
     """Place a session on the providers that were asked for; on the CPU when None.
 
     Raises:
-        LibraryError: if ``providers`` name the CUDA provider, of which this onnxruntime knows nothing.
+        LibraryError: if ``providers`` name one of which this onnxruntime knows nothing.
     """
     placed, gpu = list(providers or (CPU,)), None
     for index, provider in enumerate(placed):
         name, options = (provider, {}) if isinstance(provider, str) else provider
+        if name != CUDA and name not in ort.get_available_providers():
+            has = ", ".join(ort.get_available_providers())
+            raise LibraryError(
+                f"provider '{name}': this onnxruntime ({ort.__version__}) has {has}. {_ONLY_THESE}, {CUDA} and {CPU}"
+            )
         if name == CUDA:
             _check_available()
             _load_libraries()
@@ -78,10 +88,17 @@ def place(providers: Sequence[Provider] | None) -> Placement:
 
 def _check_available() -> None:
     if CUDA not in ort.get_available_providers():
+        without = "" if sees_gpu() else f"{_NO_GPU}. With one: "
         raise LibraryError(
-            f"this onnxruntime ({ort.__version__}) has no CUDA provider: it is the package for the CPU. Replace it: "
-            "pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+            f"this onnxruntime ({ort.__version__}) has no CUDA provider: it is the package for the CPU. "
+            f"{without or 'Replace it: '}pip uninstall onnxruntime, then pip install onnxruntime-gpu"
         )
+
+
+def sees_gpu() -> bool:
+    """Tell whether a GPU of NVIDIA may be there: a device file, and not hidden by CUDA_VISIBLE_DEVICES."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip()
+    return visible not in ("", "-1") and any(Path(file).exists() for file in _DEVICES)
 
 
 def _load_libraries() -> None:
@@ -101,7 +118,7 @@ def check_started(session: ort.InferenceSession) -> None:
     if CUDA not in session.get_providers():
         raise LibraryError(
             f"onnxruntime could not start its CUDA provider and fell back to the CPU. {_REMEDY} onnxruntime's log says "
-            "what is missing"
+            f"what is missing{'' if sees_gpu() else f'. {_NO_GPU}'}"
         )
 
 
@@ -130,7 +147,23 @@ def check_works(providers: Sequence[Provider]) -> None:
     except Exception as error:  # onnxruntime raises exceptions of its own making, without a common base
         cause = _CAUSE.search(str(error))
         said = one_line(error) if cause is None else " ".join(cause[0].split())
-        raise LibraryError(f"onnxruntime's CUDA provider does not work here: {said}. {_REMEDY}") from error
+        missing = "" if sees_gpu() else f" {_NO_GPU}"
+        raise LibraryError(f"onnxruntime's CUDA provider does not work here: {said}. {_REMEDY}{missing}") from error
+
+
+def refuse_others(path: Path, providers: Sequence[Provider], error: Exception) -> None:
+    """Tell that a provider is at fault which is neither the CPU's nor CUDA's, where there is one.
+
+    Raises:
+        LibraryError: if ``providers`` have one.
+    """
+    names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
+    others = [name for name in names if name not in (CPU, CUDA)]
+    if others:
+        raise LibraryError(
+            f"{path}: onnxruntime's {', '.join(others)} does not take the compiled model. {_ONLY_THESE}, {CUDA} and "
+            f"{CPU}: leave the other out ({explain(error.__cause__ or error)})"
+        ) from error
 
 
 def give_weights(options: ort.SessionOptions, weights: Mapping[str, ort.OrtValue], cuda: bool) -> None:

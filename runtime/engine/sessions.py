@@ -32,6 +32,7 @@ from krypton_compile.runtime.engine.providers import (
     check_works,
     give_weights,
     place,
+    refuse_others,
     run_on_device,
     send,
     warn_of_waiting,
@@ -196,9 +197,10 @@ class Sessions:
         doing = f"{self._model.path}: onnxruntime {ort.__version__} cannot run the compiled model"
         try:
             session = start_session(model, options, ModelError, doing, self._place.providers)
-        except ModelError:
+        except ModelError as error:
             if self._place.cuda:
                 check_works(self._place.providers)
+            refuse_others(self._model.path, self._place.providers, error)
             raise
         if self._place.cuda:
             check_started(session)
@@ -234,12 +236,8 @@ class Sessions:
     def _base_outputs(self, image: Array, baseline: Array) -> list[ort.OrtValue]:
         # With eps = 1 the limits are the tensors' magnitudes, from which every other eps follows.
         eps, annotation = as_ort(np.ones(1, np.float32)), self._model.annotation
-        own = self._model.image_shape
-        feeds = {
-            annotation.image: as_ort(image.reshape(own)),
-            annotation.baseline: as_ort(baseline.reshape(own)),
-            EPS: eps,
-        }
+        own = [as_ort(array.reshape(self._model.image_shape)) for array in (image, baseline)]
+        feeds = {annotation.image: own[0], annotation.baseline: own[1], EPS: eps}
         outputs = [value.name for value in self.base.get_outputs()]
         used = {value.name for value in self.base.get_inputs()}
         feeds = {name: value for name, value in feeds.items() if name in used}

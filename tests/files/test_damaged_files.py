@@ -44,7 +44,7 @@ def annotate(model: onnx.ModelProto, **fields: object) -> None:
 
 FIELDS = {
     "image": 7,
-    "layout": "HWC",
+    "layout": "CHWN",
     "image_shape": [20, 0],
     "channels": 0,
     "boxes": None,

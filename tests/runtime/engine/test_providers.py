@@ -42,6 +42,48 @@ def test_an_onnxruntime_without_the_provider_is_named(tmp_path: Path, capsys: py
     assert "pip install onnxruntime-gpu" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not WITHOUT_CUDA, reason="this onnxruntime has a CUDA provider")
+def test_a_machine_without_a_gpu_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = compiled(tmp_path, "cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    with pytest.raises(LibraryError, match=r"No NVIDIA GPU is to be seen here: leave out --device cuda"):
+        OcclusionSession(path, [CUDA, CPU])
+    monkeypatch.setattr(providers, "sees_gpu", lambda: True)
+    with pytest.raises(LibraryError, match="Replace it: pip uninstall onnxruntime"):
+        OcclusionSession(path, [CUDA, CPU])
+
+
+OPENVINO = "OpenVINOExecutionProvider"
+PAGE = (
+    "[ONNXRuntimeError] : 1 : FAIL : Exception during initialization: /onnxruntime_src/onnxruntime/core/providers/"
+    "openvino/ov_interface.cc:98 onnxruntime::openvino_ep::OVExeNetwork onnxruntime::openvino_ep::OVCore::CompileModel("
+    "const std::string&, bool) Exception from src/inference/src/cpp/core.cpp:124: Unsupported operator krypton.BaseMap"
+)
+
+
+def test_a_provider_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match=f"provider '{OPENVINO}': this onnxruntime .* has .*CPUExecutionProvider"):
+        OcclusionSession(compiled(tmp_path, "cpu"), [OPENVINO, CPU])
+
+
+def test_a_provider_that_does_not_take_the_ops_is_named_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments, **options):
+        raise RuntimeError(PAGE)
+
+    path = compiled(tmp_path, "cpu")
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [OPENVINO, CPU])
+    monkeypatch.setattr(ort, "InferenceSession", fail)
+    with pytest.raises(LibraryError) as raised:
+        OcclusionSession(path, [(OPENVINO, {"device_type": "CPU"}), CPU])
+    said = str(raised.value)
+    assert f"onnxruntime's {OPENVINO} does not take the compiled model" in said
+    assert "leave the other out" in said
+    assert "Unsupported operator krypton.BaseMap" in said
+    assert not any(part in said for part in ("::", ".cc", ".cpp", "/onnxruntime_src"))
+
+
 def test_a_provider_that_did_not_start_is_named(tmp_path: Path) -> None:
     options = ort.SessionOptions()
     options.register_custom_ops_library(get_library_path())
