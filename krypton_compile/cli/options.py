@@ -60,7 +60,7 @@ def add_preprocessing_options(
         "--preprocess",
         metavar="PRESET|FILE.json",
         help="how pictures become the model's input: imagenet, unit, tf, caffe or none, or the path of a Hugging Face "
-        f"preprocessor_config.json (default: {default})",
+        f"preprocessor_config.json or of timm's config.json (default: {default})",
     )
     pixels.add_argument("--scale", type=float, metavar="X", help="number that pixels, 0 to 255, are divided by")
     pixels.add_argument(

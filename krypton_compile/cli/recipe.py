@@ -36,4 +36,6 @@ def read_preprocessing(options: argparse.Namespace, stored: Preprocessing | None
         base = Preprocessing()
     if changes.get("resize", "crop") != "crop":
         changes.setdefault("short_side", None)
+    if "resize" in changes:
+        changes.update(scaled=None, share=None)
     return dataclasses.replace(base, **changes)

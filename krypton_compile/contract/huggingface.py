@@ -4,15 +4,14 @@ Of the processors of image classifiers, on PIL's resampling (``transformers`` 5.
 
     resized [and cropped] p  ->  p * rescale_factor [- 1]  ->  (x - image_mean) / image_std  [/ image_std]
 
-Measured on eight ImageNet photographs: the tensors of ViT, BEiT, CLIP, ConvNeXt (224, 384), ResNet, MobileNetV1 and V2,
-BiT, PoolFormer and MobileViT are ours to the bit, EfficientNet's to 2.4e-7 (we divide once, by image_std squared). The
-"torchvision" backend resamples by other code; we follow the one that every version has had.
+docs/preprocessing.md has a table of all of them: most tensors are ours to the bit. The "torchvision" backend ("Fast")
+resamples by other code; we follow the one that every version has had.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from krypton_compile.contract.preprocessing import Interpolation, Preprocessing
@@ -20,61 +19,123 @@ from krypton_compile.contract.preprocessing import Interpolation, Preprocessing
 _RESAMPLE: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 _FILTERS_WITHOUT = {4: "box", 5: "hamming"}
 
-# What a bare number means as `size`: the short side, or both sides. Other processors follow rules of their own.
-_BY_SHORT_SIDE = ("Bit", "CLIP", "ConvNext", "MobileNetV1", "MobileNetV2", "MobileViT", "PoolFormer")
-_BY_BOTH_SIDES = ("Beit", "DeiT", "EfficientNet", "ViT")
+
+@dataclass(frozen=True)
+class Kind:
+    """The rules of a processor.
+
+    Attributes:
+        square: whether a bare number as ``size`` means both sides, or the short one; None where that is not known.
+        crops: whether pictures that were squeezed to ``size`` are cropped too; of others, some versions ignore it.
+        refused: why no picture of one size comes out of it.
+    """
+
+    square: bool | None
+    crops: bool = False
+    refused: str = ""
+
+
+_SHORT, _BOTH, _BOTH_CROPPED = Kind(square=False, crops=True), Kind(square=True), Kind(square=True, crops=True)
+KINDS: Mapping[str, Kind] = {
+    "": Kind(square=None),
+    "Auto": Kind(square=None),
+    "Beit": _BOTH_CROPPED,
+    "Bit": _SHORT,
+    "Blip": _BOTH,
+    "CLIP": _SHORT,
+    "ChineseCLIP": _SHORT,
+    "ConvNext": _SHORT,
+    "DINOv3ViT": _BOTH_CROPPED,
+    "DPT": _BOTH,
+    "DeiT": _BOTH_CROPPED,
+    "EfficientFormer": _BOTH_CROPPED,
+    "EfficientNet": _BOTH_CROPPED,
+    "ImageGPT": _BOTH,
+    "Levit": _SHORT,
+    "MobileNetV1": _SHORT,
+    "MobileNetV2": _SHORT,
+    "MobileViT": _SHORT,
+    "PPLCNet": _BOTH_CROPPED,
+    "Perceiver": _BOTH,
+    "PoolFormer": _SHORT,
+    "Pvt": _BOTH,
+    "Segformer": _BOTH,
+    "Siglip": Kind(square=None),
+    "Swin2SR": _BOTH,
+    "Siglip2": Kind(None, refused="it makes a sequence of patches of each picture"),
+    "Donut": Kind(None, refused="it puts pages on a canvas"),
+    "TextNet": Kind(None, refused="its pictures have sizes of their own"),
+    "ViT": _BOTH,
+    "ViTHybrid": _SHORT,
+}
+"""Processors by name, without the endings. Other models borrow one of these: ResNet has ConvNext's."""
 
 _USED = frozenset(
     "do_resize size resample crop_pct do_center_crop crop_size default_to_square do_rescale rescale_factor "
     "rescale_offset do_normalize image_mean image_std include_top do_flip_channel_order image_processor_type "
-    "feature_extractor_type".split()
+    "feature_extractor_type ensure_multiple_of resize_short".split()
 )
 # About other data than pixels, or about what we do in any case.
 _WITHOUT_EFFECT = frozenset(
     "do_convert_rgb do_reduce_labels reduce_labels num_channels processor_class transformers_version data_format "
-    "input_data_format return_tensors device disable_grouping _valid_processor_keys".split()
+    "input_data_format return_tensors device disable_grouping _valid_processor_keys auto_map image_seq_length".split()
 )
 _REMEDY = "Give the preprocessing by --preprocess, --mean, --std, --scale and --resize instead"
 
 
-def read_preprocessor_config(path: str | Path) -> Preprocessing:
-    """Read the preprocessing that the file asks for; its ``size`` is the model's, which must be the same.
+def is_processor(fields: Mapping[str, Any]) -> bool:
+    """Tell the fields of a processor from those of other files."""
+    return bool({"do_resize", "do_rescale", "do_normalize"} & fields.keys())
+
+
+def read_processor(given: Mapping[str, Any]) -> Preprocessing:
+    """Read the preprocessing that the fields ask for; its ``size`` is the model's, which must be the same.
 
     Raises:
-        OSError: if the file cannot be read.
-        ValueError: if it is no such file, or says what ``Preprocessing`` cannot; the message names the field.
+        ValueError: if they say what ``Preprocessing`` cannot; the message names the field.
     """
-    try:
-        fields = json.loads(Path(path).read_text("utf-8"))
-        if not isinstance(fields, dict) or not ({"do_resize", "do_rescale", "do_normalize"} & fields.keys()):
-            raise ValueError("expected a Hugging Face preprocessor_config.json, with do_resize and do_normalize")
-        return _read({name: value for name, value in fields.items() if value is not None})
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    except TypeError as error:
-        raise ValueError(f"{path}: a value of another type than expected ({error})") from error
-
-
-def _read(fields: dict[str, Any]) -> Preprocessing:
+    fields = {name: value for name, value in given.items() if value is not None}
     kind = str(fields.get("image_processor_type", fields.get("feature_extractor_type", "")))
     for ending in ("Fast", "Pil", "ImageProcessor", "FeatureExtractor"):
         kind = kind.removesuffix(ending)
-    if kind and kind not in (*_BY_SHORT_SIDE, *_BY_BOTH_SIDES):
+    if kind not in KINDS:
         raise ValueError(f"image_processor_type '{kind}': its rules are not known here. {_REMEDY}")
+    if KINDS[kind].refused:
+        raise ValueError(f"image_processor_type '{kind}': {KINDS[kind].refused}, but the model takes one. {_REMEDY}")
+    if kind == "ImageGPT" and fields.pop("do_color_quantize", True):
+        raise ValueError(f"image_processor_type 'ImageGPT' with do_color_quantize: makes tokens of pixels. {_REMEDY}")
+    if kind == "Swin2SR":
+        return _mirrored(fields)
     for name, value in fields.items():
         if name not in _USED | _WITHOUT_EFFECT and value:
             raise ValueError(f"{name} {value}: cannot be expressed. {_REMEDY}")
     for name in ("do_resize", "do_normalize"):
         if name not in fields and not (kind == "MobileViT" and name == "do_normalize"):
             raise ValueError(f"{name}: missing; write true or false into a copy of the file")
+    if kind == "PoolFormer" and "crop_pct" not in given:
+        fields["crop_pct"] = 0.9
     return Preprocessing(**_geometry(fields, kind), **_values(fields, kind))
+
+
+def _mirrored(fields: dict[str, Any]) -> Preprocessing:
+    """Swin2SR neither resizes nor normalises: it mirrors pictures up to a multiple of a step."""
+    scale = _scale(fields)
+    if not fields.get("do_pad", True):
+        return Preprocessing(scale, resize="none")
+    step = _length(fields.get("size_divisor", fields.get("pad_size", 8)), "size_divisor")
+    return Preprocessing(scale, resize="mirror", scaled=(step, step))
+
+
+def _scale(fields: dict[str, Any]) -> float:
+    factor = float(fields.get("rescale_factor", 1 / 255)) if fields.get("do_rescale", True) else 1.0
+    if factor == 0:
+        raise ValueError("rescale_factor 0; expected another number")
+    return 1 / factor
 
 
 def _values(fields: dict[str, Any], kind: str) -> dict[str, Any]:
     """Scale, mean, std and channel order. Where there is no ``do_rescale`` yet, PIL images were divided by 255."""
-    factor = float(fields.get("rescale_factor", 1 / 255)) if fields.get("do_rescale", True) else 1.0
-    if factor == 0:
-        raise ValueError("rescale_factor 0; expected another number")
+    scale = _scale(fields)
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     if fields.get("do_normalize"):
@@ -84,10 +145,12 @@ def _values(fields: dict[str, Any], kind: str) -> dict[str, Any]:
     if fields.get("include_top", kind == "EfficientNet"):
         again = _numbers(fields, "image_std")
         std = tuple(a * b for a, b in zip(std * (len(again) // len(std)), again, strict=True))
+    if kind == "PPLCNet":  # numbers of red first, then the other order
+        return {"scale": scale, "mean": mean[::-1], "std": std[::-1], "channel_order": "BGR"}
     flipped = bool(fields.get("do_flip_channel_order"))
     if flipped and (len(set(mean)) > 1 or len(set(std)) > 1):
         raise ValueError(f"do_flip_channel_order with an image_mean or image_std for each channel. {_REMEDY}")
-    return {"scale": 1 / factor, "mean": mean, "std": std, "channel_order": "BGR" if flipped else "RGB"}
+    return {"scale": scale, "mean": mean, "std": std, "channel_order": "BGR" if flipped else "RGB"}
 
 
 def _geometry(fields: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -98,7 +161,17 @@ def _geometry(fields: dict[str, Any], kind: str) -> dict[str, Any]:
             raise ValueError(f"do_center_crop without do_resize: cuts without scaling. {_REMEDY}")
         return {"resize": "none"}
     geometry: dict[str, Any] = {"interpolation": _interpolation(fields)}
+    if kind == "DINOv3ViT":
+        geometry["whole"] = False
     short, both = _size(fields, kind)
+    if kind == "Perceiver" and crop is not None and both is not None:
+        share = both[0] / crop[0], both[1] / crop[1]
+        return {**geometry, "resize": "inner", "share": share, "size": both}
+    if kind == "PPLCNet" and crop is not None:
+        length = _length(fields.get("resize_short", 256), "resize_short")
+        return {**geometry, "resize": "cover", "scaled": (length, length), "size": crop}
+    if kind == "Levit" and short is not None:
+        short = int((256 / 224) * short)
     share = fields.get("crop_pct", 224 / 256 if kind == "ConvNext" else None)
     if share is not None:
         short = short if both is None else both[0] if both[0] == both[1] else None
@@ -112,15 +185,26 @@ def _geometry(fields: dict[str, Any], kind: str) -> dict[str, Any]:
             crop = short, short
         both, short = None, int(short / share)
     if both is not None:
-        if crop not in (None, both):
-            raise ValueError(f"crop_size {crop} of pictures squeezed to size {both}: cannot be expressed. {_REMEDY}")
-        return {**geometry, "resize": "squeeze", "size": both}
+        return {**geometry, **_both(fields, kind, both, crop)}
     if crop is None:
         raise ValueError(
             f"size {fields['size']} without do_center_crop leaves pictures of any width, but the model takes one size. "
             + _REMEDY
         )
     return {**geometry, "resize": "crop", "short_side": short, "size": crop}
+
+
+def _both(fields: dict[str, Any], kind: str, both: tuple[int, int], crop: tuple[int, int] | None) -> dict[str, Any]:
+    """The whole picture is squeezed to ``both`` sides, and its centre cut out, where the processor does that."""
+    step = fields.get("ensure_multiple_of", 1)
+    if any(side % step for side in both):
+        raise ValueError(f"size {both} and ensure_multiple_of {step}: cannot be expressed. {_REMEDY}")
+    if crop in (None, both):
+        return {"resize": "squeeze", "size": both}
+    assert crop is not None
+    if not KINDS[kind].crops or crop[0] > both[0] or crop[1] > both[1]:
+        raise ValueError(f"crop_size {crop} of pictures squeezed to size {both}: cannot be expressed. {_REMEDY}")
+    return {"resize": "stretch", "scaled": both, "size": crop}
 
 
 def _size(fields: dict[str, Any], kind: str) -> tuple[int | None, tuple[int, int] | None]:
@@ -134,7 +218,9 @@ def _size(fields: dict[str, Any], kind: str) -> tuple[int | None, tuple[int, int
             return None, (_length(sides["height"], "size"), _length(sides["width"], "size"))
     elif size is not None:
         length = _length(size, "size")
-        known = kind not in _BY_SHORT_SIDE if kind or not fields.get("do_center_crop") else None
+        known = KINDS[kind].square
+        if not kind and not fields.get("do_center_crop"):
+            known = True
         square = fields.get("default_to_square", known)
         if square is not None:
             return (None, (length, length)) if square else (length, None)

@@ -22,6 +22,9 @@ import numpy.typing as npt
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 RESIZE_MODES = ("squeeze", "crop", "none")
+FILE_MODES = ("stretch", "cover", "fit", "inner", "mirror")
+"""Ways of resizing that configuration files alone ask for."""
+_WITH_SCALED = ("stretch", "cover", "fit", "mirror")
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 UNKNOWN_PREPROCESSING = (
     "the model does not say how pictures become its input; give --preprocess imagenet|unit|tf|caffe|none "
@@ -38,16 +41,30 @@ class Preprocessing:
     ``resize`` "squeeze" scales the whole picture to the model's size; "crop" scales its short side to
     ``short_side`` (None: just large enough) and cuts the centre; "none" takes pictures of the model's size only.
     ``size`` is the (H, W) that the recipe was written for, where it says so: the model's must be the same.
+
+    Files also ask for other ways. "stretch" scales the whole picture to ``scaled`` (H, W), "cover" until it covers
+    that, "fit" until it fits into it, with borders of ``fill``; all of them cut the centre. "inner" squeezes the
+    centre whose height and width are ``share`` of the picture's short side. "mirror" appends the picture's own mirror
+    image below and to the right, up to the next multiple of ``scaled`` that is larger.
+
+    Where an odd number of pixels is cut off, ``centre`` says whether half of them is rounded down ("floor") or to the
+    even neighbour ("even", as torchvision does). Where ``whole`` is False, the pixels of a resized picture are not
+    rounded to whole numbers.
     """
 
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     channel_order: Literal["RGB", "BGR"] = "RGB"
-    resize: Literal["squeeze", "crop", "none"] = "squeeze"
+    resize: Literal["squeeze", "crop", "none", "stretch", "cover", "fit", "inner", "mirror"] = "squeeze"
     short_side: int | None = None
     interpolation: Interpolation = "bicubic"
     size: tuple[int, int] | None = None
+    scaled: tuple[int, int] | None = None
+    fill: tuple[int, int, int] = (0, 0, 0)
+    share: tuple[float, float] | None = None
+    centre: Literal["floor", "even"] = "floor"
+    whole: bool = True
 
     def __post_init__(self) -> None:
         """Refuse numbers that give no usable input."""
@@ -61,13 +78,29 @@ class Preprocessing:
         extents: Sequence[int] = self.size or (1, 1)
         if len(extents) != 2 or min(extents) < 1:
             raise ValueError(f"size {self.size}; expected (height, width), at least 1")
+        self._check_file_modes()
         for name, value, known in (
             ("channel order", self.channel_order, ("RGB", "BGR")),
-            ("resize mode", self.resize, RESIZE_MODES),
+            ("resize mode", self.resize, RESIZE_MODES + FILE_MODES),
             ("interpolation", self.interpolation, FILTERS),
+            ("centre", self.centre, ("floor", "even")),
         ):
             if value not in known:
                 raise ValueError(f"{name} {value!r}; expected one of {', '.join(known)}")
+
+    def _check_file_modes(self) -> None:
+        if (self.scaled is not None) != (self.resize in _WITH_SCALED):
+            raise ValueError(
+                f"scaled {self.scaled}; expected (height, width) with the resize mode {' or '.join(_WITH_SCALED)} alone"
+            )
+        if (self.share is not None) != (self.resize == "inner"):
+            raise ValueError(f"share {self.share}; expected two numbers with the resize mode 'inner'")
+        if self.scaled is not None and (len(self.scaled) != 2 or min(self.scaled) < 1):
+            raise ValueError(f"scaled {self.scaled}; expected (height, width), at least 1")
+        if self.share is not None and (len(self.share) != 2 or not all(0 < part <= 1 for part in self.share)):
+            raise ValueError(f"share {self.share}; expected two numbers, more than 0 and up to 1")
+        if len(self.fill) != 3 or not all(0 <= value <= 255 for value in self.fill):
+            raise ValueError(f"fill {self.fill}; expected three pixel values from 0 to 255")
 
     def check_fits(self, size: tuple[int, int], channels: int) -> None:
         """Refuse a model of another (H, W) or number of channels than this is for.
@@ -84,8 +117,12 @@ class Preprocessing:
             self._per_channel(name, channels)
 
     def to_json(self) -> str:
-        """All fields as JSON text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """All fields as JSON text; those that files alone ask for, where they differ from their defaults."""
+        fields = dataclasses.asdict(self)
+        return json.dumps(
+            {name: value for name, value in fields.items() if name not in _SELDOM or value != _SELDOM[name]},
+            sort_keys=True,
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Preprocessing:
@@ -98,8 +135,8 @@ class Preprocessing:
             fields = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"preprocessing: expected JSON, found {text[:80]!r} ({error})") from error
-        known = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(fields, dict) or set(fields) != known:
+        known = {field.name for field in dataclasses.fields(cls)} - _SELDOM.keys()
+        if not isinstance(fields, dict) or set(fields) - _SELDOM.keys() != known:
             found = ", ".join(sorted(fields)) if isinstance(fields, dict) else type(fields).__name__
             raise ValueError(f"preprocessing: expected the fields {', '.join(sorted(known))}; found {found}")
         values: dict[str, Any] = {name: tuple(n) if isinstance(n, list) else n for name, n in fields.items()}
@@ -119,6 +156,9 @@ class Preprocessing:
             raise ValueError(f"{name} has {numbers.size} numbers; the model's input has {channels} channels")
         return numbers
 
+
+_SELDOM: dict[str, object] = {"scaled": None, "fill": (0, 0, 0), "share": None, "centre": "floor", "whole": True}
+"""The defaults of fields that files stored before do not have."""
 
 PRESETS: dict[str, Preprocessing] = {
     "none": Preprocessing(),

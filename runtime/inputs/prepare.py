@@ -9,18 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from krypton_compile.contract.preprocessing import Interpolation, Preprocessing
+from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.runtime.inputs.pictures import ArrayLayout, PictureSource, load_picture
+from krypton_compile.runtime.inputs.resized import resized
 
 COLOURS = {"black": 0.0, "white": 255.0, "gray": 128.0, "grey": 128.0}
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 _AXES = {"NCHW": (2, 0, 1), "NHWC": (0, 1, 2)}
 
 
@@ -53,7 +47,9 @@ def prepare(
     picture = load_picture(source, picture_layout).convert("RGB" if channels == 3 else "L")
     image = resized(picture, options, size)
     shown = np.asarray(image.convert("RGB"))
-    return Prepared(to_input(np.asarray(image, np.float32).reshape(*size, channels), options, layout), shown)
+    bands = [image] if options.whole else [resized(band.convert("F"), options, size) for band in picture.split()]
+    pixels = np.stack([np.asarray(band, np.float32).reshape(*size, -1) for band in bands], axis=3)
+    return Prepared(to_input(pixels.reshape(*size, channels), options, layout), shown)
 
 
 def to_input(pixels: npt.NDArray[np.float32], options: Preprocessing, layout: str = "NCHW") -> npt.NDArray[np.float32]:
@@ -83,45 +79,3 @@ def baseline_input(
     if not 0 <= pixel <= 255:
         raise ValueError(f"baseline {baseline}; expected a pixel value between 0 and 255")
     return to_input(np.full((*size, channels), pixel, np.float32), options, layout)
-
-
-def resized(
-    image: Image.Image, options: Preprocessing, size: tuple[int, int], interpolation: Interpolation | None = None
-) -> Image.Image:
-    """Resize a picture to the model's ``size`` (H, W), by another interpolation than the options' where one is given.
-
-    With "crop", the short side s and the long side l become n and floor(n l / s), as in torchvision.
-
-    Raises:
-        ValueError: if the options' resize mode is "none" and the picture has another size, or their short side is less
-            than the model's.
-    """
-    height, width = size
-    how = _FILTERS[interpolation or options.interpolation]
-    if options.resize == "none":
-        if image.size != (width, height):
-            raise ValueError(
-                f"the picture has {_extent((image.height, image.width))} pixels (H x W), the model takes "
-                f"{_extent(size)}; resize it first, or choose the resize mode 'squeeze' or 'crop'"
-            )
-        return image
-    if options.resize == "squeeze":
-        return image.resize((width, height), how)
-    if options.short_side is not None:
-        new, old = options.short_side, min(image.size)
-    elif height * image.width >= width * image.height:
-        new, old = height, image.height
-    else:
-        new, old = width, image.width
-    scaled = image.resize((image.width * new // old, image.height * new // old), how)
-    if scaled.width < width or scaled.height < height:
-        raise ValueError(
-            f"short side {options.short_side} leaves {_extent((scaled.height, scaled.width))} pixels (H x W); "
-            f"the model takes {_extent(size)}"
-        )
-    left, top = (scaled.width - width) // 2, (scaled.height - height) // 2
-    return scaled.crop((left, top, left + width, top + height))
-
-
-def _extent(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"

@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.inputs.prepare import resized
+from krypton_compile.runtime.inputs.resized import resized
 
 SLIC = "slic:"
 

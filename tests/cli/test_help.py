@@ -14,7 +14,7 @@ from krypton_compile.cli import choices, compile, explain_options, tune
 from krypton_compile.contract import annotations, geometry, layouts, preprocessing
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation.settings import Approximation, DrillDown
-from krypton_compile.runtime.inputs import occluders, prepare
+from krypton_compile.runtime.inputs import occluders, resized
 from krypton_compile.runtime.maps import heatmap, score_space
 from krypton_compile.runtime.sweep import request
 from krypton_compile.runtime.tuning import screening
@@ -24,7 +24,7 @@ HOMES = {
     "BASELINE_SPACES": occluders.SPACES,
     "DEVICES": annotations.TARGETS,
     "EDGES": geometry.EDGES,
-    "INTERPOLATIONS": tuple(prepare._FILTERS),
+    "INTERPOLATIONS": tuple(resized.FILTERS),
     "LAYOUTS": layouts.LAYOUTS,
     "REDUCTIONS": heatmap.REDUCTIONS,
     "RESIZE_MODES": preprocessing.RESIZE_MODES,

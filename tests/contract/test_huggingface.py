@@ -10,8 +10,8 @@ import json
 import numpy as np
 import pytest
 
-from krypton_compile.contract.huggingface import read_preprocessor_config
 from krypton_compile.contract.preprocessing import Preprocessing
+from krypton_compile.contract.presets import read_configuration as read_preprocessor_config
 from krypton_compile.runtime.inputs.prepare import prepare
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -164,7 +164,7 @@ def test_the_model_must_have_the_files_size(tmp_path, name, size):
         ("vit", {"crop_size": 20, "do_center_crop": True, "do_resize": False}, "do_center_crop without do_resize"),
         ("vit", {"do_flip_channel_order": True, **IMAGENET}, "do_flip_channel_order"),
         ("vit", {"rescale_factor": 0}, "rescale_factor 0"),
-        ("vit", {"image_processor_type": "LevitImageProcessor"}, "image_processor_type 'Levit'"),
+        ("vit", {"image_processor_type": "PixtralImageProcessor"}, "image_processor_type 'Pixtral'"),
         ("resnet", {"crop_pct": 1.5}, "crop_pct 1.5"),
         ("resnet", {"do_center_crop": True, "crop_size": 20}, r"crop_size \(20, 20\) after size 28"),
         ("poolformer", {"do_center_crop": False}, "without do_center_crop"),

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from krypton_compile.contract.preprocessing import PRESETS, Preprocessing, preset
-from krypton_compile.runtime.inputs.prepare import baseline_input, prepare, resized
+from krypton_compile.runtime.inputs.prepare import baseline_input, prepare
+from krypton_compile.runtime.inputs.resized import resized
 
 # float32 rounding of (p / scale - mean) / std for |x| of a few units.
 TOLERANCE = 1e-6
