@@ -41,7 +41,13 @@ def resized(
         image = _inner(image, options.share or (1.0, 1.0))
     if options.resize in ("squeeze", "inner"):
         return image.resize((width, height), how)
-    scaled = image.resize(_scaled(image, options, size), how)
+    extent = _scaled(image, options, size)
+    if min(extent) < 1:
+        raise ValueError(
+            f"a picture of {_extent((image.height, image.width))} pixels (H x W) is too narrow to be scaled to "
+            f"{_extent((extent[1], extent[0]))}; the model takes {_extent(size)}"
+        )
+    scaled = image.resize(extent, how)
     if options.resize == "fit":
         fill = (0, 0, 0) if interpolation else options.fill
         scaled = _padded(scaled, size, fill if len(scaled.getbands()) == 3 else fill[0])
@@ -75,6 +81,8 @@ def _scaled(image: Image.Image, options: Preprocessing, size: Size) -> tuple[int
 def _inner(image: Image.Image, share: tuple[float, float]) -> Image.Image:
     """The centre of this share of the short side, high and wide."""
     height, width = (int(part * min(image.size)) for part in share)
+    if min(height, width) < 1:
+        raise ValueError(f"a picture of {_extent((image.height, image.width))} pixels (H x W) has no inner part to take")
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
