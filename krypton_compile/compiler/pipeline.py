@@ -12,9 +12,10 @@ import onnx
 import onnx_ir as ir
 
 from krypton_compile.compiler.annotate import annotate
+from krypton_compile.compiler.class_names import read_names
 from krypton_compile.compiler.fallbacks import find_fallbacks
 from krypton_compile.compiler.layers import report_layers
-from krypton_compile.compiler.provenance import named_classes, provenance, require_uncompiled
+from krypton_compile.compiler.provenance import provenance, require_uncompiled
 from krypton_compile.compiler.reference_patch import make_reference_patch
 from krypton_compile.compiler.report import Report
 from krypton_compile.compiler.trace import NoTrace, Trace
@@ -101,7 +102,7 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
     source = SourceModel(proto, input_name, output_name, held or {}, layout, image_size, channels)
     if output_index is not None:
         source.output_index = (output_index,) if isinstance(output_index, int) else tuple(output_index)
-    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    names = read_names(proto)
     with Trace(Path(trace), source.proto) if trace is not None else NoTrace() as watch:
         with stage("read the model's inputs, outputs and weights", INVALID):
             run(FRONTEND, source, watch.frontend)
@@ -115,7 +116,7 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
         if labels is None and source.labels is not None and len(source.labels) == interface.classes:
             labels = source.labels
         if labels is None:
-            labels = named_classes(metadata, interface, source.notes)
+            labels = names.of(interface, source.notes)
         about = provenance(model, interface, preprocessing, labels)
         if source.scores is not None:
             about[OUTPUT_KEY] = write_output(OutputAnnotation(source.scores, source.output_index or ()))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import onnx
 
 from krypton_compile.contract.annotations import LABELS_KEY, MODEL_KEY, PREPROCESSING_KEY, SOURCE_KEY, write_labels
-from krypton_compile.contract.labels import labels_in_metadata
 from krypton_compile.contract.layouts import KINDS
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.contract.presets import read_recipe
@@ -31,15 +30,6 @@ def require_uncompiled(source: Source, proto: onnx.ModelProto) -> onnx.ModelProt
             "model that it was compiled from"
         )
     return proto
-
-
-def named_classes(metadata: Mapping[str, str], interface: Interface, notes: list[str]) -> tuple[str, ...] | None:
-    """The classes' names that the exporter wrote into the model's metadata, or None; ``notes`` says where they were."""
-    found = labels_in_metadata(metadata, math.prod(static_shape(interface.scores)))
-    if found is None:
-        return None
-    notes.append(f"the names of the classes are those of the model's metadata, '{found[0]}'")
-    return found[1]
 
 
 def provenance(

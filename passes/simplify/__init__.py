@@ -21,6 +21,7 @@ from krypton_compile.passes.simplify.fold_affine import fold_affine
 from krypton_compile.passes.simplify.fold_constants import fold_constants
 from krypton_compile.passes.simplify.gather_shuffles import gather_shuffles
 from krypton_compile.passes.simplify.infer_shapes import infer_shapes
+from krypton_compile.passes.simplify.initializers import lift_constants
 from krypton_compile.passes.simplify.measure_shapes import measure_shapes
 from krypton_compile.passes.simplify.name_blocks import name_blocks
 from krypton_compile.passes.simplify.optimize import optimize, optimize_again, rewrite
@@ -50,7 +51,7 @@ _REMOVE_UNUSED_NODES = SimplifyPass(
 )
 _LIFT_CONSTANTS = SimplifyPass(
     "lift_constants",
-    _of_onnx_ir(common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)),
+    lift_constants,
     ensures=(has.NO_CONSTANT_NODE,),
 )
 _FOLD_CONSTANTS = SimplifyPass(

@@ -82,7 +82,7 @@ def _inner(image: Image.Image, share: tuple[float, float]) -> Image.Image:
     """The centre of this share of the short side, high and wide."""
     height, width = (int(part * min(image.size)) for part in share)
     if min(height, width) < 1:
-        raise ValueError(f"a picture of {_extent((image.height, image.width))} pixels (H x W) has no inner part to take")
+        raise ValueError(f"a picture of {_extent((image.height, image.width))} pixels (H x W) has no inner part")
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
