@@ -165,8 +165,8 @@ def _geometry(fields: dict[str, Any], kind: str) -> dict[str, Any]:
         geometry["whole"] = False
     short, both = _size(fields, kind)
     if kind == "Perceiver" and crop is not None and both is not None:
-        share = both[0] / crop[0], both[1] / crop[1]
-        return {**geometry, "resize": "inner", "share": share, "size": both}
+        inner = both[0] / crop[0], both[1] / crop[1]
+        return {**geometry, "resize": "inner", "share": inner, "size": both}
     if kind == "PPLCNet" and crop is not None:
         length = _length(fields.get("resize_short", 256), "resize_short")
         return {**geometry, "resize": "cover", "scaled": (length, length), "size": crop}

@@ -95,11 +95,14 @@ class Preprocessing:
             )
         if (self.share is not None) != (self.resize == "inner"):
             raise ValueError(f"share {self.share}; expected two numbers with the resize mode 'inner'")
-        if self.scaled is not None and (len(self.scaled) != 2 or min(self.scaled) < 1):
+        scaled: Sequence[int] = self.scaled or (1, 1)
+        share: Sequence[float] = self.share or (1.0, 1.0)
+        fill: Sequence[int] = self.fill
+        if len(scaled) != 2 or min(scaled) < 1:
             raise ValueError(f"scaled {self.scaled}; expected (height, width), at least 1")
-        if self.share is not None and (len(self.share) != 2 or not all(0 < part <= 1 for part in self.share)):
+        if len(share) != 2 or not all(0 < part <= 1 for part in share):
             raise ValueError(f"share {self.share}; expected two numbers, more than 0 and up to 1")
-        if len(self.fill) != 3 or not all(0 <= value <= 255 for value in self.fill):
+        if len(fill) != 3 or not all(0 <= value <= 255 for value in fill):
             raise ValueError(f"fill {self.fill}; expected three pixel values from 0 to 255")
 
     def check_fits(self, size: tuple[int, int], channels: int) -> None:

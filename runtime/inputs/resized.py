@@ -97,7 +97,7 @@ def _mirrored(image: Image.Image, steps: Size) -> Image.Image:
 def _padded(image: Image.Image, size: Size, fill: int | tuple[int, ...]) -> Image.Image:
     """The picture with borders, where it is smaller than ``size``."""
     missing = max(0, size[1] - image.width), max(0, size[0] - image.height)
-    whole = Image.new(image.mode, (image.width + missing[0], image.height + missing[1]), fill)  # type: ignore[arg-type]
+    whole = Image.new(image.mode, (image.width + missing[0], image.height + missing[1]), fill)
     whole.paste(image, (missing[0] // 2, missing[1] // 2))
     return whole
 
