@@ -19,6 +19,7 @@ from krypton_compile.passes.simplify.decompose import decompose
 from krypton_compile.passes.simplify.dequantize_weights import dequantize_weights
 from krypton_compile.passes.simplify.fold_affine import fold_affine
 from krypton_compile.passes.simplify.fold_constants import fold_constants
+from krypton_compile.passes.simplify.formulas import recognize_formulas
 from krypton_compile.passes.simplify.gather_shuffles import gather_shuffles
 from krypton_compile.passes.simplify.infer_shapes import infer_shapes
 from krypton_compile.passes.simplify.initializers import lift_constants
@@ -97,6 +98,9 @@ SIMPLIFY: tuple[SimplifyPass, ...] = (
     *CANONICALIZE,
     SimplifyPass("measure_shapes", measure_shapes, requires=(has.FIXED_IMAGE,), ensures=(has.STATIC_SHAPES,)),
     *(replace(each, only_after="measure_shapes") for each in CANONICALIZE),
+    SimplifyPass(
+        "recognize_formulas", recognize_formulas, requires=_CANONICAL, breaks=(has.ALL_IN_USE, has.NO_IDENTITY)
+    ),
     _ABSORB_PADS,
     _FOLD_AFFINE,
     SimplifyPass("decompose", decompose, requires=_CANONICAL, breaks=(has.ALL_IN_USE,)),

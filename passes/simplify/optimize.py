@@ -53,7 +53,18 @@ def rewrite(model: ir.Model) -> int:
 def _optimize(model: ir.Model, iterations: int) -> int:
     with _ONE_AT_A_TIME, near_neutral_held(model):
         optimizer.optimize_ir(model, num_iterations=iterations, should_fold=_folded_too, **_LIMITS)
+    _forget_branches(model)
     return 1
+
+
+def _forget_branches(model: ir.Model) -> None:
+    """Let values forget their readers in branches of an If that are no longer there, which would keep them in use."""
+    present = set(ir.traversal.RecursiveGraphIterator(model.graph))
+    made = (value for node in model.graph for value in node.outputs)
+    for value in (*model.graph.inputs, *model.graph.initializers.values(), *made):
+        for user, index in list(value.uses()):
+            if user not in present:
+                user.replace_input_with(index, None)
 
 
 def _folded_too(node: ir.Node) -> bool | None:

@@ -159,3 +159,9 @@ def became(report: Report, op: str) -> set[str]:
 def reasons(report: Report, op: str) -> str:
     """Why nodes of an op type are not incremental."""
     return "; ".join(layer.reason for layer in report.layers if layer.op == op)
+
+
+def dense(report: Report) -> list[str]:
+    """Every node that is dense, and why; but those of the classifier, behind the last map."""
+    nodes = [layer for layer in report.layers if layer.became == "dense"]
+    return [f"{layer.op}: {layer.reason}" for layer in nodes if not layer.reason.startswith("class vector")]

@@ -1,4 +1,4 @@
-"""Functions and norms of the domain com.microsoft, and those of old ONNX that onnxruntime still runs.
+"""Functions and norms of the domain com.microsoft, and the one that onnxruntime writes without a domain.
 
 Gelu(X)                     ->    X (1 + erf(X / sqrt 2)) / 2
 BiasGelu(X, B)              ->    Gelu(X + B)
@@ -86,32 +86,6 @@ def _skip_simplified_norm(graph: ir.Graph, node: ir.Node, version: int) -> bool:
     return steps.replace(_by_root_mean_square(steps, total, gamma, epsilon), None, None, total)
 
 
-def _image_scaler(graph: ir.Graph, node: ir.Node, version: int) -> bool:
-    bias = np.asarray(node.attributes.get_floats("bias", ()), np.float32).reshape(-1, 1, 1)
-    return _affine_by(graph, node, version, (node.attributes.get_float("scale", 1.0), bias))
-
-
-def _affine(graph: ir.Graph, node: ir.Node, version: int) -> bool:
-    factors = node.attributes.get_float("alpha", 1.0), node.attributes.get_float("beta", 0.0)
-    return _affine_by(graph, node, version, factors)
-
-
-def _affine_by(graph: ir.Graph, node: ir.Node, version: int, factors: tuple[float, object]) -> bool:
-    steps = Steps(graph, node, version)
-    scaled = steps.add("Mul", [node.inputs[0], steps.constant(factors[0])])
-    return steps.replace(steps.add("Add", [scaled, steps.constant(factors[1])]))  # type: ignore[arg-type]
-
-
-def _scaled(function: str) -> Rewrite:
-    def rewrite(graph: ir.Graph, node: ir.Node, version: int) -> bool:
-        steps = Steps(graph, node, version)
-        inner = steps.add("Mul", [node.inputs[0], steps.constant(node.attributes.get_float("beta", 1.0))])
-        factor = steps.constant(node.attributes.get_float("alpha", 1.0))
-        return steps.replace(steps.add("Mul", [steps.add(function, [inner]), factor]))
-
-    return rewrite
-
-
 def _biased(steps: Steps) -> ir.Value:
     """Its first input, with the second added where it has one."""
     x, *others = [value for value in steps.node.inputs if value is not None]
@@ -158,8 +132,4 @@ FUNCTIONS: dict[tuple[str, str], Rewrite] = {
     ("com.microsoft", "SkipLayerNormalization"): _skip_layer_norm,
     ("com.microsoft", "SkipSimplifiedLayerNormalization"): _skip_simplified_norm,
     ("", "SimplifiedLayerNormalization"): _simplified_norm,
-    ("", "ImageScaler"): _image_scaler,
-    ("", "Affine"): _affine,
-    ("", "ScaledTanh"): _scaled("Tanh"),
-    ("", "ParametricSoftplus"): _scaled("Softplus"),
 }

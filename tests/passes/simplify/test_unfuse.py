@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from krypton_compile import Report
 from krypton_compile.errors import ModelError
 from krypton_compile.passes.simplify.unfuse import nchwc
-from tests.support.graphs import became, compile_and_check, floats, ints, parse
+from tests.support.graphs import became, compile_and_check, dense, floats, ints, parse
 
 LEVELS = ["ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_LAYOUT", "ORT_ENABLE_ALL"]
 TAIL = "p = GlobalAveragePool (m) q = Flatten (p) y = Gemm <transB = 1> (q, wz)"
@@ -103,13 +102,6 @@ def test_a_file_for_another_processor_says_so():
     model.opset_import.append(helper.make_opsetid(nchwc.NCHWC, 1))
     with pytest.raises(ModelError, match=r"compile the model that it was made from"):
         compile_and_check(model)
-
-
-def dense(report: Report) -> list[str]:
-    """What is dense but the classifier behind the map."""
-    return [
-        f"{each.op}: {each.reason}" for each in report.layers if each.became == "dense" and "class" not in each.reason
-    ]
 
 
 def fused(op: str, inputs: str, opset: int, **attributes) -> onnx.ModelProto:
