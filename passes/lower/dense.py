@@ -43,6 +43,10 @@ def densify(value: ir.Value, context: LoweringContext) -> Dense:
     form = context.forms[value]
     if isinstance(form, Dense):
         return form
+    producer = value.producer()
+    if producer is not None and value.dtype not in (None, ir.DataType.FLOAT):
+        lower_dense(producer, context)  # rows of truths or indices: there is no map of floats to put them on
+        return densify(value, context)
     densified = context.forms.densified
     if value not in densified:
         densified[value] = _densify(value, form, context)

@@ -21,20 +21,21 @@ from krypton_compile.contract.layouts import as_volume, channel_axis, spatial_ax
 from krypton_compile.passes.lower.context import LoweringContext, array_of
 from krypton_compile.passes.lower.dense_batch_axis import POINTWISE, REDUCTIONS
 from krypton_compile.passes.lower.forms import Delta, Ragged, Rows, volume_shape
+from krypton_compile.passes.lower.reasons import NO_RULE
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.global_pool import reduced_axes
 from krypton_compile.passes.shapes import permutation, static_shape
 
 _ALONG_AXIS = {"ArgMax": 0, "ArgMin": 0, "Hardmax": -1, "LogSoftmax": -1, "LpNormalization": -1, "Softmax": -1}
 _FROM_AXIS = {"LayerNormalization": -1, "RMSNormalization": -1}
-_OPS = (POINTWISE | REDUCTIONS | _ALONG_AXIS.keys() | _FROM_AXIS.keys() | {"Expand", "Transpose"}) - {
+_OPS = (POINTWISE | REDUCTIONS | _ALONG_AXIS.keys() | _FROM_AXIS.keys() | {"CumSum", "Expand", "Transpose"}) - {
     "Dropout",
     "Identity",
 }
 
 
-def lower_pixel_local(node: ir.Node, context: LoweringContext) -> Rows:
-    """Compute the node's T' on boxes.
+def lower_pixel_local(node: ir.Node, context: LoweringContext, boxes: ir.Value | None = None) -> Rows:
+    """Compute the node's T' on boxes, on those of its inputs where none are given.
 
     Raises:
         Refused: if the node sees more than a pixel's channels, or its inputs are no maps and constants.
@@ -43,13 +44,14 @@ def lower_pixel_local(node: ir.Node, context: LoweringContext) -> Rows:
     if any(other.name and other.uses() for other in node.outputs[1:]):
         raise Refused("its other outputs are used too")
     if node.domain not in ("", "ai.onnx") or node.op_type not in _OPS:
-        raise Refused(f"no incremental rule for {node.op_type}")
+        known = NO_RULE.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        raise Refused(known or f"no incremental rule for {node.op_type}")
     place = _place(node, context)
     if node.op_type == "Transpose":
-        return _transposed(node, context)
+        return _transposed(node, context, boxes)
     _require_map(output, place)
     attributes, rest = _on_rows(node, context, place)
-    boxes = _boxes(node, context)
+    boxes = boxes or _boxes(node, context)
     inputs, changed = [], []
     for value in [*node.inputs[: len(node.inputs) - rest]]:
         rows = None
@@ -112,15 +114,16 @@ def _make_rows(value: ir.Value, boxes: ir.Value, context: LoweringContext) -> Ro
     own = form if isinstance(form, Rows) else known_rows(value, context)
     if own is not None and own.boxes is boxes:
         return own
+    producer = value.producer()
+    if own is not None and producer is not None and value.dtype not in (None, ir.DataType.FLOAT):
+        return lower_pixel_local(producer, context, boxes)  # truths and indices have no map of floats to be read from
     if not isinstance(form, Ragged):
         raise Refused("one of its inputs is dense, or flattened")
     emitter, source = context.emitter, own or form
     base = emitter.base_map(value, source.layout)
     inputs: list[ir.Value | None] = [boxes, base, source.values, source.boxes]
     baseline = context.baseline
-    if own is not None:
-        _require_float(value)
-    elif baseline is not None and value in context.conditioning.read and baseline.can_copy(value):
+    if own is None and baseline is not None and value in context.conditioning.read and baseline.can_copy(value):
         inputs += [baseline.known_rows(source, boxes), baseline.map(value, source.layout)]
     attributes = {"of": "delta" if own is None else "values"}
     made = emitter.emit_node("RowValues", inputs, attributes, f"{name}.rows", f"{name}.changed")
@@ -169,6 +172,10 @@ def _on_rows(node: ir.Node, context: LoweringContext, place: Ragged) -> tuple[di
     if op == "Expand":
         context.constant(node, 1, "sizes")
         return {}, 1
+    if op == "CumSum":
+        if int(context.constant(node, 1, "axes").reshape(-1)[0]) % rank != place.channel_axis:
+            raise Refused("its sums run along the map: what changes at one end changes the other")
+        return {}, 1
     if op in _ALONG_AXIS or op in _FROM_AXIS:
         axis = node.attributes.get_int("axis", {**_ALONG_AXIS, **_FROM_AXIS}[op]) % rank
         if axis != place.channel_axis or (op in _FROM_AXIS and place.channels_first):
@@ -191,7 +198,7 @@ def _axes_input(node: ir.Node, context: LoweringContext, rest: int) -> list[ir.V
     return [context.emitter.initializer(f"{node.outputs[0].name}.rows.axes", np.array(numbers, np.int64))]
 
 
-def _transposed(node: ir.Node, context: LoweringContext) -> Rows:
+def _transposed(node: ir.Node, context: LoweringContext, boxes: ir.Value | None) -> Rows:
     value = node.inputs[0]
     form = context.forms[value] if value is not None else None
     if not isinstance(form, Ragged) or value is None:
@@ -199,7 +206,7 @@ def _transposed(node: ir.Node, context: LoweringContext) -> Rows:
     other = swapped(form.layout)
     if permutation(node) != tuple(form.layout.index(axis) for axis in other):
         raise Refused(f"it is not a change from {form.layout} to {other}")
-    return replace(rows_of(value, form.live, context), layout=other)
+    return replace(rows_of(value, boxes or form.live, context), layout=other)
 
 
 def _constant_rows(value: ir.Value | None, place: Ragged, boxes: ir.Value, context: LoweringContext) -> ir.Value | None:
