@@ -5,7 +5,7 @@
     Y = DepthToSpace(X, b)     ->    ConvTranspose of stride and kernel b, each weight 0 or 1
     Y = SpaceToDepth(X, b)     ->    Conv of stride and kernel b, each weight 0 or 1
 
-The zeros cost nothing: convolutions skip them.
+The zeros cost nothing: convolutions skip them. A signal is a picture of one row.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.axis_table import emit_resampled, spread
 from krypton_compile.passes.shapes import static_shape
 
+_STEPS = ("strides", "dilations")
 Floats = npt.NDArray[np.float32]
 
 
@@ -46,9 +47,10 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
         weight = context.constant(node, 1, "weights").astype(np.float32)
         if context.depends_on_image(node, 2):
             raise Refused("its bias depends on the image")
-        if "output_shape" in node.attributes:
-            raise Refused("its pads follow from an output shape")
-        return _emit_transposed(context.emitter, node, x, weight, _read_geometry(node, weight.shape[2:], x))
+        geometry = _read_geometry(node, weight.shape[2:], x)
+        return _emit_transposed(context.emitter, node, x, weight.reshape(*weight.shape[:2], *geometry.kernel), geometry)
+    if x.layout != "NCHW":
+        raise Refused("it is of pictures")
     block = node.attributes["blocksize"].as_int()
     if node.op_type == "DepthToSpace":
         weight = _from_depth(x.channels, block, node.attributes.get_string("mode", "DCR"))
@@ -60,12 +62,14 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
 
 
 def _read_geometry(node: ir.Node, kernel: Sequence[int], x: Delta) -> _Geometry:
-    sizes = int(kernel[0]), int(kernel[1])
-    strides, dilations = _pair(node, "strides", (1, 1)), _pair(node, "dilations", (1, 1))
+    sizes = _pair(kernel, 1)
+    strides, dilations = (_pair(node.attributes.get_ints(name, (1, 1)[: len(kernel)]), 1) for name in _STEPS)
     auto_pad = node.attributes.get_string("auto_pad", "NOTSET")
-    pads = _pair(node, "pads", (0, 0)) if auto_pad == "NOTSET" else (0, 0)
-    if auto_pad.startswith("SAME"):
-        output, extra = static_shape(node.outputs[0])[2:], _pair(node, "output_padding", (0, 0))
+    begins = node.attributes.get_ints("pads", (0,) * 2 * len(kernel))[: len(kernel)]
+    pads = _pair(begins, 0) if auto_pad == "NOTSET" else (0, 0)
+    if auto_pad.startswith("SAME") or "output_shape" in node.attributes:
+        output = _output_of(node)
+        extra = _pair(node.attributes.get_ints("output_padding", (0, 0)[: len(kernel)]), 0)
         totals = [
             strides[axis] * (x.map_shape[axis] - 1)
             + extra[axis]
@@ -79,14 +83,19 @@ def _read_geometry(node: ir.Node, kernel: Sequence[int], x: Delta) -> _Geometry:
     return _Geometry(sizes, strides, dilations, pads, node.attributes.get_int("group", 1))
 
 
-def _pair(node: ir.Node, name: str, default: Pair) -> Pair:
-    y, x = node.attributes.get_ints(name, default)[:2]
+def _pair(numbers: Sequence[int], of_one_row: int) -> Pair:
+    """Of height and width; a signal's is of its only row, and its own."""
+    y, x = (of_one_row, *numbers)[-2:]
     return int(y), int(x)
+
+
+def _output_of(node: ir.Node) -> Pair:
+    return _pair(static_shape(node.outputs[0])[2:], 1)
 
 
 def _emit_transposed(emitter: Emitter, node: ir.Node, x: Delta, weight: Floats, geometry: _Geometry) -> Delta:
     """Zeros between pixels, then the convolution with ``weight`` [C, M/g, kh, kw] turned round."""
-    output = static_shape(node.outputs[0])[2:]
+    output = _output_of(node)
     tables, pads = [], []
     for axis in (0, 1):
         begin = geometry.dilations[axis] * (geometry.kernel[axis] - 1) - geometry.pads[axis]
@@ -112,7 +121,7 @@ def _emit_conv(emitter: Emitter, node: ir.Node, x: Delta, filters: Floats, windo
     weight = emitter.initializer(f"{name}.filters", filters)
     attributes: dict[str, int | Sequence[int]] = {**window_attributes(window), "group": group}
     values = emitter.emit("IncrementalConv", [x.values, x.boxes, boxes, weight], attributes, f"{name}.delta")
-    return make_delta(node, values, boxes, "NCHW")
+    return make_delta(node, values, boxes, x.layout)
 
 
 def _from_depth(channels: int, block: int, mode: str) -> Floats:

@@ -37,10 +37,7 @@ LAST = ("LayerNormalization", "LogSoftmax", "Softmax", *(op for op in OPS if op.
 DENSE = {
     "averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True": "its last window ends beyond the padd",
     "concat_3d_*": "not all of its inputs are spatial deltas",
-    "convtranspose_1d": "does not hold for a signal",
     "convtranspose_3d": "does not hold for a volume",
-    "convtranspose_output_shape": "its pads follow from an output shape",
-    "convtranspose_kernel_shape": "its pads follow from an output shape",
     "layer_normalization_4d_axis3_last": "",
     "layer_normalization_4d_axis_negative_1_last": "",
     "layer_normalization_3d_axis2_epsilon_last": "",

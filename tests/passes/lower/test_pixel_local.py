@@ -115,8 +115,3 @@ def test_truths_that_a_dense_node_reads():
     report = compile_and_check(model)
     assert became(report, "Where") == {"dense"}
     assert reasons(report, "InstanceNormalization").startswith("its statistics are of the whole map")
-
-
-def test_sums_along_the_map_say_why_they_are_dense():
-    report = compile_and_check(around("n = CumSum (a, axis)", axis=np.array(2)))
-    assert reasons(report, "CumSum").startswith("its sums run along the map")

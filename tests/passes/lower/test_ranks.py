@@ -61,6 +61,17 @@ CONVS = {
 }
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    ["strides=[3], pads=[1,2], output_padding=[1]", "dilations=[2], group=4", 'strides=[2], auto_pad="SAME_UPPER"'],
+)
+def test_transposed_convolutions_of_signals(attributes: str) -> None:
+    maps = 3 if "group" in attributes else 6
+    channels = 12 if "group" in attributes else 6
+    model = network(SIGNAL, f"d = ConvTranspose<{attributes}>(r, w1) h = Relu(d)", channels, w1=(8, maps, 4))
+    assert became(compile_and_check(model, layout(SIGNAL)), "ConvTranspose") == {"incremental"}
+
+
 @pytest.mark.parametrize("kind", CONVS)
 def test_conv(kind: str) -> None:
     image, attributes, shape = CONVS[kind]

@@ -109,6 +109,9 @@ TRANSPOSED = {
     "depthwise": ("strides=[2,2], group=8, pads=[1,1,1,1]", (8, 1, 4, 4), 8),
     "same upper": ('strides=[2,2], auto_pad="SAME_UPPER"', (8, 7, 3, 3), 7),
     "same lower": ('strides=[2,3], auto_pad="SAME_LOWER"', (8, 7, 4, 4), 7),
+    "output shape": ("strides=[2,2], output_shape=[16,20]", (8, 7, 3, 3), 7),
+    "output shape, one more": ("strides=[2,2], output_shape=[16,19]", (8, 7, 4, 3), 7),
+    "output shape, upper": ('strides=[2,2], auto_pad="SAME_UPPER", output_shape=[16,20]', (8, 7, 3, 3), 7),
 }
 
 
@@ -153,7 +156,11 @@ REFUSED = {
         {"s": ints(13, 12)},
         18,
     ),
-    "ConvTranspose": ("h0 = ConvTranspose<strides=[2,2], output_shape=[18,20]>(r, w1)", {"w1": (8, 8, 3, 3)}, 17),
+    "ConvTranspose": (
+        "g1 = GlobalAveragePool(r) s1 = ReduceMean<axes=[1]>(g1) w2 = Mul(w1, s1) h0 = ConvTranspose(r, w2)",
+        {"w1": (8, 8, 3, 3)},
+        17,
+    ),
     "Pad": ('h0 = Pad<mode="reflect">(r, p)', {"p": ints(0, 2, 0, 0, 0, 0, 0, 0)}, 17),
 }
 
