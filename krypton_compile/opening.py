@@ -1,7 +1,8 @@
 """Open any model for explanations: the face above compiler and runtime.
 
-a compiled file      opened as it is
+a compiled model     opened as it is: a file, its bytes, or a proto
 any other model      compiled into the cache first (compiler/cache.py), or found there
+a torch module       exported for one size of images, then the same
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import tempfile
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,12 @@ from krypton_compile.contract.annotations import MODEL_KEY, TARGETS
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import ModelError, NotCompiledError
 from krypton_compile.runtime.engine.providers import CPU, CUDA
+from krypton_compile.runtime.engine.split_file import IN_MEMORY
 from krypton_compile.runtime.session import OcclusionSession
 
 Model = str | os.PathLike[str] | bytes | onnx.ModelProto
+Function = Callable[..., Any]
+"""A torch module, or another function of torch tensors."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Export:
 
     Attributes:
         layout: the axis order of the image, such as "NHWC".
-        image_size: (H, W) of an image of symbolic size.
+        image_size: (H, W) of an image of symbolic size, and of a torch module's images.
         channels: its number of channels.
         input_name: the input that is the image.
         output_name: the output with the class scores.
@@ -68,7 +72,8 @@ class Export:
 class Opened:
     """A session on the compiled file ``path``; ``compiled`` now, or before (False), or given as it is (None).
 
-    ``cached`` is whether the file is in the cache: not one that was given, nor one of this run alone.
+    ``cached`` is whether the file is in the cache: not one that was given, nor one of this run alone. ``path`` is no
+    file where a compiled model was given as bytes or as a proto.
     """
 
     session: OcclusionSession
@@ -77,9 +82,11 @@ class Opened:
     cached: bool = False
 
 
-def open_session(
-    model: Model,
+def open_session(  # noqa: PLR0913 - the face: what a user may say of a model that is opened
+    model: Model | Function,
+    example: object = None,
     *,
+    image_size: tuple[int, ...] | None = None,
     export: Export = Export(),
     device: str = "cpu",
     threads: int | None = None,
@@ -89,61 +96,69 @@ def open_session(
 ) -> OcclusionSession:
     """Open a model, compiled or not, for explanations.
 
-    A torch module is explained by :class:`krypton_compile.captum.Occlusion`, which exports it.
-
     Args:
-        model: the path of a compiled file or of any ONNX model; or the bytes or ``onnx.ModelProto`` of the latter.
-        export: what the export leaves open.
+        model: the path, the bytes or the ``onnx.ModelProto`` of a compiled model or of any other ONNX model; or a torch
+            module in eval mode, which is exported for images like ``example`` or of ``image_size``.
+        example: an image for a torch module, a tensor or array [1, C, H, W].
+        image_size: the (H, W) of a torch module's images, or of an image of symbolic size.
+        export: what else the export leaves open.
         device: "cpu" or "cuda".
-        threads: the number of worker threads; all cores when None.
+        threads: the number of worker threads; as many as the process may keep busy when None.
         precision: see :class:`~krypton_compile.runtime.OcclusionSession`.
         preprocessing: how pictures become the model's input; what the file says when None.
         labels: the classes' names; what the file says when None.
 
     Raises:
-        ModelError: if ``model`` is no ONNX model, cannot be compiled, or is a compiled model that is no file.
+        ModelError: if ``model`` is no model, or cannot be exported or compiled.
         OcclusionError: if ``device`` or another option is unknown or does not fit the model.
         LibraryError: if the op library is missing or does not fit this onnxruntime.
         OSError: if neither the cache of compiled models can be written to, of which a warning tells, nor the
             system's folder of temporary files.
     """
-    opened = open_compiled(model, export, device, threads, precision)
+    export = export if image_size is None else replace(export, image_size=image_size)
+    opened = open_compiled(model, export, device, threads, precision, example)
     if preprocessing is None and labels is None:
         return opened.session
     return opened.session.described(preprocessing, labels)
 
 
 def open_compiled(
-    model: Model,
+    model: Model | Function,
     export: Export = Export(),
     device: str = "cpu",
     threads: int | None = None,
     precision: str | None = None,
+    example: object = None,
 ) -> Opened:
     """Open a model, and tell where its compiled file is; arguments and errors are those of :func:`open_session`."""
     if device not in TARGETS:
         raise ModelError(f"device {device!r}; expected one of {', '.join(TARGETS)}")
-    if isinstance(model, str | os.PathLike):
+    if callable(model):
+        from krypton_compile.from_torch.module import export_module  # torch takes a second, and need not be there
+
+        model = export_module(model, example, export.image_size)
+        export = replace(export, image_size=None)
+    source = _source(model)
+    if isinstance(source, Path) or _is_compiled(source):
         try:
-            return Opened(_session(Path(model), device, threads, precision), Path(model), None)
+            path = source if isinstance(source, Path) else IN_MEMORY
+            return Opened(_session(source, device, threads, precision), path, None)
         except NotCompiledError:
             pass
-    else:
-        model = _exported_bytes(model)
     options = {**export.arguments(), "target": None if device == "cpu" else device}
 
     def open_file(path: Path) -> OcclusionSession:
         return _session(path, device, threads, precision)
 
     try:
-        return Opened(*open_cached(model, open_file, **options), cached=True)
+        return Opened(*open_cached(source, open_file, **options), cached=True)
     except CacheError as error:
         warnings.warn(f"{error}. The model is compiled for this run alone", stacklevel=3)
-        return _uncached(model, open_file, options)
+        return _uncached(source, open_file, options)
 
 
 def _uncached(
-    model: Path | bytes | str | os.PathLike[str],
+    model: Path | bytes,
     open_file: Callable[[Path], OcclusionSession],
     options: dict[str, Any],
 ) -> Opened:
@@ -162,21 +177,24 @@ def _uncached(
     return Opened(session, path, True)
 
 
-def _session(path: Path, device: str, threads: int | None, precision: str | None) -> OcclusionSession:
+def _session(model: Path | bytes, device: str, threads: int | None, precision: str | None) -> OcclusionSession:
     providers = [CUDA, CPU] if device == "cuda" else None
-    return OcclusionSession(path, providers, threads=threads, precision=precision)
+    return OcclusionSession(model, providers, threads=threads, precision=precision)
 
 
-def _exported_bytes(model: bytes | onnx.ModelProto) -> bytes:
-    """The file's bytes, unless they are a compiled model's."""
-    if not isinstance(model, bytes | onnx.ModelProto):
-        raise ModelError(
-            f"model of type {type(model).__name__}; expected a path, bytes or an onnx.ModelProto. "
-            "krypton_compile.captum.Occlusion takes a torch module"
-        )
+def _source(model: Model) -> Path | bytes:
+    if isinstance(model, str | os.PathLike):
+        return Path(model)
     if isinstance(model, onnx.ModelProto):
-        if any(entry.key == MODEL_KEY for entry in model.metadata_props):
-            raise ModelError("this onnx.ModelProto is compiled already: save it with onnx.save, and open the file")
         content: bytes = model.SerializeToString(deterministic=True)
         return content
-    return model
+    if isinstance(model, bytes | bytearray | memoryview):
+        return bytes(model)
+    raise ModelError(
+        f"model of type {type(model).__name__}; expected a path, bytes, an onnx.ModelProto or a torch module"
+    )
+
+
+def _is_compiled(content: bytes) -> bool:
+    """Whether a model's bytes may be a compiled one's: they name the key of its metadata."""
+    return MODEL_KEY.encode() in content

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime as ort
 
 from krypton_compile.contract.preprocessing import Preprocessing
@@ -17,33 +16,36 @@ from krypton_compile.runtime.approximation.settings import EXACT, Approximation,
 from krypton_compile.runtime.approximation.thresholds import NOTHING_LEFT_OUT, Thresholds
 from krypton_compile.runtime.engine.delegated import Delegated
 from krypton_compile.runtime.engine.occlusion import Occlusion, read_occlusion
+from krypton_compile.runtime.engine.origin import OpenModel, Origin
 from krypton_compile.runtime.engine.providers import Provider
-from krypton_compile.runtime.engine.scorer import Array, OcclusionScores, Progress, Rows, Scorer
-from krypton_compile.runtime.engine.sessions import Sessions
-from krypton_compile.runtime.engine.split_file import split
+from krypton_compile.runtime.engine.scorer import Array, OcclusionScores, Progress, Rows
 from krypton_compile.runtime.engine.work import PreparedImage
 from krypton_compile.runtime.inputs.occluders import SAMPLES
 from krypton_compile.runtime.inputs.pictures import ArrayLayout
 from krypton_compile.runtime.inputs.windows import Size, Strides
 from krypton_compile.runtime.maps.explanation import Explanation
+from krypton_compile.runtime.maps.several_images import Explanations
 from krypton_compile.runtime.maps.several_sizes import SizesExplanation
 from krypton_compile.runtime.sweep.by_fields import by_fields
 from krypton_compile.runtime.sweep.estimate import Estimate
-from krypton_compile.runtime.sweep.explain import Chunk, estimate, explain, iterate, refine, verify_explanation
+from krypton_compile.runtime.sweep.explain import Chunk, estimate, explain_all, iterate, refine, verify_explanation
 from krypton_compile.runtime.sweep.progress import reporter
 from krypton_compile.runtime.sweep.request import Classes, Request
 from krypton_compile.runtime.sweep.verify import Verification
 
 
-class OcclusionSession:
+class OcclusionSession(OpenModel):
     """Scores occluded versions of an image with a compiled model, and explains its answers. Threads may share one.
 
+    It may be closed, and is pickled by what it was made from (:class:`OpenModel`).
+
     Args:
-        path: the compiled file.
+        model: the path of the compiled file, its bytes, or the ``onnx.ModelProto`` that ``compile`` returns.
         providers: onnxruntime execution providers; the CPU when None. ["CUDAExecutionProvider", "CPUExecutionProvider"]
             takes a GPU, for which the model should be compiled (target="cuda").
         session_options: used for both inner sessions as they are, the op library registered on them.
-        threads: worker threads; all cores when None. Ignored when ``session_options`` is given.
+        threads: worker threads; when None as many as the process may keep busy, by its affinity and its container's
+            CPU quota. Ignored when ``session_options`` is given.
         precision: what convolutions may multiply in where the processor is faster at it: "float32"; "bfloat16x3", exact
             by three products on matrix tiles; or "bfloat16", of reduced precision. None takes bfloat16x3 where there
             are tiles and a check at the first use finds it exact, else float32.
@@ -82,7 +84,7 @@ class OcclusionSession:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        model: str | os.PathLike[str] | bytes | onnx.ModelProto,
         providers: Sequence[Provider] | None = None,
         session_options: ort.SessionOptions | None = None,
         threads: int | None = None,
@@ -90,17 +92,8 @@ class OcclusionSession:
         preprocessing: Preprocessing | str | None = None,
         labels: Sequence[str] | None = None,
     ) -> None:
-        parts = split(Path(path))
-        model = parts.model.described(preprocessing, labels)
-        self.scorer = Scorer(model, Sessions(parts, providers, session_options, threads, precision))
-
-    def described(
-        self, preprocessing: Preprocessing | str | None = None, labels: Sequence[str] | None = None
-    ) -> OcclusionSession:
-        """A session for other pictures or names of classes that shares this one's sessions; None changes nothing."""
-        session = copy.copy(self)
-        session.scorer = Scorer(self.scorer.model.described(preprocessing, labels), self.scorer.sessions)
-        return session
+        origin = Origin(model, providers, session_options, threads, precision)
+        super().__init__(origin, origin.open(preprocessing, labels))
 
     def settings_for(self, quality: str) -> Approximation:
         """Settings that should keep a bound such as "ssim>=0.9".
@@ -214,11 +207,13 @@ class OcclusionSession:
         segments: object = None,
         batch_size: int | str = "auto",
         layout: ArrayLayout | None = None,
-    ) -> Explanation | SizesExplanation:
+    ) -> Explanation | SizesExplanation | Explanations:
         """Occlude the whole image window by window.
 
-        ``image`` is a picture (path, PIL image, uint8 array [H, W, C]), which goes through the model's preprocessing,
-        or the model's input itself, float32 of its shape; of signals and volumes the latter. ``check`` scores a few
+        ``image`` is a picture (a path, bytes, an open file, a PIL image, a uint8 array [H, W, C]), which goes through
+        the model's preprocessing, or the model's input itself: floats of its shape, an array or a tensor, without the
+        batch axis too; of signals and volumes the latter. Of a list of such, or a batch [N, ...] of more than one, the
+        result is a list, :class:`Explanations`, one after the other. ``check`` scores a few
         windows of an approximate map again, exactly, and says how far off it is. ``progress`` is called with (done,
         total) windows; True draws a bar. The other arguments are the fields of a :class:`Request`, which documents
         them; with ``patch_sizes`` the result is that of several sizes.
@@ -234,7 +229,7 @@ class OcclusionSession:
             segments=segments, batch_size=batch_size, layout=layout,
         )  # fmt: skip
         with reporter(progress) as report:
-            return explain(self.scorer, image, request, check, report)
+            return explain_all(self.scorer, image, request, check, report)
 
     @by_fields(Request)
     def iter_explain(self, image: object, request: Request) -> Iterator[Chunk]:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from krypton_compile import OcclusionSession, compile, open_session
+from krypton_compile import OcclusionSession, open_session
 from krypton_compile.errors import ModelError
 from krypton_compile.opening import Export, open_compiled
 from tests.support.small import small_model
@@ -21,7 +21,9 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KRYPTON_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.mark.parametrize("kind", ["compiled", "path", "text", "bytes", "proto"])
+@pytest.mark.parametrize(
+    "kind", ["compiled", "path", "text", "bytes", "proto", "compiled bytes", "compiled proto", "compiled bytearray"]
+)
 def test_the_same_scores_from_everything(kind: str, compiled: Path, image: np.ndarray, tmp_path: Path) -> None:
     proto = small_model()
     onnx.save(proto, tmp_path / "small.onnx")
@@ -31,6 +33,9 @@ def test_the_same_scores_from_everything(kind: str, compiled: Path, image: np.nd
         "text": str(tmp_path / "small.onnx"),
         "bytes": proto.SerializeToString(),
         "proto": proto,
+        "compiled bytes": compiled.read_bytes(),
+        "compiled bytearray": bytearray(compiled.read_bytes()),
+        "compiled proto": onnx.ModelProto.FromString(compiled.read_bytes()),
     }[kind]
     expected = OcclusionSession(compiled, threads=1).explain(image, **OPTIONS).scores
     np.testing.assert_array_equal(open_session(model, threads=1).explain(image, **OPTIONS).scores, expected)
@@ -50,7 +55,8 @@ def test_what_the_export_leaves_open_is_said() -> None:
         model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
     with pytest.raises(ModelError, match="--image-size"):
         open_session(model)
-    assert open_session(model, export=Export(image_size=(20, 24))).image_size == (20, 24)
+    for said in ({"export": Export(image_size=(20, 24))}, {"image_size": (20, 24)}):
+        assert open_session(model, **said).image_size == (20, 24)
 
 
 def test_pictures_and_classes_are_described(compiled: Path) -> None:
@@ -62,10 +68,8 @@ def test_pictures_and_classes_are_described(compiled: Path) -> None:
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"of type list; expected a path, bytes or an onnx\.ModelProto"):
+    with pytest.raises(ModelError, match=r"of type list; expected a path, bytes, an onnx\.ModelProto or a torch mod"):
         open_session([])  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match="compiled already"):
-        open_session(compile(small_model())[0])
     with pytest.raises(ModelError, match="device 'tpu'; expected one of cpu, cuda"):
         open_session(tmp_path / "small.onnx", device="tpu")
     with pytest.raises(ModelError, match=r"(?i)no such file"):

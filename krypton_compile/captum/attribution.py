@@ -19,11 +19,11 @@ import torch
 from krypton_compile.captum.arguments import Tensors, read_at_once, read_baselines, read_further, read_inputs
 from krypton_compile.captum.compiled import Array, Compiled, DifferentScoresError, Example, Progress
 from krypton_compile.captum.functions import TorchFunction
-from krypton_compile.captum.outputs import select
 from krypton_compile.captum.plain import Masks, Question, attribute_plainly
 from krypton_compile.captum.progress import Shown, shown
-from krypton_compile.captum.state import State
 from krypton_compile.errors import ModelError, OcclusionError, VerificationError
+from krypton_compile.from_torch.scores import select
+from krypton_compile.from_torch.state import State
 from krypton_compile.runtime import OcclusionSession
 
 _IMAGE_RANKS = (3, 4, 5)

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from krypton_compile.captum.reads import reads_alike
 from krypton_compile.contract.exactness import EXPORT_BOUND
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.errors import ModelError
+from krypton_compile.from_torch.reads import reads_alike
 from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.engine.occlusion import read_occlusion
 

@@ -18,11 +18,11 @@ import torch
 
 from krypton_compile.captum.arguments import Tensors
 from krypton_compile.captum.compiled import Compiled
-from krypton_compile.captum.outputs import find_scores
-from krypton_compile.captum.reads import recorded
-from krypton_compile.captum.state import State, find_state, unwrap
-from krypton_compile.captum.torch_export import Exported, ImageFunction, bind, export
 from krypton_compile.files.loading import is_large, save_proto
+from krypton_compile.from_torch.export import Exported, ImageFunction, bind, export
+from krypton_compile.from_torch.reads import recorded
+from krypton_compile.from_torch.scores import find_scores
+from krypton_compile.from_torch.state import State, find_state, unwrap
 from krypton_compile.opening import open_session
 from krypton_compile.runtime import OcclusionSession
 

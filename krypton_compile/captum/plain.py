@@ -14,7 +14,7 @@ from itertools import islice
 import torch
 
 from krypton_compile.captum.arguments import Baselines, Tensors
-from krypton_compile.captum.outputs import select
+from krypton_compile.from_torch.scores import select
 
 Masks = tuple[torch.Tensor | None, ...]
 """For each input which elements are hidden, of [1, ...] or [N, ...]; None where nothing is."""

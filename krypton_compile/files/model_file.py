@@ -9,6 +9,7 @@ straight into the array that onnxruntime will use:
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Iterator
@@ -60,6 +61,26 @@ def read_model_file(path: Path) -> ModelFile:
     return ModelFile(model, large)
 
 
+def read_model_bytes(content: bytes) -> ModelFile:
+    """Read the bytes of a model file, all its weights in them.
+
+    Raises:
+        ModelError: if they are no ONNX model, or name files that hold its weights.
+    """
+    try:
+        file = io.BytesIO(content)
+        model, skipped = _read_light(file)
+        large = _read_large(file, model, skipped)
+    except (DecodeError, ValueError, EOFError) as error:
+        raise ModelError(
+            f"{len(content)} bytes: expected an ONNX model, but they cannot be parsed ({error})"
+        ) from error
+    outside = [tensor.name for tensor in model.graph.initializer if external_data_helper.uses_external_data(tensor)]
+    if outside:
+        raise ModelError(f"{len(content)} bytes: the weights '{outside[0]}' lie in another file; give the model's path")
+    return ModelFile(model, large)
+
+
 def _read_external(tensor: onnx.TensorProto, path: Path) -> npt.NDArray[np.generic]:
     with stage(f"read tensor '{tensor.name}' of {path}, whose data lies in another file", BESIDE):
         external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
@@ -101,7 +122,9 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 def _read_light(file: BinaryIO) -> tuple[onnx.ModelProto, list[tuple[int, int]]]:
     """The model without the large initializers' data, and where these lie: (offset, size)."""
     skipped: list[tuple[int, int]] = []
-    light = _copy_message(file, os.fstat(file.fileno()).st_size, (_GRAPH, _INITIALIZER, _RAW_DATA), skipped)
+    end = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    light = _copy_message(file, end, (_GRAPH, _INITIALIZER, _RAW_DATA), skipped)
     model = onnx.ModelProto()
     model.ParseFromString(light)
     return model, skipped
@@ -149,8 +172,8 @@ def _read_large(
         if stored != size:
             raise ValueError(f"tensor '{tensor.name}' holds {stored} bytes, its shape needs {size}")
         file.seek(offset)
-        array = np.fromfile(file, dtype, size // dtype.itemsize)
-        if array.nbytes != size:
+        array: npt.NDArray[np.generic] = np.empty(size // dtype.itemsize, dtype)
+        if file.readinto(array.view(np.uint8).data) != size:  # type: ignore[attr-defined]
             raise EOFError(f"tensor '{tensor.name}' is cut off")
         large[tensor.name] = array.reshape(tuple(tensor.dims))
     return large

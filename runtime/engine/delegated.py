@@ -11,7 +11,8 @@ _Value = TypeVar("_Value")
 
 
 class _Owner(Protocol):
-    scorer: Scorer
+    @property
+    def scorer(self) -> Scorer: ...
 
 
 class Delegated(Generic[_Value]):

@@ -7,7 +7,6 @@ maps, some boxes  --incremental-->  outputs of these boxes; a session for each p
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ from krypton_compile.ort.library import get_library_path, multiplies_bfloat16, m
 from krypton_compile.runtime.approximation.thresholds import NOTHING_LEFT_OUT, REDUCED, Thresholds
 from krypton_compile.runtime.engine import self_check
 from krypton_compile.runtime.engine.compiled_model import AGAIN
+from krypton_compile.runtime.engine.cores import count_cores
 from krypton_compile.runtime.engine.occlusion import Occlusion
 from krypton_compile.runtime.engine.providers import (
     Provider,
@@ -54,7 +54,8 @@ class Sessions:
         parts: the file's halves.
         providers: onnxruntime execution providers; the CPU when None.
         options: used for both sessions as they are, the op library registered on them; our own when None.
-        threads: worker threads; all cores when None. Ignored when ``options`` are given.
+        threads: worker threads; as many as there are cores for it (cores.py) when None. Ignored when ``options`` are
+            given.
         precision: what convolutions may multiply in; None for what the processor does best and a check finds exact.
 
     Attributes:
@@ -80,9 +81,9 @@ class Sessions:
             raise OcclusionError(f"precision: expected one of {', '.join(PRECISIONS)} or None, found {precision!r}")
         if threads is not None and threads < 1:
             raise OcclusionError(f"threads: expected at least 1, found {threads}")
-        self._model = parts.model
+        self._model, self._beside = parts.model, parts.beside
         self._captured, self._limits = parts.captured, parts.limits
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or count_cores()
         self._place = place(providers)
         self.workers = 1 if options is not None or self._place.cuda else self.threads
         if options is not None and self._place.cuda:
@@ -216,7 +217,7 @@ class Sessions:
                 f"onnxruntime {ort.__version__} cannot load the custom-op library {library}: {error}. "
                 "Use an onnxruntime from 1.20 on, or reinstall krypton-compile for this one."
             ) from error
-        folder = str(self._model.path.resolve().parent)
+        folder = str(self._beside.resolve().parent)
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
         give_weights(options, {name: self._weights[name] for name in weights}, self._place.cuda)
         return options

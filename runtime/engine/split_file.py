@@ -21,10 +21,13 @@ from onnx import helper, numpy_helper
 from krypton_compile.contract.annotations import CHUNKS_NODE, EPS, SCAN_NODE, TAU
 from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.errors import ModelError
-from krypton_compile.files.model_file import ModelFile, read_model_file
+from krypton_compile.files.model_file import ModelFile, read_model_bytes, read_model_file
+from krypton_compile.ort.library import get_library_path
 from krypton_compile.runtime.engine.compiled_model import AGAIN, CompiledModel, describe
 
 Weights = dict[str, npt.NDArray[np.generic]]
+IN_MEMORY = Path("<compiled model>")
+"""What messages call a model that is no file."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Split:
     """Both parts of a compiled file.
 
     ``captured`` are the tensors that the base part hands to the incremental one; ``limits`` those of them that depend
-    on eps alone, and their layer groups.
+    on eps alone, and their layer groups; ``beside`` a file in the folder that stubs of weights name.
     """
 
     model: CompiledModel
@@ -48,15 +51,19 @@ class Split:
     limits: dict[str, int]
     base: Part
     incremental: Part
+    beside: Path
 
 
-def split(path: Path) -> Split:
-    """Read and split a compiled file.
+def split(source: Path | bytes) -> Split:
+    """Read and split a compiled file, or the bytes of one.
 
     Raises:
         ModelError: if the file is no compiled model, or one of another format version.
     """
-    file = read_model_file(path)
+    if isinstance(source, bytes):
+        path, beside, file = IN_MEMORY, Path(get_library_path()), read_model_bytes(source)
+    else:
+        path, beside, file = source, source, read_model_file(source)
     model, graph = describe(path, file.model), file.model.graph
     annotation = model.annotation
     body = _inlined(graph, path) if annotation.target == "cuda" else _scanned(graph, path)
@@ -68,10 +75,10 @@ def split(path: Path) -> Split:
     wanted = [*captured, annotation.base_scores, *([annotation.base_logits] if annotation.base_logits else [])]
     nodes = _needed(graph, wanted)
     base_inputs = [kinds[annotation.image], kinds[annotation.baseline], kinds[EPS]]
-    base = _part(path, file, "base", nodes, base_inputs, [kinds[name] for name in wanted], arrays)
+    base = _part(beside, file, "base", nodes, base_inputs, [kinds[name] for name in wanted], arrays)
     inputs = [*_any_chunk(body.input, path), *(kinds[name] for name in outer if name not in arrays)]
-    incremental = _part(path, file, "incremental", list(body.node), inputs, _any_chunk(body.output, path), arrays)
-    return Split(model, captured, _limits(nodes), base, incremental)
+    incremental = _part(beside, file, "incremental", list(body.node), inputs, _any_chunk(body.output, path), arrays)
+    return Split(model, captured, _limits(nodes), base, incremental, beside)
 
 
 def _scanned(graph: onnx.GraphProto, path: Path) -> onnx.GraphProto:
@@ -162,7 +169,7 @@ def _any_chunk(values: Iterable[onnx.ValueInfoProto], path: Path) -> list[onnx.V
 
 
 def _part(
-    path: Path,
+    beside: Path,
     file: ModelFile,
     name: str,
     nodes: list[onnx.NodeProto],
@@ -186,18 +193,18 @@ def _part(
             part.graph.initializer.append(tensor)
         elif all(node.domain == DOMAIN for node in nodes if used in node.input):
             weights[used] = array
-            part.graph.initializer.append(_stub(tensor, path))
+            part.graph.initializer.append(_stub(tensor, beside))
         else:
             part.graph.initializer.append(numpy_helper.from_array(array, used))
     return Part(part.SerializeToString(), weights)
 
 
-def _stub(tensor: onnx.TensorProto, path: Path) -> onnx.TensorProto:
+def _stub(tensor: onnx.TensorProto, beside: Path) -> onnx.TensorProto:
     # Type and shape without the data, which the session is given as a shared buffer. onnxruntime never reads
-    # the external file that a stub must name, but insists that it exists.
+    # the external file that a stub must name, but insists that it exists. A model in memory has none of its own.
     stub = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
     stub.data_location = onnx.TensorProto.EXTERNAL
-    stub.external_data.add(key="location", value=path.name)
+    stub.external_data.add(key="location", value=beside.name)
     return stub
 
 

@@ -1,8 +1,8 @@
 """Read what a caller gives as an image: the model's own input, or a picture on its way to become one.
 
-float32 array of the model's rank                          the input itself
-path, PIL image, uint8 array [H, W, C] or [H, W]           a picture, through the model's preprocessing
-Prepared (prepare.py)                                         a picture that has been through it
+floats of the model's input, in either axis order (given.py)      the input itself
+path, bytes, file, PIL image, uint8 array [H, W, C] or [H, W]     a picture, through the model's preprocessing
+Prepared (prepare.py)                                             a picture that has been through it
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from PIL import Image
 from krypton_compile.contract.layouts import last_channels
 from krypton_compile.contract.preprocessing import UNKNOWN_PREPROCESSING, Preprocessing
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.inputs import arrays
+from krypton_compile.runtime.inputs.given import as_array, is_stream, own_input
 from krypton_compile.runtime.inputs.pictures import ArrayLayout
 from krypton_compile.runtime.inputs.prepare import Prepared, prepare
 
 
 def is_picture(image: object) -> bool:
     """Tell a picture from a model's input."""
-    return isinstance(image, (str, os.PathLike, Image.Image, Prepared)) or getattr(image, "dtype", None) == np.uint8
+    if isinstance(image, (str, os.PathLike, Image.Image, Prepared)) or is_stream(image):
+        return True
+    return str(getattr(image, "dtype", "")) in ("uint8", "torch.uint8")
 
 
 def read_input(
@@ -45,18 +47,21 @@ def read_input(
         own_shape: the input's in the model's file, where it lacks an axis of ``shape``; arrays may have it, too.
 
     Raises:
-        OcclusionError: if ``image`` is an array of another dtype or shape, or a picture and ``preprocessing`` is None.
+        OcclusionError: if ``image`` is an array of another kind or shape, or a picture and ``preprocessing`` is None.
         OSError, ValueError: if ``image`` is a picture that cannot be read.
     """
     channels = shape[1 if layout == "NCHW" else 3]
     size = (shape[2], shape[3]) if layout == "NCHW" else (shape[1], shape[2])
     if isinstance(image, Prepared):
         return image
+    image = as_array(image)
     if is_picture(image):
+        if isinstance(image, np.ndarray) and image.ndim == 4 and len(image) == 1:
+            image = image[0]
         if preprocessing is None:
             raise OcclusionError(f"{UNKNOWN_PREPROCESSING}; in Python, preprocessing='imagenet' and the like")
         return prepare(image, preprocessing, size, channels, layout, picture_layout)  # type: ignore[arg-type]
-    tensor = arrays.check_image(image, "image", own_shape or shape, shape)
+    tensor = own_input(image, "image", shape, layout, preprocessing, own_shape)
     return Prepared(tensor, show_input(tensor, layout, preprocessing))
 
 

@@ -24,7 +24,7 @@ from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.layouts import KINDS, axes_of, channel_axis, last_channels
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.inputs import arrays
+from krypton_compile.runtime.inputs.given import as_array, own_input
 from krypton_compile.runtime.inputs.image import is_picture, read_input
 from krypton_compile.runtime.inputs.pictures import ArrayLayout
 from krypton_compile.runtime.inputs.prepare import COLOURS, to_input
@@ -94,14 +94,13 @@ def make_occluder(baseline: object, canvas: Canvas, space: str = "picture", samp
         return _picture(baseline, canvas)
     else:
         expected = f"{', '.join(NAMED)}, a colour, a picture or an array"
-    array = np.asarray(baseline)
+    array = np.asarray(as_array(baseline))
     if array.dtype.kind not in "iuf":
         raise OcclusionError(f"baseline {baseline!r}; expected {expected}")
     if array.ndim < 2:
         return Occluder(_said(_numbers(array), space), _colour(np.atleast_1d(array).astype(np.float32), canvas, space))
-    return Occluder(
-        "array", arrays.check_image(array, "baseline", canvas.own_shape or canvas.image.shape, canvas.image.shape)
-    )
+    shape, layout = canvas.image.shape, canvas.layout
+    return Occluder("array", own_input(array, "baseline", shape, layout, canvas.preprocessing, canvas.own_shape))
 
 
 def check_space(space: str) -> None:

@@ -6,15 +6,16 @@ Nothing is guessed: which axis holds the channels, what lies behind transparent 
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-PictureSource = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
+PictureSource = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.uint8]
 ArrayLayout = Literal["HWC", "CHW"]
 
 _CHANNELS = (1, 3, 4)
@@ -27,7 +28,8 @@ def load_picture(source: PictureSource, layout: ArrayLayout | None = None) -> Im
     """Read a picture in mode "L" where it is grey and "RGB" where it has colours, upright as its EXIF data say.
 
     Args:
-        source: a path, a PIL image, or a uint8 array [H, W], [H, W, C] or [C, H, W] of C = 1, 3 or 4 channels.
+        source: a path, a file or its bytes, a PIL image, or a uint8 array [H, W], [H, W, C] or [C, H, W] of C = 1, 3
+            or 4 channels.
         layout: "HWC" or "CHW", of an array with three axes; "HWC" need not be given where only that is possible.
 
     Raises:
@@ -40,9 +42,17 @@ def load_picture(source: PictureSource, layout: ArrayLayout | None = None) -> Im
     if isinstance(source, np.ndarray):
         name = f"array of {source.dtype} {list(source.shape)}"
         return _flat(Image.fromarray(_rows_first(source, layout, name)), name)
-    if not isinstance(source, (str, os.PathLike)):
-        raise ValueError(f"picture of type {type(source).__name__}; expected a path, a PIL image or a uint8 array")
-    name = os.fspath(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        name, source = f"picture of {len(source)} bytes", io.BytesIO(source)
+    elif isinstance(source, str | os.PathLike):
+        name = os.fspath(source)
+    elif callable(getattr(source, "read", None)):
+        name = str(getattr(source, "name", "picture in a file"))
+    else:
+        raise ValueError(
+            f"picture of type {type(source).__name__}; expected a path, a file or its bytes, a PIL image or a uint8 "
+            "array"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:

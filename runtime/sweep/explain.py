@@ -17,7 +17,9 @@ import numpy.typing as npt
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.engine.scorer import Scorer
+from krypton_compile.runtime.inputs.given import naming, several
 from krypton_compile.runtime.maps.explanation import Explanation
+from krypton_compile.runtime.maps.several_images import Explanations
 from krypton_compile.runtime.maps.several_sizes import SizesExplanation
 from krypton_compile.runtime.sweep import estimate as estimating
 from krypton_compile.runtime.sweep.estimate import Estimate
@@ -63,6 +65,30 @@ def explain(
         done += len(windows.boxes)
         resolved = replace(resolved, seconds=0.0)  # the base pass counts once
     return SizesExplanation(resolved.subject, tuple(parts)) if request.several else parts[0]
+
+
+def explain_all(
+    scorer: Scorer, image: object, request: Request, check: bool = True, progress: Progress | None = None
+) -> Explanation | SizesExplanation | Explanations:
+    """The same of one image, or of each of several, which are a list or a batch (given.py).
+
+    Raises:
+        OcclusionError, OSError, ValueError: as :func:`explain`; the message says of which image.
+    """
+    images = several(image, scorer.model.full_shape, scorer.model.image_shape)
+    if images is None:
+        return explain(scorer, image, request, check, progress)
+    explanations = Explanations()
+    for number, each in enumerate(images):
+        part = None if progress is None else _of_several(progress, number, len(images))
+        with naming(number, len(images)):
+            explanations.append(explain(scorer, each, request, check, part))
+    return explanations
+
+
+def _of_several(progress: Progress, number: int, count: int) -> Progress:
+    """Progress of one image as that of all, which have as many windows each."""
+    return lambda done, total: progress(number * total + done, count * total)
 
 
 def explain_one_size(scorer: Scorer, image: object, request: Request, check: bool = True) -> Explanation:

@@ -13,6 +13,7 @@ from krypton_compile.runtime.engine.compiled_model import CompiledModel
 from krypton_compile.runtime.engine.scorer import Scorer
 from krypton_compile.runtime.engine.work import PreparedImage
 from krypton_compile.runtime.inputs import arrays
+from krypton_compile.runtime.inputs.given import own_input, several
 from krypton_compile.runtime.inputs.image import is_picture, read_input
 from krypton_compile.runtime.inputs.occluders import Canvas, Occluder, make_occluder
 from krypton_compile.runtime.inputs.segments import read_segments
@@ -105,8 +106,13 @@ def resolve_windows(scorer: Scorer, image: object, request: Request) -> tuple[Re
 
 def _read(model: CompiledModel, image: object, request: Request) -> tuple[Canvas, npt.NDArray[np.uint8] | None]:
     """The image as the model's input, and the picture that maps are drawn over; None of a signal or volume."""
+    images = several(image, model.full_shape, model.image_shape)
+    if images is not None:
+        raise OcclusionError(f"image: expected one, found {len(images)} in a list or batch; explain() takes several")
     if len(model.spatial) != 2:
-        tensor = arrays.check_image(image, "image", model.image_shape, model.full_shape)
+        tensor = own_input(
+            image, "image", model.full_shape, model.full_layout, own_shape=model.image_shape
+        )
         return Canvas(tensor, model.full_layout, None, own_shape=model.image_shape), None
     shown = read_input(
         image, model.full_shape, model.full_layout, model.preprocessing, request.layout, model.image_shape

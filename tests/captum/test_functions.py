@@ -12,8 +12,9 @@ pytest.importorskip("captum.attr")
 
 from torch import nn  # noqa: E402
 
-from krypton_compile.captum import Occlusion, functions, reads  # noqa: E402
+from krypton_compile.captum import Occlusion, functions  # noqa: E402
 from krypton_compile.errors import ModelError  # noqa: E402
+from krypton_compile.from_torch import reads  # noqa: E402
 from tests.support.captum_maps import check, make_images, make_net, make_numbers  # noqa: E402
 
 WINDOWS = ((3, 9, 9), (3, 7, 7))

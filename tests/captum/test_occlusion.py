@@ -18,8 +18,9 @@ reference = pytest.importorskip("captum.attr")
 
 from torch import nn  # noqa: E402
 
-from krypton_compile.captum import Occlusion, functions, torch_export  # noqa: E402
+from krypton_compile.captum import Occlusion, functions  # noqa: E402
 from krypton_compile.compiler.cache import cache_folder, compile_cached  # noqa: E402
+from krypton_compile.from_torch import export  # noqa: E402
 from tests.support.captum_maps import CLASSES, SHAPE, check, make_images, make_net  # noqa: E402
 
 
@@ -121,8 +122,8 @@ def test_the_modules_own_output_is_explained():
 
 
 def exported(module):
-    function = torch_export.ImageFunction(module, [module], [None], [0])
-    return torch_export.export(function, make_images(), [], "the module").model
+    function = export.ImageFunction(module, [module], [None], [0])
+    return export.export(function, make_images(), [], "the module").model
 
 
 def test_sessions_and_compiled_files(net, tmp_path):
@@ -156,8 +157,8 @@ def test_resnet18():
 
 def test_exports_are_quiet_and_made_once_for_each_size(net, monkeypatch, capfd):
     made = []
-    export = functions.export
-    monkeypatch.setattr(functions, "export", lambda *args: (made.append(args[1].shape), export(*args))[1])
+    real = functions.export
+    monkeypatch.setattr(functions, "export", lambda *args: (made.append(args[1].shape), real(*args))[1])
     pooled = nn.Sequential(*list(net)[:5], nn.AdaptiveAvgPool2d(1), *list(net)[5:6], nn.Linear(12, CLASSES)).eval()
     occlusion = Occlusion(pooled)
     small, large = make_images(), torch.cat([make_images(), make_images(seed=7)], dim=2)

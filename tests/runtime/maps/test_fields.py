@@ -162,8 +162,10 @@ def test_what_does_not_fit_is_refused(session: OcclusionSession, kind: str) -> N
     assert "<img" not in explanation._repr_html_()
     with pytest.raises(ValueError, match=f"not of a {kind}"):
         explanation.heatmap(reduce="none", upsample="nearest")
-    for wrong in (image[0], image.astype(np.float64), image[..., :-1]):
-        with pytest.raises(OcclusionError, match="image: expected"):
+    for same in (image[0], image.astype(np.float64)):
+        np.testing.assert_array_equal(session.explain(same, 4, 4).scores, explanation.scores)
+    for wrong, message in ((image[..., :-1], "expected shape"), (image.astype(np.uint8), "found uint8")):
+        with pytest.raises(OcclusionError, match=f"image: {message}"):
             session.explain(wrong, 4, 4)
     with pytest.raises(OcclusionError, match="boxes: expected integers"):
         session.score_boxes(image, np.zeros((1, 4), np.int32))

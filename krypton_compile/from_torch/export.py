@@ -18,8 +18,8 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from krypton_compile.captum.outputs import find_scores
 from krypton_compile.errors import ModelError
+from krypton_compile.from_torch.scores import find_scores
 
 _OPSET = 18  # what torch's exporter writes by itself
 _TALKATIVE = ("torch", "onnxscript", "onnx_ir")
