@@ -78,7 +78,7 @@ _LAYER_NORM = Rule(layer_norm.lower)
 _LAYOUT = Rule(layout.lower)
 _LRN = Rule(lrn.lower, _PICTURES)
 _POOL = Rule(pool.lower)
-_RESAMPLE = Rule(resample.lower, _PICTURES)
+_RESAMPLE = Rule(resample.lower)
 _SOFTMAX = Rule(softmax.lower)
 
 RULES: dict[str, tuple[Rule, ...]] = {
@@ -90,6 +90,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "Conv": (_CONV,),
     "ConvTranspose": (_CONV_TRANSPOSE,),
     "DepthToSpace": (_CONV_TRANSPOSE,),
+    "CumSum": (_RESAMPLE,),
     "Div": (_ELEMENTWISE, _BINARY),
     "Dropout": (_LAYOUT,),
     "Expand": (_CHANNELS,),
@@ -103,7 +104,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "LayerNormalization": (_LAYER_NORM,),
     "LogSoftmax": (_SOFTMAX,),
     "LpPool": (_POOL,),
-    "MatMul": (_GEMM,),
+    "MatMul": (_GEMM, _RESAMPLE),
     "Max": (_CLIP, _BINARY),
     "MaxPool": (_POOL,),
     "Min": (_CLIP, _BINARY),
@@ -114,9 +115,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "ReduceL2": (_SOFTMAX,),
     "ReduceLogSumExp": (_SOFTMAX,),
     "ReduceMax": (_GLOBAL_POOL, _SOFTMAX),
-    "ReduceMean": (_GLOBAL_POOL, _SOFTMAX),
+    "ReduceMean": (_GLOBAL_POOL, _SOFTMAX, _RESAMPLE),
     "ReduceMin": (_SOFTMAX,),
-    "ReduceSum": (_GLOBAL_POOL, _SOFTMAX),
+    "ReduceSum": (_GLOBAL_POOL, _SOFTMAX, _RESAMPLE),
     "ReduceSumSquare": (_SOFTMAX,),
     "Relu": (_CLIP,),
     "Reshape": (_LAYOUT,),

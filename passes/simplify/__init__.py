@@ -24,6 +24,7 @@ from krypton_compile.passes.simplify.gather_shuffles import gather_shuffles
 from krypton_compile.passes.simplify.infer_shapes import infer_shapes
 from krypton_compile.passes.simplify.initializers import lift_constants
 from krypton_compile.passes.simplify.measure_shapes import measure_shapes
+from krypton_compile.passes.simplify.merge_channels import merge_channels
 from krypton_compile.passes.simplify.name_blocks import name_blocks
 from krypton_compile.passes.simplify.optimize import optimize, optimize_again, rewrite
 from krypton_compile.passes.simplify.refuse_nodes import refuse_nodes
@@ -91,6 +92,8 @@ _CANONICAL = (has.STATIC_SHAPES, has.FIXED_INITIALIZERS, has.CONSTANTS_FOLDED)
 _ABSORB_PADS = SimplifyPass("absorb_pads", absorb_pads, requires=_CANONICAL, breaks=(has.ALL_IN_USE,))
 _FOLD_AFFINE = SimplifyPass("fold_affine", fold_affine, requires=_CANONICAL, breaks=(has.ALL_IN_USE,))
 
+_FOLDED_AGAIN = (_ABSORB_PADS, _FOLD_AFFINE, _REMOVE_UNUSED_NODES)
+
 SIMPLIFY: tuple[SimplifyPass, ...] = (
     SimplifyPass("unfuse", unfuse, requires=(has.FIXED_IMAGE,)),
     SimplifyPass("refuse_nodes", refuse_nodes, ensures=(has.ANSWERABLE,)),
@@ -107,8 +110,12 @@ SIMPLIFY: tuple[SimplifyPass, ...] = (
     _REMOVE_UNUSED_NODES,
     SimplifyPass("gather_shuffles", gather_shuffles, requires=(*_CANONICAL, has.ALL_IN_USE)),
     SimplifyPass("name_blocks", name_blocks, requires=(*_CANONICAL, has.ALL_IN_USE)),
-    SimplifyPass("straighten_views", straighten_views, requires=(*_CANONICAL, has.ALL_IN_USE)),
-    *(replace(each, only_after="straighten_views") for each in (_ABSORB_PADS, _FOLD_AFFINE, _REMOVE_UNUSED_NODES)),
+    SimplifyPass(
+        "straighten_views", straighten_views, requires=(*_CANONICAL, has.ALL_IN_USE), breaks=(has.ALL_IN_USE,)
+    ),
+    SimplifyPass("merge_channels", merge_channels, requires=_CANONICAL, breaks=(has.ALL_IN_USE,)),
+    *(replace(each, only_after="straighten_views") for each in _FOLDED_AGAIN),
+    *(replace(each, only_after="merge_channels") for each in _FOLDED_AGAIN),
     # A second run would move the mean before one more 1x1 convolution.
     SimplifyPass("commute_mean", commute_mean, requires=(*_CANONICAL, has.ALL_IN_USE), idempotent=False),
 )

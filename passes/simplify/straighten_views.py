@@ -28,6 +28,7 @@ from krypton_compile.passes.simplify.views.elementwise import ELEMENTWISE, apply
 from krypton_compile.passes.simplify.views.joins import join
 from krypton_compile.passes.simplify.views.maps import is_map, is_odd, layout_after
 from krypton_compile.passes.simplify.views.moves import MOVES, move
+from krypton_compile.passes.simplify.views.places import INDEXED, place
 from krypton_compile.passes.simplify.views.products import flattened, multiply
 from krypton_compile.passes.simplify.views.reductions import normalize, reduce
 from krypton_compile.passes.simplify.views.view import View, view_of
@@ -46,6 +47,7 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("Einsum", "Gemm", "MatMul"), multiply),
     **dict.fromkeys(_REDUCTIONS, reduce),
     **dict.fromkeys(("Hardmax", "LayerNormalization", "LogSoftmax", "Softmax"), normalize),
+    **dict.fromkeys(INDEXED, place),
     **dict.fromkeys(WINDOWED, slide_window),
     "Concat": join,
 }

@@ -1,9 +1,12 @@
-"""Resize, Upsample, mirrored Pad, Slice and Gather of pixels, which are linear along height and width.
+"""Resize, Upsample, mirrored Pad, Slice and Gather of pixels, CumSum, MatMul and sums along one spatial axis.
+
+All are linear along height and width:
 
     Y = Resize(X)    ->    y_boxes = ResampleBoxes(x_boxes)
                            DY = IncrementalResample(DX, x_boxes, y_boxes)
 
-Each axis has a table (axis_table.py). A constant, as of extrapolation, has no delta.
+Each axis has a table (axis_table.py). A constant, as of extrapolation, has no delta. A signal is a picture of one row,
+and a volume's slices keep their places.
 """
 
 from __future__ import annotations
@@ -13,10 +16,19 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.contract.layouts import spatial_axes
-from krypton_compile.passes.lower.context import LoweringContext, input_of
+from krypton_compile.passes.lower.context import LoweringContext, array_of, input_of
 from krypton_compile.passes.lower.forms import Delta, Form
 from krypton_compile.passes.lower.refused import Refused
-from krypton_compile.passes.lower.rules.axis_table import AxisTable, Constants, ask, emit_resampled, keep, select
+from krypton_compile.passes.lower.rules.axis_table import (
+    AxisTable,
+    Constants,
+    ask,
+    emit_resampled,
+    from_matrix,
+    keep,
+    select,
+)
+from krypton_compile.passes.lower.rules.global_pool import reduced_axes
 from krypton_compile.passes.lower.rules.sliced_axes import chosen_places, sliced_axes
 from krypton_compile.passes.shapes import static_shape
 
@@ -29,14 +41,21 @@ Tables = dict[int, AxisTable]
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rule above."""
-    x = context.delta(node, 0)
-    if any(context.depends_on_image(node, index) for index in range(1, len(node.inputs))):
+    moved = 1 if node.op_type == "MatMul" and array_of(input_of(node, 0)) is not None else 0
+    x = context.delta(node, moved)
+    if any(context.depends_on_image(node, index) for index in range(len(node.inputs)) if index != moved):
         raise Refused("its parameters depend on the image")
     tables = _TABLES[node.op_type](node, context, x)
-    y_axis, x_axis = spatial_axes(x.layout)
-    vertical, horizontal = tables.get(y_axis, keep(x.height)), tables.get(x_axis, keep(x.width))
-    sizes = {0: 1, x.channel_axis: x.channels, y_axis: len(vertical.index), x_axis: len(horizontal.index)}
-    if static_shape(node.outputs[0]) != tuple(sizes[axis] for axis in range(4)):
+    *along, x_axis = spatial_axes(x.layout)
+    if set(tables) - {*along[-1:], x_axis}:
+        raise Refused("it changes more than the height and width of a volume's slices")
+    vertical = tables.get(along[-1], keep(x.height)) if along else keep(x.height)
+    horizontal = tables.get(x_axis, keep(x.width))
+    shape = list(x.base_shape)
+    shape[x_axis] = len(horizontal.index)
+    if along:
+        shape[along[-1]] = len(vertical.index)
+    if static_shape(node.outputs[0]) != tuple(shape):
         raise Refused("it changes the channels or the batch")
     return emit_resampled(context.emitter, node, x, vertical, horizontal)
 
@@ -65,8 +84,9 @@ def _pad(node: ir.Node, context: LoweringContext, x: Delta) -> Tables:
     if input_of(node, 3) is not None:
         raise Refused("its axes are not constant")  # decompose has spelled others out
     tables = {}
-    for axis in range(4):
-        before, after = int(pads[axis]), int(pads[axis + 4])
+    rank = len(x.layout)
+    for axis in range(rank):
+        before, after = int(pads[axis]), int(pads[axis + rank])
         if before < 0 or after < 0:
             raise Refused("it has negative pads")
         if before or after:
@@ -84,7 +104,8 @@ def _resize(node: ir.Node, context: LoweringContext, x: Delta) -> Tables:
     by_scales = scales is not None and bool(scales.size)
     if not by_scales and (sizes is None or not sizes.size):
         raise Refused("its scales or sizes are not constant")
-    named = [axis % 4 for axis in node.attributes.get_ints("axes", range(4))]
+    rank = len(x.layout)
+    named = [axis % rank for axis in node.attributes.get_ints("axes", range(rank))]
     axes = [axis for axis in spatial_axes(x.layout) if axis in named]
     shape, output = x.base_shape, static_shape(node.outputs[0])
     questions: list[tuple[int, Constants]] = []
@@ -106,4 +127,41 @@ def _resize(node: ir.Node, context: LoweringContext, x: Delta) -> Tables:
     return dict(zip(axes, tables, strict=True))
 
 
-_TABLES = {"Gather": _gather, "Pad": _pad, "Resize": _resize, "Slice": _slice}
+def _cumulate(node: ir.Node, context: LoweringContext, x: Delta) -> Tables:
+    axis = int(context.constant(node, 1, "axes").reshape(())) % len(x.layout)
+    if axis not in spatial_axes(x.layout):
+        raise Refused("it sums along neither rows nor columns")
+    size = x.base_shape[axis]
+    before = np.tri(size, k=-node.attributes.get_int("exclusive", 0), dtype=np.float32)
+    return {axis: from_matrix(before[::-1, ::-1] if node.attributes.get_int("reverse", 0) else before)}
+
+
+def _multiply(node: ir.Node, context: LoweringContext, x: Delta) -> Tables:
+    first = array_of(input_of(node, 0)) is not None
+    matrix = context.constant(node, 0 if first else 1, "weights")
+    axis = len(x.layout) - (2 if first else 1)
+    if matrix.ndim != 2 or matrix.dtype != np.float32:
+        raise Refused("its weights are not a constant float matrix")
+    if axis not in spatial_axes(x.layout):
+        raise Refused("it multiplies neither rows nor columns")
+    return {axis: from_matrix(np.ascontiguousarray(matrix if first else matrix.T, np.float32))}
+
+
+def _reduce(node: ir.Node, context: LoweringContext, x: Delta) -> Tables:
+    axes = reduced_axes(node, context, len(x.layout))
+    if set(axes) - set(spatial_axes(x.layout)):
+        raise Refused("it reduces channels and pixels")
+    weights = {axis: 1.0 if node.op_type == "ReduceSum" else 1.0 / x.base_shape[axis] for axis in axes}
+    return {axis: from_matrix(np.full((1, x.base_shape[axis]), weights[axis], np.float32)) for axis in axes}
+
+
+_TABLES = {
+    "CumSum": _cumulate,
+    "Gather": _gather,
+    "MatMul": _multiply,
+    "Pad": _pad,
+    "ReduceMean": _reduce,
+    "ReduceSum": _reduce,
+    "Resize": _resize,
+    "Slice": _slice,
+}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from krypton_compile.passes.shapes import static_shape
+from krypton_compile.passes.shapes import has_static_shape, static_shape
 from krypton_compile.passes.simplify.views.build import Attributes, Builder, chosen, first, fresh, places_of
 from krypton_compile.passes.simplify.views.view import Atom, Axis, View, size_of
 
@@ -136,6 +136,22 @@ def _sliced(node: ir.Node, shape: Sequence[int]) -> list[tuple[int, Indices]]:
         stop = None if step < 0 and end < -size else int(end)
         found.append((int(axis) % len(shape), np.arange(size)[slice(int(start), stop, int(step))]))
     return found
+
+
+def taken_along(node: ir.Node, axis: int) -> Indices | None:
+    """The entries of one axis that a Slice or Gather takes, all others left; None where it does more."""
+    source = node.inputs[0]
+    if source is None or not has_static_shape(source):
+        return None
+    shape = static_shape(source)
+    if node.op_type == "Slice":
+        places = dict(_sliced(node, shape))
+        whole = all(len(each) == shape[other] for other, each in places.items() if other != axis)
+        return places.get(axis, np.arange(shape[axis])) if whole else None
+    indices = node.inputs[1].const_value if node.inputs[1] is not None else None
+    if indices is None or len(indices.shape) != 1 or node.attributes.get_int("axis", 0) % len(shape) != axis:
+        return None
+    return np.arange(shape[axis])[indices.numpy().astype(np.int64)]
 
 
 def slide(node: ir.Node, views: Sequence[View | None], build: Builder) -> View | None:

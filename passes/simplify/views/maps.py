@@ -14,13 +14,16 @@ import onnx_ir as ir
 from krypton_compile.contract.layouts import channels_first, spatial_axes, swapped
 from krypton_compile.passes.shapes import has_static_shape, permutation, static_shape
 from krypton_compile.passes.simplify.views.elementwise import ELEMENTWISE
+from krypton_compile.passes.simplify.views.reductions import named_axes
 
 _FIRST = ("AveragePool BatchNormalization Conv ConvTranspose DepthToSpace LRN LpPool MaxPool SpaceToDepth").split()
 _SAME = (
     "Concat CumSum Dropout Expand Gather Hardmax LayerNormalization LogSoftmax MatMul Pad Resize Slice Softmax Split "
     "Upsample"
 ).split()
-_ALWAYS_ODD = ("Einsum", "Flatten", "Reshape", "Squeeze", "Tile", "Unsqueeze")
+_ALWAYS_ODD = (
+    "Einsum Flatten GatherElements GatherND Reshape ScatterElements ScatterND Squeeze Tile Unsqueeze"
+).split()
 _RANKS = (3, 4, 5)
 
 
@@ -40,8 +43,11 @@ def layout_after(node: ir.Node, maps: Mapping[ir.Value, str]) -> str | None:
     if node.op_type.startswith("Reduce"):
         source = node.inputs[0]
         assert source is not None
-        same = static_shape(source), static_shape(node.outputs[0])
-        return layout if all(same[0][axis] == same[1][axis] for axis in spatial_axes(layout)) else None
+        before, after = (
+            [static_shape(value)[axis] for axis in spatial_axes(layout)] for value in (source, node.outputs[0])
+        )
+        linear = node.op_type in ("ReduceMean", "ReduceSum") and max(after) > 1
+        return layout if linear or before == after else None
     return layout if node.op_type in _SAME or node.op_type in ELEMENTWISE else None
 
 
@@ -72,8 +78,11 @@ def is_odd(node: ir.Node, layout: str) -> bool:
             before[axis] == after[axis] for axis in range(len(after)) if axis != channel
         )
         return not alone or before == after
+    if node.op_type == "Concat":
+        return node.attributes["axis"].as_int() % len(layout) in spatial_axes(layout)
     if node.op_type.startswith("Reduce"):
-        return has_static_shape(output) and len(static_shape(output)) == len(layout) - 1
+        kept = node.attributes.get_int("keepdims", 1)
+        return not kept and named_axes(node, len(layout)) != list(spatial_axes(layout))
     return False
 
 

@@ -24,7 +24,7 @@ _MOST_PARTS = 64
 
 def reduce(node: ir.Node, views: Sequence[View | None], build: Builder) -> View | None:
     """The view of the node's output; None where it is none."""
-    view, named = views[0], _axes(node, len(views[0].axes) if views[0] is not None else 0)
+    view, named = views[0], named_axes(node, len(views[0].axes) if views[0] is not None else 0)
     if view is None or named is None:
         return None
     view = realized(build, view)
@@ -45,7 +45,8 @@ def reduce(node: ir.Node, views: Sequence[View | None], build: Builder) -> View 
     return after.on(tuple(atoms for axis, atoms in enumerate(axes) if keep or axis not in named))
 
 
-def _axes(node: ir.Node, rank: int) -> list[int] | None:
+def named_axes(node: ir.Node, rank: int) -> list[int] | None:
+    """The axes that a reduction of a tensor of that rank names, in order; None where they are not constant, or none."""
     given = node.inputs[1] if len(node.inputs) > 1 else None
     if given is not None and given.const_value is None:
         return None

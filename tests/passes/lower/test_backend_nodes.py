@@ -36,7 +36,6 @@ LAST = ("LayerNormalization", "LogSoftmax", "Softmax", *(op for op in OPS if op.
 
 DENSE = {
     "averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True": "its last window ends beyond the padd",
-    "concat_3d_*": "not all of its inputs are spatial deltas",
     "convtranspose_3d": "does not hold for a volume",
     "layer_normalization_4d_axis3_last": "",
     "layer_normalization_4d_axis_negative_1_last": "",
@@ -50,8 +49,8 @@ DENSE = {
     "*softmax_axis_2_last": "",
     "*softmax_*": "it is not over the channels",
     "matmul_*": "its input is not a flattened map",
+    "reduce_sum_empty_axes_input_noop*": "",
     "reduce_*default_axes_*": "it reduces axes",
-    "reduce_sum_empty_axes_input_noop*": "it reduces axes",
     "reduce_l[12]_*_last": "",
     "reduce_l[12]_*": "it reduces axes",
     "reduce_min_*_last": "it reduces axes",
@@ -60,9 +59,6 @@ DENSE = {
     "reduce_*_do_not_keepdims_*": "",
     "resize_*_not_larger": "its scales follow from a policy",
     "resize_*_not_smaller": "its scales follow from a policy",
-    "slice_default_axes": "does not hold for a signal",
-    "slice_default_steps": "does not hold for a signal",
-    "slice_negative_axes": "does not hold for a signal",
 }
 """Cases that are not incremental, and a part of the reason; "" is incremental. The first pattern that fits counts."""
 

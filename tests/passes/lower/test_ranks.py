@@ -234,10 +234,19 @@ DENSE = {
     "Slice": ("h = Slice(r, s, e, a)", {"s": ints(1), "e": ints(5), "a": ints(2)}),
     "CumSum": ("h = CumSum(r, a)", {"a": ints(2)}),
 }
+ALONG = ((SIGNAL, "Slice"), (SIGNAL, "CumSum"))
+"""What a signal has a rule for, and a volume's depth has none."""
 
 
-@pytest.mark.parametrize("image", [SIGNAL, VOLUME])
-@pytest.mark.parametrize("op", DENSE)
+@pytest.mark.parametrize(("image", "op"), ALONG)
+def test_what_has_a_rule_along_a_signal(image: str, op: str) -> None:
+    middle, weights = DENSE[op]
+    assert only_class_vectors_are_dense(compile_and_check(network(image, middle, **weights), layout(image)))
+
+
+@pytest.mark.parametrize(
+    ("image", "op"), [(image, op) for op in DENSE for image in (SIGNAL, VOLUME) if (image, op) not in ALONG]
+)
 def test_what_has_no_rule_is_dense_and_exact(op: str, image: str) -> None:
     middle, weights = DENSE[op]
     report = compile_and_check(network(image, middle, **weights), layout(image))

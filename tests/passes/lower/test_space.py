@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.support.graphs import became, compile_and_check, floats, ints, parse, reasons
@@ -172,3 +173,84 @@ def test_others_are_dense(op: str) -> None:
     body = f"{STEM} {middle} {AFTER} {HEAD}"
     model = parse(body, opset=opset, w0=(8, 3, 3, 3), w9=(6, channels, 2, 2), fw=(5, 6), **weights)
     assert became(compile_and_check(model), op) == {"dense"}
+
+
+NORTH, SOUTH = {"n0": ints(-2), "n1": ints(9)}, {"s0": ints(0), "s1": ints(3)}
+LINEAR = {
+    "around the edges": (
+        "Pad",
+        "a = Slice(r, n0, n1, rows) b = Slice(r, s0, s1, rows) h0 = Concat<axis=2>(a, r, b)",
+        {**NORTH, **SOUTH, "rows": ints(2)},
+    ),
+    "rolled": (
+        "Gather",
+        "a = Slice(r, n0, n1, rows) b = Slice(r, s0, n0, rows) h0 = Concat<axis=2>(a, b)",
+        {**NORTH, **SOUTH, "rows": ints(2)},
+    ),
+    "two maps and a constant side by side": ("Pad", "a = Neg(r) h0 = Concat<axis=-1>(k, a, r, k)", {"k": (1, 8, 9, 2)}),
+    "sums from the left": ("CumSum", "h0 = CumSum(r, a)", {"a": ints(3)}),
+    "sums from below": ("CumSum", "h0 = CumSum<exclusive=1, reverse=1>(r, a)", {"a": np.int64(-2)}),
+    "a product of rows": ("MatMul", "h0 = MatMul(r, m)", {"m": (10, 7)}),
+    "a product of columns": ("MatMul", "h0 = MatMul(m, r)", {"m": (7, 9)}),
+    "a mean of columns": ("ReduceMean", "h1 = ReduceMean<axes=[2]>(r) h0 = Concat<axis=2>(h1, r)", {}),
+    "a sum of rows": ("ReduceSum", "h1 = ReduceSum(r, a) h0 = Concat<axis=3>(h1, r)", {"a": ints(3)}),
+}
+
+
+@pytest.mark.parametrize("kind", LINEAR)
+def test_linear_along_one_axis(kind: str) -> None:
+    op, middle, weights = LINEAR[kind]
+    check(op, middle, **weights)
+
+
+@pytest.mark.parametrize("order", ["(r, k)", "(k, r)", "(k, r, k, r, k, k)"])
+def test_constant_channels(order: str) -> None:
+    channels = 8 * order.count("r") + 2 * order.count("k")
+    check("Concat", f"h0 = Concat<axis=1>{order}", channels, k=(1, 2, 9, 10))
+
+
+SIGNAL = "c = Conv<strides=[2]>(x, w0) r = Relu(c)"  # r is [1, 6, 18]
+ALONG = {
+    "reversed": ("h0 = Slice(r, a, b, d, e)", {"a": ints(-1), "b": ints(-99), "d": ints(2), "e": ints(-1)}),
+    "chosen": ("h0 = Gather<axis=2>(r, i)", {"i": ints(17, 3, 3, 0, 5, 6, 7)}),
+    "mirrored": ('h0 = Pad<mode="reflect">(r, p)', {"p": ints(0, 0, 2, 0, 0, 1)}),
+    "resized": ('h0 = Resize<mode="linear">(r, , s)', {"s": floats(1, 1, 1.5)}),
+    "around the ends": (
+        "a = Slice(r, n0, n1, last) b = Slice(r, s0, s1, last) h0 = Concat<axis=2>(a, r, b)",
+        {"n0": ints(-2), "n1": ints(99), "s0": ints(0), "s1": ints(3), "last": ints(2)},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ALONG)
+def test_moves_along_a_signal(kind: str) -> None:
+    middle, weights = ALONG[kind]
+    body = f"{SIGNAL} {middle} z9 = Conv<strides=[2]>(h0, w9) h = Relu(z9) {HEAD}"
+    weights = {"w0": (6, 3, 3), "w9": (6, 6, 2), "fw": (5, 6), **weights}
+    report = compile_and_check(parse(body, image="float[N,3,37] x", **weights), "NCL")
+    assert report.incremental_share == 1, report.layers
+
+
+SLICES = {
+    "rows and columns reversed": (
+        "h0 = Slice(r, a, b, d, e)",
+        {"a": ints(-1, -1), "b": ints(-99, -99), "d": ints(3, 4), "e": ints(-1, -1)},
+    ),
+    "columns chosen": ("h0 = Gather<axis=4>(r, i)", {"i": ints(5, 3, 3, 0)}),
+}
+
+
+@pytest.mark.parametrize("kind", SLICES)
+def test_moves_within_a_volumes_slices(kind: str) -> None:
+    middle, weights = SLICES[kind]
+    body = f"c = Conv(x, w0) r = Relu(c) {middle} z9 = Conv<strides=[2,2,2]>(h0, w9) h = Relu(z9) {HEAD}"
+    weights = {"w0": (6, 2, 3, 3, 3), "w9": (6, 6, 2, 2, 2), "fw": (5, 6), **weights}
+    report = compile_and_check(parse(body, image="float[N,2,6,7,8] x", **weights), "NCDHW")
+    assert report.incremental_share == 1, report.layers
+
+
+def test_a_volumes_slices_keep_their_places() -> None:
+    body = f"r = Relu(x) h0 = Gather<axis=2>(r, i) z9 = Conv(h0, w9) h = Relu(z9) {HEAD}"
+    model = parse(body, image="float[N,2,6,7,8] x", i=ints(3, 2, 1, 0), w9=(6, 2, 2, 2, 2), fw=(5, 6))
+    report = compile_and_check(model, "NCDHW")
+    assert "more than the height and width of a volume's slices" in reasons(report, "Gather")
