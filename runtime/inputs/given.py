@@ -45,9 +45,7 @@ def as_array(image: object) -> Any:
     return image
 
 
-def several(
-    image: object, shape: tuple[int, ...], own_shape: tuple[int, ...] | None = None
-) -> list[object] | None:
+def several(image: object, shape: tuple[int, ...], own_shape: tuple[int, ...] | None = None) -> list[object] | None:
     """Take several images apart: the entries of a list of images or of a batch; None where ``image`` is one.
 
     Args:

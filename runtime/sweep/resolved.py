@@ -110,9 +110,7 @@ def _read(model: CompiledModel, image: object, request: Request) -> tuple[Canvas
     if images is not None:
         raise OcclusionError(f"image: expected one, found {len(images)} in a list or batch; explain() takes several")
     if len(model.spatial) != 2:
-        tensor = own_input(
-            image, "image", model.full_shape, model.full_layout, own_shape=model.image_shape
-        )
+        tensor = own_input(image, "image", model.full_shape, model.full_layout, own_shape=model.image_shape)
         return Canvas(tensor, model.full_layout, None, own_shape=model.image_shape), None
     shown = read_input(
         image, model.full_shape, model.full_layout, model.preprocessing, request.layout, model.image_shape
