@@ -22,6 +22,7 @@ from krypton_compile.passes.lower.bounds import LowerBounds
 from krypton_compile.passes.lower.conditioning import Conditioning
 from krypton_compile.passes.lower.context import array_of, input_of
 from krypton_compile.passes.lower.dense_per_position import reads
+from krypton_compile.passes.lower.value_conv import is_depthwise
 
 GUARD = 0.1
 """A number that never falls below this keeps its digits: 0.1 of a base of 1 has six of them."""
@@ -46,6 +47,8 @@ _THROUGH = (
     | _NORMS
     | _STEPS
 )
+_AFTER_RESIDUALS = frozenset(("Add", "Conv", "LayerNormalization", "RMSNormalization"))
+"""What reads a sum of branches so that the smaller one counts: a norm, the depthwise convolution before it, sums."""
 _MOVES = frozenset("Dropout Flatten Reshape Squeeze Transpose Unsqueeze".split())
 
 
@@ -64,13 +67,14 @@ class _Search:
         self._rows: set[ir.Node] = set()
         self._whole: set[ir.Node] = set()
         self._read: set[ir.Value] = set()
+        self._seen: set[tuple[ir.Value, bool]] = set()
 
     def run(self) -> Conditioning:
         for node in self._nodes:
             roots = [value for value in self._ill_conditioned(node) if value in self._moves]
             if roots:
                 self._rows.add(node)
-            self._follow(roots)
+            self._follow(node, roots)
         return Conditioning(frozenset(self._rows), frozenset(self._whole), frozenset(self._read))
 
     def _ill_conditioned(self, node: ir.Node) -> list[ir.Value]:
@@ -102,33 +106,50 @@ class _Search:
     def _near_zero(self, value: ir.Value) -> bool:
         return self._bounds.of(value) < GUARD
 
-    def _follow(self, values: list[ir.Value]) -> None:
-        """Go back from values that must be exact to where their T' can be read."""
-        pending = list(values)
+    def _follow(self, root: ir.Node, values: list[ir.Value]) -> None:
+        """Go back from the values that a root reads to where their T' can be read."""
+        pending = [(value, root) for value in values]
         while pending:
-            value = pending.pop()
-            if value in self._read or value not in self._moves:
+            value, reader = pending.pop()
+            residual = reader.op_type in _AFTER_RESIDUALS
+            if value not in self._moves or (value, residual) in self._seen:
                 continue
+            self._seen.add((value, residual))
             self._read.add(value)
             node = value.producer()
-            if node is None or not self._passes(node):
+            if node is None or not self._passes(node, residual):
                 continue
             if node.op_type not in _MOVES or node.op_type == "Transpose":
                 self._rows.add(node)
             if node.op_type in _REDUCTIONS | _POOLS or _pools_all(node):
                 self._whole.add(node)
-            pending.extend(each for each in node.inputs if each is not None)
+            # What lies between a norm and the sum before it does not matter to the sum.
+            passing = reader if node.op_type in _MOVES and residual else node
+            pending.extend((each, passing) for each in node.inputs if each is not None)
 
-    def _passes(self, node: ir.Node) -> bool:
+    def _passes(self, node: ir.Node, residual: bool) -> bool:
         """Whether a node's T' must be computed on T' of its inputs."""
         op, moving = node.op_type, [value for value in node.inputs if value in self._moves]
         if op in _MOVES or op in _POOLS or _pools_all(node):
             return True
         if op == "Clip":
             return not _is_relu(node)
-        if op == "Add":  # of two branches: each of their deltas is as exact as the sum
-            return len(moving) == 1 or all(self._is_curved(value) for value in moving)
+        if op == "Conv":  # behind a sum of branches of very different sizes, whose small one the delta loses
+            return residual and (self._follows(node, _NORMS) or (is_depthwise(node) and self._follows_sum(node)))
+        if op == "Add":  # of two branches: each of their deltas is as exact as the sum, but for a norm
+            return residual or len(moving) == 1 or all(self._is_curved(value) for value in moving)
+        if residual and op in ("Mul", "Div") and len(moving) == 1:
+            return False  # a branch, scaled: its delta has digits of its own
         return op in _THROUGH
+
+    def _follows_sum(self, node: ir.Node) -> bool:
+        """Whether a convolution reads the sum of two branches."""
+        maker = _maker(node)
+        return maker is not None and maker.op_type == "Add" and all(each in self._moves for each in maker.inputs)
+
+    def _follows(self, node: ir.Node, ops: frozenset[str]) -> bool:
+        maker = _maker(node)
+        return maker is not None and maker.op_type in ops
 
     def _is_curved(self, value: ir.Value | None) -> bool:
         maker = None if value is None else value.producer()
@@ -140,6 +161,15 @@ class _Search:
             "Max",
             "Min",
         )
+
+
+def _maker(node: ir.Node) -> ir.Node | None:
+    """The node that makes what another one reads first, but for its layout."""
+    value = node.inputs[0]
+    maker = None if value is None else value.producer()
+    while maker is not None and maker.op_type in ("Transpose", "Identity"):
+        maker = None if maker.inputs[0] is None else maker.inputs[0].producer()
+    return maker
 
 
 def _is_smooth(node: ir.Node) -> bool:

@@ -21,6 +21,7 @@ from krypton_compile.contract.layouts import as_volume, channel_axis, spatial_ax
 from krypton_compile.passes.lower.context import LoweringContext, array_of
 from krypton_compile.passes.lower.dense_batch_axis import POINTWISE, REDUCTIONS
 from krypton_compile.passes.lower.forms import Delta, Ragged, Rows, volume_shape
+from krypton_compile.passes.lower.quiet import emit_quiet
 from krypton_compile.passes.lower.reasons import NO_RULE
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.global_pool import reduced_axes
@@ -128,6 +129,8 @@ def _make_rows(value: ir.Value, boxes: ir.Value, context: LoweringContext) -> Ro
     attributes = {"of": "delta" if own is None else "values"}
     made = emitter.emit_node("RowValues", inputs, attributes, f"{name}.rows", f"{name}.changed")
     values, changed = made.outputs
+    if own is None and value in context.conditioning.read and baseline is not None:
+        values = emit_quiet(value, values, boxes, context)
     return Rows(
         values, boxes, boxes, source.layout, source.channels, source.height, source.width, source.depth, changed=changed
     )

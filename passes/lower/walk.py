@@ -25,11 +25,12 @@ from krypton_compile.passes.lower.forms import Delta, Dense, Form, make_delta
 from krypton_compile.passes.lower.pixel_local import lower_pixel_local, to_delta
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.table import RULES, Rule
+from krypton_compile.passes.lower.value_conv import lower_value_conv
 from krypton_compile.passes.shapes import static_shape
 
 _SLICED = ("chunk.slices", "chunk.slice_offsets")
 INCREMENTAL, DENSE, BASE_ONLY = "incremental", "dense", "base only"
-_ON_VALUES = Rule(lower_pixel_local)
+_ON_VALUES, _VALUE_CONV = Rule(lower_pixel_local), Rule(lower_value_conv)
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _by_rules(node: ir.Node, rules: Sequence[Rule], context: LoweringContext) ->
     reasons: list[str] = []
     if node in conditioning.rows:
         try:
-            return _ON_VALUES.apply(node, context)
+            return (_VALUE_CONV if node.op_type == "Conv" else _ON_VALUES).apply(node, context)
         except Refused as refused:
             if node in conditioning.whole:
                 raise Refused("what follows needs more digits of its result than a delta carries") from refused

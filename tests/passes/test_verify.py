@@ -7,7 +7,7 @@ import pytest
 from krypton_compile import compile
 from krypton_compile.errors import VerificationError
 from krypton_compile.passes import verify
-from tests.support.graphs import parse
+from tests.support.graphs import ints, parse
 
 
 @pytest.fixture
@@ -50,3 +50,17 @@ def test_the_noise_is_of_this_model(model):
     """A tame network's own noise is far below the bound, so nothing is gained by it."""
     _, report = compile(model)
     assert "amplifies" not in report.verification
+
+
+def test_an_image_of_one_colour_is_left_out_where_the_model_has_no_answer() -> None:
+    spread = "l = ReduceMin(x, a) u = ReduceMax(x, a) d = Sub(u, l) n = Sub(x, l) z = Div(n, d)"
+    rest = "c = Conv(z, w0) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g) y = Gemm(f, fw)"
+    model = parse(f"{spread} {rest}", opset=18, a=ints(1, 2, 3), w0=(8, 3, 3, 3), fw=(8, 5))
+    _, report = compile(model)
+    assert "no finite answer to an image of one colour" in report.verification
+
+
+def test_a_model_without_any_finite_answer_is_refused() -> None:
+    rest = "z = Log(x) c = Conv(z, w0) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g) y = Gemm(f, fw)"
+    with pytest.raises(VerificationError, match="not finite"):
+        compile(parse(rest, w0=(8, 3, 3, 3), fw=(8, 5)))

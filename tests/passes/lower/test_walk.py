@@ -188,10 +188,10 @@ BOTH = {
         {"s": ints(0, 0), "e": ints(4, 9), "a": ints(1, 2)},
         ["it does not choose among channels alone", "it changes the channels or the batch"],
     ),
-    "ReduceMean": (
-        "q = ReduceMean<axes=[2]>(r) h = Mul(q, r)",
+    "ReduceMax": (
+        "q = ReduceMax<axes=[2]>(r) h = Mul(q, r)",
         {},
-        ["it does not reduce the spatial axes [2, 3] alone", "it reduces axes [2], for which ReduceMean has no rule"],
+        ["it does not reduce the spatial axes [2, 3] alone", "it reduces axes [2], for which ReduceMax has no rule"],
     ),
 }
 """Ops of two rules, both of which refuse the node: their reasons."""
