@@ -119,7 +119,9 @@ def _follow_choices(source: SourceModel, makers: Mapping[str, onnx.NodeProto]) -
     graph = source.proto.graph
     if source.output_name is not None:
         return
-    kinds, _ = _types(source.proto)
+    kinds = {value.name: value.type.tensor_type.elem_type for value in graph.output}
+    if not all(kinds.values()):
+        kinds, _ = _types(source.proto)
     chosen = {value.name: _chosen_from(value.name, makers) for value in graph.output}
     plain = [value for value in graph.output if kinds.get(value.name) in (*_FLOATS, None) and not chosen[value.name]]
     if plain:

@@ -155,7 +155,7 @@ def _read(
         return None
     batch, channel, *axes = labels.parts
     spatial = sorted((part for part in axes if part is not None), key=lambda part: (part.axis, part.place))
-    if len(spatial) < len(axes):
+    if not spatial:  # there may be fewer than axes: Keras makes pictures of one row of its signals
         return None
     if channel is None and labels.picked:  # channels one by one, as in x[:, 0]
         channel = min(labels.picked, key=lambda part: part.axis)
