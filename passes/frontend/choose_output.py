@@ -19,12 +19,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from krypton_compile.errors import ModelError
-from krypton_compile.passes.frontend.check_model import light_model
+from krypton_compile.passes.frontend.check_model import light_model, reads
 from krypton_compile.passes.frontend.source_model import SourceModel
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 _SAME = frozenset("Identity Cast Reshape Squeeze Unsqueeze Flatten".split())
-_CHOOSING = frozenset(("ArgMax", "TopK", "Hardmax"))
+_CHOOSING = frozenset("ArgMax TopK Hardmax Greater GreaterOrEqual Less LessOrEqual".split())
 _LOOKING_UP = frozenset(("LabelEncoder", "ArrayFeatureExtractor", "Gather"))
 _PROBABILITY = frozenset(("Softmax", "Sigmoid"))
 
@@ -121,7 +121,7 @@ def _follow_choices(source: SourceModel, makers: Mapping[str, onnx.NodeProto]) -
         return
     kinds = {value.name: value.type.tensor_type.elem_type for value in graph.output}
     if not all(kinds.values()):
-        kinds, _ = _types(source.proto)
+        kinds = _infer(source.proto)[0]
     chosen = {value.name: _chosen_from(value.name, makers) for value in graph.output}
     plain = [value for value in graph.output if kinds.get(value.name) in (*_FLOATS, None) and not chosen[value.name]]
     if plain:
@@ -153,9 +153,9 @@ def _choose_among_several(source: SourceModel, makers: Mapping[str, onnx.NodePro
     graph = source.proto.graph
     if source.output_name is not None or len(graph.output) < 2:
         return
-    _, ranks = _types(source.proto)
-    rows = [value for value in graph.output if value.name in makers and ranks.get(value.name, 2) <= 2]
-    sure = all(value.name in ranks for value in graph.output)
+    shapes, changing = _infer(source.proto)[1], _depending_on_inputs(graph)
+    rows = [value for value in graph.output if value.name in changing and len(shapes.get(value.name, ())) <= 2]
+    sure = all(value.name in shapes for value in graph.output)
     names = {value.name for value in rows}
     finals = [value for value in rows if not any(_behind(other, value.name, makers) for other in names - {value.name})]
     if len(finals) == 1 and (sure or len(rows) == len(graph.output)):
@@ -184,12 +184,9 @@ def _take_element(source: SourceModel) -> None:
         return  # interface.py asks for the output's name
     name = outputs[0].name
     text = ",".join(":" if at is None else str(at) for at in index)
-    _, ranks = _types(source.proto)
-    if name in ranks and len(index) >= ranks[name]:
-        raise ModelError(
-            f"--output-index {text}: output '{name}' has {ranks[name]} axes; expected an index for each but its batch "
-            "and its classes, and ':' where an axis stays"
-        )
+    shape = _infer(source.proto)[1].get(name)
+    if shape is not None:
+        _check_index(index, shape, f"--output-index {text}: output '{name}'")
     at = name
     new = f"{name}.at({text})"
     chosen = [(axis, number) for axis, number in enumerate(index, 1) if number is not None]
@@ -203,8 +200,31 @@ def _take_element(source: SourceModel) -> None:
     _set_outputs(graph, [helper.make_tensor_value_info(at, TensorProto.FLOAT, None)])
 
 
-def _types(model: onnx.ModelProto) -> tuple[dict[str, int], dict[str, int]]:
-    """Types and ranks of tensors, as far as they are declared or can be inferred."""
+def _check_index(index: Sequence[int | None], shape: Sequence[int], what: str) -> None:
+    if len(index) >= len(shape):
+        raise ModelError(
+            f"{what} has {len(shape)} axes; expected an index for each but its batch and its classes, and ':' where an "
+            "axis stays"
+        )
+    for axis, (at, size) in enumerate(zip(index, shape[1:], strict=False), 1):
+        if at is not None and size > 0 and not -size <= at < size:
+            raise ModelError(f"{what} has {size} entries on axis {axis}; expected an index from {-size} to {size - 1}")
+
+
+def _depending_on_inputs(graph: onnx.GraphProto) -> set[str]:
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = {value.name for value in graph.input} - constants
+    names, before = set(inputs), 0
+    while len(names) > before:  # the nodes are in any order yet
+        before = len(names)
+        for node in graph.node:
+            if names & reads(node):
+                names.update(node.output)
+    return names - inputs
+
+
+def _infer(model: onnx.ModelProto) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+    """Types and shapes of tensors, as far as they are declared or can be inferred; 0 is an open size."""
     try:
         inferred = shape_inference.infer_shapes(light_model(model)).graph
     except Exception:  # of several types; whatever is wrong, the checker will tell
@@ -212,7 +232,7 @@ def _types(model: onnx.ModelProto) -> tuple[dict[str, int], dict[str, int]]:
     values = [value for value in (*inferred.value_info, *inferred.output) if value.type.HasField("tensor_type")]
     kinds = {value.name: value.type.tensor_type.elem_type for value in values if value.type.tensor_type.elem_type}
     shaped = [value for value in values if value.type.tensor_type.HasField("shape")]
-    return kinds, {value.name: len(value.type.tensor_type.shape.dim) for value in shaped}
+    return kinds, {value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for value in shaped}
 
 
 def _set_outputs(graph: onnx.GraphProto, outputs: Sequence[onnx.ValueInfoProto]) -> None:

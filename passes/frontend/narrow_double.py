@@ -2,7 +2,7 @@
 
 onnxruntime has no convolutions of float64, and the incremental ops are of float32. Scores are exact for the float32
 network; from the float64 one they differ by float32's own rounding. Where only some arithmetic is float64 and neither
-the image nor a convolution is, the model stays as it is.
+the image nor scores nor a convolution are, the model stays as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def narrow_double(source: SourceModel) -> int:
 
 
 def computes_in_double(graph: onnx.GraphProto) -> bool:
-    """Tell whether the image or the weights of a convolution are of 64 bits."""
+    """Tell whether the image, the only output or the weights of a convolution are of 64 bits."""
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
     ranks = (3, 4, 5) if len(inputs) > 1 else range(9)
@@ -34,4 +34,5 @@ def computes_in_double(graph: onnx.GraphProto) -> bool:
         value.type.tensor_type.elem_type == _DOUBLE and len(value.type.tensor_type.shape.dim) in ranks
         for value in inputs
     )
-    return image or any(tensor.data_type == _DOUBLE and len(tensor.dims) == 4 for tensor in graph.initializer)
+    scores = len(graph.output) == 1 and graph.output[0].type.tensor_type.elem_type == _DOUBLE
+    return image or scores or any(tensor.data_type == _DOUBLE and len(tensor.dims) == 4 for tensor in graph.initializer)

@@ -180,6 +180,36 @@ def test_passes_keep_what_they_say_on_what_exporters_write(kind: str, target: st
     run_all(SourceModel(parse(f"{middle} {HEAD}", image="float[1,3,17,19] x", fw=(5, 8), **used, **weights)), target)
 
 
+AS_DATA_SETS_HAVE_THEM = {
+    "a grey image of bytes": (
+        "uint8[N,17,19] x",
+        "u = Unsqueeze(x, one) n = Cast<to = 1>(u) c = Conv(n, w) h = Relu(c)",
+        {"one": ints(1), "w": (8, 1, 3, 3)},
+        {},
+    ),
+    "an open image beside an idle input": (
+        "float[N,c,a,b] x, float[1] phase",
+        "idle = Relu(phase) c = Conv(x, w) h = Relu(c)",
+        {"w": (8, 3, 3, 3)},
+        {"image_size": (17, 19)},
+    ),
+    "rows of quantized numbers": (
+        "uint8[N,323] x",
+        "d = DequantizeLinear(x, scale) n = Reshape(d, shape) c = Conv(n, w) h = Relu(c)",
+        {"scale": np.float32(0.02), "shape": ints(-1, 1, 17, 19), "w": (8, 1, 3, 3)},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", AS_DATA_SETS_HAVE_THEM)
+def test_passes_keep_what_they_say_on_images_as_data_sets_have_them(kind: str) -> None:
+    image, middle, weights, options = AS_DATA_SETS_HAVE_THEM[kind]
+    model = parse(f"{middle} {HEAD} i = ArgMax<axis = 1>(y)", image=image, scores="int64[N,1] i", fw=(5, 8), **weights)
+    model.graph.node[0].domain = "ai.onnx"
+    run_all(SourceModel(model, **options))
+
+
 @pytest.mark.parametrize("kind", [HALF, DOUBLE, UINT8])
 def test_passes_keep_what_they_say_on_images_of_other_types(kind: int) -> None:
     cast = "i = Cast<to=1>(x)" if kind == UINT8 else "i = Identity(x)"

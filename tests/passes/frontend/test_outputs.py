@@ -97,14 +97,16 @@ def test_names_that_a_gather_looks_up() -> None:
         ("i = ArgMax<axis = 1>(l)", "float[N,5] l, int64[N,1] i"),
         ("v, i = TopK(l, three)", "float[N,3] v, int64[N,3] i"),
         ("z = ArgMax<axis = 1>(l) i = Cast<to = 6>(z)", "int32[N,1] i"),
+        ("z = Greater(l, zero)", "bool[N,5] z"),
     ],
 )
 def test_choices_of_classes_are_the_scores_they_are_made_from(rest: str, scores: str, tmp_path: Path) -> None:
-    check(classifier(rest, scores, three=ints(3)), "l", tmp_path)
+    check(classifier(rest, scores, three=ints(3), zero=floats(0)), "l", tmp_path)
 
 
 def test_one_row_of_scores_among_maps_is_taken(tmp_path: Path) -> None:
     check(classifier("", "float[N,8,15,17] r, float[N,5] l, float[N,8,1,1] g"), "l", tmp_path)
+    check(classifier("z = Identity(k)", "float[N,5] l, float[5] z", k=floats(1, 2, 3, 4, 5)), "l", tmp_path)
     compiled, report = compile(classifier("", "float[N,8,15,17] r, float[N,5] l"))
     assert any("several outputs: 'l' is taken" in note and "'r'" in note for note in report.notes)
     assert len(compiled.graph.output) == 2
@@ -114,6 +116,10 @@ def test_probabilities_are_taken_with_their_logits(tmp_path: Path) -> None:
     model = classifier("p = Softmax<axis = 1>(l)", "float[N,5] l, float[N,5] p")
     check(model, "p", tmp_path)
     assert [value.name for value in compile(model)[0].graph.output][2:] == ["logits", "base_logits"]
+
+
+def test_scores_of_64_bits_are_rounded(tmp_path: Path) -> None:
+    check(classifier("y = Cast<to = 11>(l)", "double[N,5] y"), "y", tmp_path)
 
 
 def test_several_rows_are_asked_for(tmp_path: Path, capsys) -> None:
@@ -157,6 +163,9 @@ def test_an_index_that_does_not_fit(capsys, tmp_path: Path) -> None:
     model = classifier("", "float[N,5] l")
     with pytest.raises(ModelError, match=r"--output-index 0,1: output 'l' has 2 axes"):
         compile(model, output_index=(0, 1))
+    tokens = classifier(TOKENS, "float[N,4,5] y", wide=(8, 20), sh=ints(-1, 4, 5))
+    with pytest.raises(ModelError, match=r"output 'y' has 4 entries on axis 1; expected an index from -4 to 3"):
+        compile(tokens, output_index=4)
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(SystemExit):
         compile_cli.main([str(tmp_path / "m.onnx"), "--output-index", "last"])
