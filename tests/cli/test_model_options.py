@@ -67,6 +67,10 @@ def texts(path: Path) -> list[ast.AST]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.Constant | ast.JoinedStr) and node not in bare]
 
 
+CONVERTERS = {"--saved-model", "--tflite", "--tfjs", "--graphdef", "--output", "--model"}
+"""Options of tf2onnx and optimum-cli."""
+
+
 def options_of(command: str) -> set[str]:
     return {text for action in PARSERS[command]()._actions for text in action.option_strings}
 
@@ -74,8 +78,10 @@ def options_of(command: str) -> set[str]:
 def commands_of(folder: str, option: str) -> tuple[str, ...]:
     """The commands that can end in an error of a folder: all compile; sessions and pictures are explain's and tune's.
 
-    --target is krypton-compile's own: the others choose it by --device.
+    --target is krypton-compile's own: the others choose it by --device. Of converters that a file's kind names, none.
     """
+    if folder == "files" and option in CONVERTERS:
+        return ()
     if option == "--target":
         return ("compile",)
     if folder == "runtime":
