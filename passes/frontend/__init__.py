@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from krypton_compile.passes.frontend import properties as has
 from krypton_compile.passes.frontend.accept_spellings import accept_spellings
+from krypton_compile.passes.frontend.axes.find_axes import find_axes
 from krypton_compile.passes.frontend.cap_opset import cap_opset
 from krypton_compile.passes.frontend.check_model import check_model
 from krypton_compile.passes.frontend.choose_output import choose_output
 from krypton_compile.passes.frontend.drop_inputs import drop_inputs
-from krypton_compile.passes.frontend.find_axes import find_axes
 from krypton_compile.passes.frontend.fix_image import fix_image
 from krypton_compile.passes.frontend.hold_inputs import hold_inputs
 from krypton_compile.passes.frontend.narrow_double import narrow_double

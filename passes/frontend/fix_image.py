@@ -28,7 +28,7 @@ from krypton_compile.contract.layouts import (
 )
 from krypton_compile.errors import ModelError
 from krypton_compile.ort.plain_session import open_session
-from krypton_compile.passes.frontend.find_axes import Sizes, find_input, read_sizes
+from krypton_compile.passes.frontend.axes.find_axes import Sizes, find_input, read_sizes
 from krypton_compile.passes.frontend.source_model import SourceModel
 from krypton_compile.passes.frontend.subgraphs import rename_uses
 

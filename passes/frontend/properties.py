@@ -8,10 +8,10 @@ import onnx
 
 from krypton_compile.errors import ModelError
 from krypton_compile.passes.frontend.accept_spellings import find_spelling
+from krypton_compile.passes.frontend.axes.find_axes import find_input, read_sizes
 from krypton_compile.passes.frontend.cap_opset import CAP
 from krypton_compile.passes.frontend.check_model import check_model
 from krypton_compile.passes.frontend.drop_inputs import find_idle
-from krypton_compile.passes.frontend.find_axes import find_input, read_sizes
 from krypton_compile.passes.frontend.narrow_double import computes_in_double
 from krypton_compile.passes.frontend.replace_retired import find_retired
 from krypton_compile.passes.frontend.source_model import SourceModel

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy.typing as npt
 import onnx
 
-from krypton_compile.passes.frontend.trace_axes import Reading
+from krypton_compile.passes.frontend.axes.trace_axes import Reading
 
 
 @dataclass

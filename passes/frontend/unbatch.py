@@ -18,7 +18,7 @@ from krypton_compile.contract.exactness import BATCH_BOUND
 from krypton_compile.contract.layouts import FULL_LAYOUTS, KINDS, channel_axis, has_batch, spatial_axes
 from krypton_compile.errors import ModelError
 from krypton_compile.ort.plain_session import open_session
-from krypton_compile.passes.frontend.find_axes import find_input, read_sizes
+from krypton_compile.passes.frontend.axes.find_axes import find_input, read_sizes
 from krypton_compile.passes.frontend.source_model import SourceModel
 
 _MOST_NUMBERS = 1 << 28

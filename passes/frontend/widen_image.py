@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import onnx
 from onnx import TensorProto, helper, shape_inference
 
+from krypton_compile.passes.frontend.axes.find_axes import find_input
 from krypton_compile.passes.frontend.check_model import light_model
-from krypton_compile.passes.frontend.find_axes import find_input
 from krypton_compile.passes.frontend.source_model import SourceModel
 from krypton_compile.passes.frontend.subgraphs import rename_uses
 

@@ -23,7 +23,7 @@ from krypton_compile.contract.layouts import (
     own_shape,
 )
 from krypton_compile.errors import ModelError
-from krypton_compile.passes.frontend.trace_axes import trace_axes
+from krypton_compile.passes.frontend.axes.trace_axes import trace_axes
 from tests.support.graphs import floats, ints, parse
 from tests.support.own_images import annotation, check_exact
 

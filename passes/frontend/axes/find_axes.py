@@ -22,9 +22,9 @@ from krypton_compile.contract.layouts import (
     rank_of,
 )
 from krypton_compile.errors import ModelError
+from krypton_compile.passes.frontend.axes.trace_axes import Reading, trace_axes
 from krypton_compile.passes.frontend.check_model import light_model
 from krypton_compile.passes.frontend.source_model import SourceModel
-from krypton_compile.passes.frontend.trace_axes import Reading, trace_axes
 
 _CHANNELS = (1, 2, 3, 4)
 _RANKS = (4, 3, 5, 2)

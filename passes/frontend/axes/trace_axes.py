@@ -17,7 +17,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from krypton_compile.contract.layouts import LAYOUTS
-from krypton_compile.passes.frontend.move_axes import KEEPING, Known, Labels, Part, get_int, get_ints, move
+from krypton_compile.passes.frontend.axes.move_axes import KEEPING, Known, Labels, Part, get_int, get_ints, move
 
 _WEIGHTS = {"Conv": 1, "FusedConv": 1, "ConvInteger": 1, "ConvTranspose": 1, "QLinearConv": 3}
 _CHANNELS_AT_ONE = frozenset(
