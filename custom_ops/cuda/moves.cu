@@ -1,4 +1,4 @@
-// Ops that bring pixel rows to other places: Pad, Concat, DepthGather, Resample.
+// Ops that bring pixel rows to other places: Pad, Transpose, Concat, DepthGather, Resample.
 #include "cuda/op.h"
 #include "cuda/ops.h"
 #include "ops/moves/call.h"
@@ -31,6 +31,32 @@ struct IncrementalPad : CudaKernel<IncrementalPad> {
 
  private:
   PadAttributes attributes_;
+};
+
+struct IncrementalTranspose : CudaKernel<IncrementalTranspose> {
+  static constexpr const char* kName = "IncrementalTranspose";
+  using In = IncrementalTransposeInputs;
+  static constexpr Slot kOutputs[] = {kFloat};
+
+  explicit IncrementalTranspose(const Ort::ConstKernelInfo& info) : CudaKernel(info), shape_(ReadInputShape(info)) {}
+
+  void Run(Ort::KernelContext& context, Stream stream) const {
+    const PadCall call = ReadTransposeCall(context, shape_);
+    const Values x = call.x;
+    const SentBoxes sent(stream, {&call.x_boxes, &call.y_boxes});
+    const DeviceBoxes x_boxes = sent[0], y_boxes = sent[1];
+    float* out = WriteValues(context, call.y_boxes.rows(), x.channels);
+    ForEachRow(stream, call.y_boxes.rows(), x.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
+      const Pixel at = y_boxes.At(row);
+      const int64_t from = x_boxes.RowOf(at.box, at.x, at.y);
+      for (int64_t c = first; c < x.channels; c += step) {
+        out[row * x.channels + c] = from < 0 ? 0.0f : x.row(from)[c];
+      }
+    });
+  }
+
+ private:
+  MapShape shape_;
 };
 
 struct IncrementalConcat : CudaKernel<IncrementalConcat> {
@@ -168,6 +194,11 @@ const OrtCustomOp* IncrementalPadOp() {
 
 const OrtCustomOp* IncrementalResampleOp() {
   static const CudaOp<IncrementalResample> op;
+  return &op;
+}
+
+const OrtCustomOp* IncrementalTransposeOp() {
+  static const CudaOp<IncrementalTranspose> op;
   return &op;
 }
 

@@ -4,10 +4,9 @@ A box is ``(y0, x0, h, w)``, int32, on one feature map; the empty box is ``(0, 0
 ``[P, 4]``, one row a patch position. Of signals and volumes callers give ``[P, 2n]``, all starts, then all sizes;
 inside, a volume of D slices is D maps a position, row p*D + z that of slice z, and a signal a map of one row.
 
-For one axis, a window op with kernel K, stride S, begin pad p and dilation d reads, for
-output o, the inputs ``o*S - p + d*k``, k in [0, K). With ``k_eff = d*(K-1) + 1`` the outputs
-that read anything of the half-open input interval [lo, hi) are (DESIGN section 3; the paper's
-section 4.1 states the same for square patches)
+For one axis, a window op with kernel K, stride S, begin pad p and dilation d reads, for output o, the inputs
+``o*S - p + d*k``, k in [0, K). With ``k_eff = d*(K-1) + 1`` the outputs that read anything of the half-open input
+interval [lo, hi) are (DESIGN section 3; the paper's section 4.1 states the same for square patches)
 
     lo' = ceil((lo + p - k_eff + 1) / S)      hi' = floor((hi - 1 + p) / S) + 1
 
@@ -23,10 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+Pair = tuple[int, int]
 Boxes = npt.NDArray[np.int32]
 """int32 [P, 4] rows of (y0, x0, h, w); [P, 2n] where callers give them."""
-
-Pair = tuple[int, int]
 
 SMALLEST_CHUNK = 4
 """Positions below which a chunk costs more in calls of small ops than a thread more saves."""
@@ -107,8 +105,7 @@ def union_boxes(boxes: Sequence[Boxes]) -> Boxes:
     far = np.iinfo(np.int32).max
     starts = [np.where(empty, far, stacked[..., axis]).min(axis=0) for axis in (0, 1)]
     stops = [np.where(empty, 0, stacked[..., axis] + stacked[..., axis + 2]).max(axis=0) for axis in (0, 1)]
-    gone: npt.NDArray[np.bool_] = np.asarray(empty.all(axis=0))
-    return _from_intervals(starts, stops, gone)
+    return _from_intervals(starts, stops, np.asarray(empty.all(axis=0)))
 
 
 def translate_boxes(boxes: Boxes, shift: Pair, output_shape: Pair) -> Boxes:
@@ -122,14 +119,17 @@ def translate_boxes(boxes: Boxes, shift: Pair, output_shape: Pair) -> Boxes:
     return _from_intervals(starts, stops, is_empty(boxes))
 
 
+def transpose_boxes(boxes: Boxes) -> Boxes:
+    """Boxes of a map whose rows and columns have changed places."""
+    return boxes[:, [1, 0, 3, 2]]
+
+
 def resample_boxes(boxes: Boxes, y_index: npt.NDArray[np.int64], x_index: npt.NDArray[np.int64]) -> Boxes:
     """Boxes after a resampling: the hull of the outputs o whose table index[o, :] names an input of the box."""
     starts, stops = [], []
     for axis, index in enumerate((y_index, x_index)):
-        lo, hi = (
-            boxes[:, axis, None, None].astype(np.int64),
-            boxes[:, axis, None, None] + boxes[:, axis + 2, None, None],
-        )
+        lo = boxes[:, axis, None, None].astype(np.int64)
+        hi = lo + boxes[:, axis + 2, None, None]
         reads: npt.NDArray[np.bool_] = np.logical_or.reduce((index >= lo) & (index < hi), axis=2)
         some: npt.NDArray[np.bool_] = np.logical_or.reduce(reads, axis=1)
         starts.append(np.where(some, reads.argmax(axis=1), 0))

@@ -30,12 +30,14 @@ pictures, there is one slice.
 | WindowBoxes | boxes [, tau [G]] | boxes | geometry.window_boxes, then geometry.crop_boxes |
 | UnionBoxes | boxes, boxes, ... | boxes | geometry.union_boxes |
 | StackBoxes | boxes, boxes, ... | boxes [n*B,4] | one list after another, for IncrementalConcat |
+| TransposeBoxes | boxes | boxes | rows and columns changed places: (x0, y0, w, h) |
 | TranslateBoxes | boxes | boxes | geometry.translate_boxes (Pad with a constant) |
 | ResampleBoxes | boxes, y_index [Ho,S], x_index [Wo,T] | boxes | geometry.resample_boxes |
 | DepthBoxes | boxes | boxes | geometry.depth_boxes: the hull of the slices that each output slice reads |
 | DepthGather | X, x_boxes, y_boxes | values | those slices' channels side by side, [group][tap][C/group] |
 | ShrinkBoxes | values, boxes | boxes | each box cut to the hull of its rows that are not all zero |
 | IncrementalPad | X, x_boxes, y_boxes | values | the rows of y_boxes, shifted back by the pads |
+| IncrementalTranspose | X, x_boxes, y_boxes | values | the rows of y_boxes, each from where its row and column trade places |
 | IncrementalResample | X, x_boxes, y_boxes, y_index, y_weight [Ho,S], x_index, x_weight [Wo,T] [, limit] | values | weighted sums of the pixels that separable tables name |
 | IncrementalConv | X, x_boxes, y_boxes, W [, Z0, B, b_boxes, limit] | values | Conv of the delta, no bias; plus B, another delta; with Z0 [H,W,M] the clip rule follows. Of volumes X is DepthGather's and W has its depth |
 | IncrementalClip | X, boxes, Z0 [, limit] | values | clip(Z0 + D) - clip(Z0), by branch |
@@ -130,12 +132,14 @@ SCHEMAS: tuple[OpSchema, ...] = (
     OpSchema("WindowBoxes", ("boxes:int32", "tau:float?"), ("y_boxes:int32",), (*_WINDOW, "layer_group")),
     OpSchema("UnionBoxes", ("boxes:int32*",), ("y_boxes:int32",)),
     OpSchema("StackBoxes", ("boxes:int32*",), ("y_boxes:int32",)),
+    OpSchema("TransposeBoxes", ("boxes:int32",), ("y_boxes:int32",)),
     OpSchema("TranslateBoxes", ("boxes:int32",), ("y_boxes:int32",), ("shift", "output_shape")),
     OpSchema("ResampleBoxes", ("boxes:int32", "y_index:int64", "x_index:int64"), ("y_boxes:int32",), ("input_shape",)),
     OpSchema("DepthBoxes", ("boxes:int32",), ("y_boxes:int32",), ("depth",)),
     OpSchema("DepthGather", ("X:float", "x_boxes:int32", "y_boxes:int32"), ("Y:float",), ("depth", "group")),
     OpSchema("ShrinkBoxes", ("X:float", "boxes:int32"), ("y_boxes:int32",)),
     OpSchema("IncrementalPad", ("X:float", "x_boxes:int32", "y_boxes:int32"), ("Y:float",), ("shift", "output_shape")),
+    OpSchema("IncrementalTranspose", ("X:float", "x_boxes:int32", "y_boxes:int32"), ("Y:float",), ("input_shape",)),
     OpSchema(
         "IncrementalResample",
         (

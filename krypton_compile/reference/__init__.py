@@ -27,11 +27,18 @@ from krypton_compile.reference.boxes import (
     SliceBoxes,
     StackBoxes,
     TranslateBoxes,
+    TransposeBoxes,
     UnionBoxes,
     WindowBoxes,
 )
 from krypton_compile.reference.conv import IncrementalConv, IncrementalGemm
-from krypton_compile.reference.moves import DepthGather, IncrementalConcat, IncrementalPad, IncrementalResample
+from krypton_compile.reference.moves import (
+    DepthGather,
+    IncrementalConcat,
+    IncrementalPad,
+    IncrementalResample,
+    IncrementalTranspose,
+)
 from krypton_compile.reference.pointwise import (
     IncrementalActivation,
     IncrementalAdd,
@@ -64,12 +71,14 @@ REFERENCE_OPS: tuple[type[OpRun], ...] = (
     WindowBoxes,
     UnionBoxes,
     StackBoxes,
+    TransposeBoxes,
     TranslateBoxes,
     ResampleBoxes,
     DepthBoxes,
     DepthGather,
     ShrinkBoxes,
     IncrementalPad,
+    IncrementalTranspose,
     IncrementalResample,
     IncrementalConv,
     IncrementalClip,

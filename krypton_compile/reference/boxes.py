@@ -79,6 +79,16 @@ class StackBoxes(OpRun):
         return (np.concatenate(boxes),)
 
 
+class TransposeBoxes(OpRun):
+    """Boxes of a map whose rows and columns have changed places."""
+
+    op_domain = DOMAIN
+
+    def _run(self, boxes: Boxes) -> tuple[Boxes]:
+        check_boxes("boxes", boxes)
+        return (geometry.transpose_boxes(boxes),)
+
+
 class TranslateBoxes(OpRun):
     """Boxes after a constant Pad."""
 

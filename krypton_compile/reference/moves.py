@@ -1,4 +1,4 @@
-"""Ops that bring pixel rows to other places: Pad, Resample, Concat, DepthGather.
+"""Ops that bring pixel rows to other places: Pad, Transpose, Resample, Concat, DepthGather.
 
 IncrementalResample makes output pixels that are weighted sums of a few input pixels, the weights separable:
 
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx.reference.op_run import OpRun
 
-from krypton_compile.contract.geometry import Boxes, depth_boxes
+from krypton_compile.contract.geometry import Boxes, depth_boxes, transpose_boxes
 from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.reference.ragged import (
     Floats,
@@ -28,6 +28,7 @@ from krypton_compile.reference.ragged import (
     check_table,
     cut_boxes,
     delta_maps,
+    join,
     read_hull,
     split,
 )
@@ -47,6 +48,20 @@ class IncrementalPad(OpRun):
         check_boxes("y_boxes", y_boxes, (output_shape[0], output_shape[1]))
         targets = y_boxes.astype(np.int64) - [shift[0], shift[1], 0, 0]
         return (read_hull("X", X, x_boxes, targets),)
+
+
+class IncrementalTranspose(OpRun):
+    """Rows and columns change places: the pixel (y, x) of the output is the input's at (x, y)."""
+
+    op_domain = DOMAIN
+
+    def _run(self, X: Floats, x_boxes: Boxes, y_boxes: Boxes, input_shape: list[int]) -> tuple[Floats]:
+        height, width = input_shape
+        check_boxes("x_boxes", x_boxes, (height, width))
+        check_boxes("y_boxes", y_boxes, (width, height))
+        turned = transpose_boxes(y_boxes)
+        pictures = split("X", read_hull("X", X, x_boxes, turned), turned)
+        return (join((picture.swapaxes(0, 1) for picture in pictures), X.shape[1]),)
 
 
 class IncrementalConcat(OpRun):

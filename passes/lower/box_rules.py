@@ -21,6 +21,8 @@ def apply_box_rule(node: ir.Node, boxes: Mapping[ir.Value, Boxes]) -> Boxes | No
         return geometry.window_boxes(inputs[0], read_window(node))
     if node.op_type == "UnionBoxes":
         return geometry.union_boxes(inputs)
+    if node.op_type == "TransposeBoxes":
+        return geometry.transpose_boxes(inputs[0])
     if node.op_type == "TranslateBoxes":
         shift, shape = node.attributes["shift"].as_ints(), node.attributes["output_shape"].as_ints()
         return geometry.translate_boxes(inputs[0], (shift[0], shift[1]), (shape[0], shape[1]))

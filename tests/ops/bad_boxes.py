@@ -29,12 +29,13 @@ BOXES_ALONE = (
     "WindowBoxes",
     "UnionBoxes",
     "StackBoxes",
+    "TransposeBoxes",
     "TranslateBoxes",
     "DepthBoxes",
     "ResampleBoxes",
     "OcclusionChunks",
 )
-NO_MAP = ("UnionBoxes", "StackBoxes", "TranslateBoxes", "DepthBoxes")
+NO_MAP = ("UnionBoxes", "StackBoxes", "TransposeBoxes", "TranslateBoxes", "DepthBoxes")
 TARGETS = {
     *(
         ("IncrementalConv", 2),
@@ -42,6 +43,7 @@ TARGETS = {
         ("IncrementalLpPool", 2),
         ("IncrementalAveragePool", 2),
         ("IncrementalPad", 2),
+        ("IncrementalTranspose", 2),
     ),
     ("DepthGather", 2),
     ("IncrementalResample", 2),

@@ -201,6 +201,15 @@ def test_pad_with_a_constant_and_crop(seed: int, pads: tuple[int, int, int, int]
 
 
 @pytest.mark.parametrize("seed", SEEDS[:5])
+def test_rows_and_columns_change_places(seed: int) -> None:
+    change = make_change(seed)
+    dense = run_dense("Transpose", [change.batch], perm=[0, 1, 3, 2])
+    turned, attributes = geometry.transpose_boxes(change.boxes), {"input_shape": dense.shape[:1:-1]}
+    case = Case("transpose", "IncrementalTranspose", [change.values, change.boxes, turned], attributes)
+    assert_same(case, turned, dense)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:5])
 def test_ops_of_two_maps(seed: int) -> None:
     left, right = (make_change(2 * seed + i, 5, (8, 7)) for i in (0, 1))
     hull = geometry.union_boxes([left.boxes, right.boxes])

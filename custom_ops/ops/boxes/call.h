@@ -26,6 +26,11 @@ struct TranslateBoxesInputs {
   static constexpr Input kAll[] = {boxes};
 };
 
+struct TransposeBoxesInputs {
+  static constexpr Input boxes{0, "boxes", kInt32};
+  static constexpr Input kAll[] = {boxes};
+};
+
 struct ResampleBoxesInputs {
   static constexpr Input boxes{0, "boxes", kInt32}, y_index{1, "y_index", kInt64}, x_index{2, "x_index", kInt64};
   static constexpr Input kAll[] = {boxes, y_index, x_index};

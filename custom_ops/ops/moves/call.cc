@@ -18,6 +18,15 @@ PadCall ReadPadCall(const Ort::KernelContext& context, const PadAttributes& attr
   return call;
 }
 
+PadCall ReadTransposeCall(const Ort::KernelContext& context, MapShape input) {
+  using In = IncrementalTransposeInputs;
+  const MapShape output{input.w, input.h};
+  PadCall call{ReadBoxes(context, In::x_boxes, input), ReadBoxes(context, In::y_boxes, output), {nullptr, 0, 0}};
+  CheckSameCount(call.x_boxes, call.y_boxes, "x_boxes", "y_boxes");
+  call.x = ReadValues(context, In::X, call.x_boxes);
+  return call;
+}
+
 ResampleCall ReadResampleCall(const Ort::KernelContext& context, MapShape input) {
   using In = IncrementalResampleInputs;
   ResampleCall call{ReadResampleAxis(context, In::y_index, In::y_weight, input.h),

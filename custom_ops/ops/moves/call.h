@@ -13,6 +13,11 @@ struct IncrementalPadInputs {
   static constexpr Input kAll[] = {X, x_boxes, y_boxes};
 };
 
+struct IncrementalTransposeInputs {
+  static constexpr Input X{0, "X", kFloat}, x_boxes{1, "x_boxes", kInt32}, y_boxes{2, "y_boxes", kInt32};
+  static constexpr Input kAll[] = {X, x_boxes, y_boxes};
+};
+
 struct IncrementalResampleInputs {
   static constexpr Input X{0, "X", kFloat}, x_boxes{1, "x_boxes", kInt32}, y_boxes{2, "y_boxes", kInt32},
       y_index{3, "y_index", kInt64}, y_weight{4, "y_weight", kFloat}, x_index{5, "x_index", kInt64},
@@ -42,11 +47,13 @@ struct PadCall {
 };
 PadCall ReadPadCall(const Ort::KernelContext& context, const PadAttributes& attributes);
 
-// Attribute input_shape of Resample.
+// Attribute input_shape of Resample and Transpose.
 inline MapShape ReadInputShape(const Ort::ConstKernelInfo& info) {
   const std::vector<int64_t> shape = ReadSize(info, "input_shape");
   return {shape[0], shape[1]};
 }
+
+PadCall ReadTransposeCall(const Ort::KernelContext& context, MapShape input);
 
 struct ResampleCall {
   ResampleAxis ys, xs;

@@ -3,6 +3,10 @@
 Rows are pixels with their channels whatever the layout, so a Transpose between NCHW and NHWC only
 renames the axes; Flatten and Reshape to [1, C*H*W] wait, as a Flat form, for the Gemm that reads
 them. Pads along a volume's slices are a window of one slice that reads beyond the ends.
+
+Rows and columns change places by ops of their own:
+
+    Y = X^T    ->    y_boxes = TransposeBoxes(x_boxes), DY = IncrementalTranspose(DX, x_boxes, y_boxes)
 """
 
 from __future__ import annotations
@@ -27,16 +31,27 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
         return context.forms[source]
     x = context.delta(node, 0)
     if node.op_type == "Transpose":
-        other = swapped(x.layout)
-        if permutation(node) != tuple(x.layout.index(axis) for axis in other):
-            raise Refused(f"it is not a change from {x.layout} to {other}")
-        return make_delta(node, x.values, x.boxes, other, x.live)
+        return _lower_transpose(node, context, x)
     if node.op_type == "Pad":
         return _lower_pad(node, context, x)
     output = static_shape(node.outputs[0])
     if output != (1, x.channels * math.prod(x.spatial)):
         raise Refused(f"it reshapes to {list(output)}, which neither keeps nor flattens the map")
     return Flat(x, source)
+
+
+def _lower_transpose(node: ir.Node, context: LoweringContext, x: Delta) -> Delta:
+    emitter, name, order = context.emitter, str(node.outputs[0].name), permutation(node)
+    other = "".join(x.layout[axis] for axis in order)
+    if other in (x.layout, swapped(x.layout)):
+        return make_delta(node, x.values, x.boxes, other, x.live)
+    turned = other.translate(str.maketrans("HW", "WH"))
+    if turned not in (x.layout, swapped(x.layout)):
+        raise Refused(f"it is not a change from {x.layout} to {swapped(x.layout)}, nor of rows and columns")
+    boxes = emitter.emit("TransposeBoxes", [x.live], {}, f"{name}.boxes")
+    inputs = [x.values, x.boxes, boxes]
+    values = emitter.emit("IncrementalTranspose", inputs, {"input_shape": x.map_shape}, f"{name}.delta")
+    return make_delta(node, values, boxes, turned)
 
 
 def _lower_pad(node: ir.Node, context: LoweringContext, x: Delta) -> Delta:

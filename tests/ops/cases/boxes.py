@@ -36,6 +36,7 @@ def box_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield Case("union of one", "UnionBoxes", parts[:1])
     yield Case("union of three", "UnionBoxes", [parts[0], parts[1][::-1].copy(), parts[2]])
     yield Case("stack of three", "StackBoxes", parts)
+    yield Case("transpose", "TransposeBoxes", [parts[0]])
     for shift in ((2, 1), (0, 0), (-2, -1)):
         yield Case(f"translate {shift}", "TranslateBoxes", [parts[0]], {"shift": shift, "output_shape": (10, 9)})
     for channels in (1, 3, 65):

@@ -1,4 +1,4 @@
-"""Pad, Resample, Concat and DepthGather."""
+"""Pad, Transpose, Resample, Concat and DepthGather."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ def move_cases(rng: np.random.Generator) -> Iterator[Case]:
             moved = geometry.translate_boxes(boxes, shift, (10, 9))
             attributes = {"shift": shift, "output_shape": (10, 9)}
             yield Case(f"pad {shift} {channels}", "IncrementalPad", [x, boxes, moved], attributes)
+        turned = geometry.transpose_boxes(boxes)
+        for title, target in (("", turned), (" elsewhere", turned[::-1].copy())):
+            inputs = [x, boxes, target]
+            yield Case(f"transpose {channels}{title}", "IncrementalTranspose", inputs, {"input_shape": MAP})
         others = make_boxes(rng, MAP)[::-1].copy()
         hull = geometry.union_boxes([boxes, others])
         thin, other = make_values(rng, others, 2), make_values(rng, others, channels)

@@ -203,6 +203,32 @@ def test_linear_along_one_axis(kind: str) -> None:
     check(op, middle, **weights)
 
 
+TURNED = {
+    "rows and columns": ("h0 = Transpose<perm=[0,1,3,2]>(r)", {}),
+    "and channels behind, and back": ("t = Transpose<perm=[0,3,2,1]>(r) h0 = Transpose<perm=[0,3,1,2]>(t)", {}),
+    "a quarter, clockwise": (
+        "a = Slice(r, b, e, d, s) h0 = Transpose<perm=[0,1,3,2]>(a)",
+        {"b": ints(-1), "e": ints(-99), "d": ints(2), "s": ints(-1)},
+    ),
+    "turned, worked on, turned back": (
+        "t = Transpose<perm=[0,1,3,2]>(r) u = Conv<pads=[0,1,0,1]>(t, v) h0 = Transpose<perm=[0,1,3,2]>(u)",
+        {"v": (8, 8, 1, 3)},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TURNED)
+def test_rows_and_columns_change_places(kind: str) -> None:
+    middle, weights = TURNED[kind]
+    check("Transpose", middle, **weights)
+
+
+def test_rows_and_columns_of_a_volumes_slices_change_places() -> None:
+    body = "c = Conv(x, w0) t = Transpose<perm=[0,1,2,4,3]>(c) h = Relu(t) f = Flatten(h) y = MatMul(f, m)"
+    model = parse(body, image="float[N,2,6,7,8] x", w0=(3, 2, 3, 3, 3), m=(3 * 4 * 5 * 6, 5))
+    assert compile_and_check(model, "NCDHW").incremental_share == 1
+
+
 @pytest.mark.parametrize("order", ["(r, k)", "(k, r)", "(k, r, k, r, k, k)"])
 def test_constant_channels(order: str) -> None:
     channels = 8 * order.count("r") + 2 * order.count("k")
