@@ -22,6 +22,7 @@ import onnx_ir as ir
 from krypton_compile.errors import ModelError
 from krypton_compile.passes.interface import find_image, find_layout
 from krypton_compile.passes.shapes import has_static_shape, static_shape
+from krypton_compile.passes.simplify.views.blocks import as_blocks
 from krypton_compile.passes.simplify.views.build import Builder, as_map, reordered
 from krypton_compile.passes.simplify.views.choices import choose, slide
 from krypton_compile.passes.simplify.views.elementwise import ELEMENTWISE, apply
@@ -95,7 +96,7 @@ class _Straightening:
         if not odd:
             layout = layout_after(node, self._maps)
             if layout is not None:
-                self._maps.update({value: layout for value in node.outputs if is_map(value)})
+                self._maps.update({value: layout for value in node.outputs if is_map(value, layout)})
             return
         if self._build is None:
             self._build = Builder(self._graph, node)
@@ -114,9 +115,31 @@ class _Straightening:
                 return
         handler = _HANDLERS.get(node.op_type)
         result = None if handler is None else handler(node, views, build)
+        if result is None:
+            self._arrange(node, views, build)
+            return
         for value, view in zip(node.outputs, result if isinstance(result, list) else [result], strict=False):
             if view is not None:
                 self._finish(value, view, build)
+
+    def _arrange(self, node: ir.Node, views: Sequence[View | None], build: Builder) -> None:
+        """Make maps of the node's inputs that are views of blocks of pixels, if it can do with maps alone."""
+        maps = {value: self._maps[value] for value in node.inputs if value in self._maps}
+        new: dict[ir.Value, tuple[ir.Value, str]] = {}
+        for value, view in zip(node.inputs, views, strict=True):
+            if value is None or view is None or value in maps or value in new:
+                continue
+            found = as_blocks(build, view)
+            if found is None:
+                return
+            new[value] = found
+        layouts = {value: layout for value, (_, layout) in new.items()}
+        if not new or layout_after(node, {**maps, **layouts}) is None:
+            return
+        for value, (source, layout) in new.items():
+            self._maps[source] = layout
+            self._take_over(value, source)
+        self._visit(node)
 
     def _view(self, value: ir.Value | None) -> View | None:
         if value is None or value.const_value is not None:

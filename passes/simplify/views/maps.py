@@ -24,16 +24,13 @@ _SAME = (
 _ALWAYS_ODD = (
     "Einsum Flatten GatherElements GatherND Reshape ScatterElements ScatterND Squeeze Tile Unsqueeze"
 ).split()
-_RANKS = (3, 4, 5)
 
 
 def layout_after(node: ir.Node, maps: Mapping[ir.Value, str]) -> str | None:
     """The layout of the node's outputs where they are maps as its inputs are, else None."""
     layouts = {maps.get(value) for value in node.inputs if value is not None and value.const_value is None}
-    if len(layouts) != 1 or not is_map(node.outputs[0]):
-        return None
-    layout = layouts.pop()
-    if layout is None or len(static_shape(node.outputs[0])) != len(layout):
+    layout = layouts.pop() if len(layouts) == 1 else None
+    if layout is None or not has_static_shape(node.outputs[0]) or len(static_shape(node.outputs[0])) != len(layout):
         return None
     if node.op_type == "Transpose":
         other = swapped(layout)
@@ -51,12 +48,12 @@ def layout_after(node: ir.Node, maps: Mapping[ir.Value, str]) -> str | None:
     return layout if node.op_type in _SAME or node.op_type in ELEMENTWISE else None
 
 
-def is_map(value: ir.Value) -> bool:
-    """Whether the value may be a map: one image's, of more than one pixel."""
-    if not has_static_shape(value) or len(static_shape(value)) not in _RANKS:
+def is_map(value: ir.Value, layout: str) -> bool:
+    """Whether the value may be a map of that layout: one image's, of more than one pixel."""
+    if not has_static_shape(value) or len(static_shape(value)) != len(layout):
         return False
     shape = static_shape(value)
-    return shape[0] == 1 and math.prod(shape) > max(shape[1], shape[-1])
+    return shape[0] == 1 and math.prod(shape[axis] for axis in spatial_axes(layout)) > 1
 
 
 def is_odd(node: ir.Node, layout: str) -> bool:

@@ -172,6 +172,24 @@ SPELLINGS = {
             "t": ints(1, 8, 5, 5),
         },
     ),
+    "blocks to channels, channels last": (
+        (
+            "n = Transpose<perm=[0,2,3,1]>(r) a = Reshape(n, s) b = Transpose<perm=[0,1,3,2,4,5]>(a) d = Reshape(b, t) "
+            "e = Relu(d) h0 = Transpose<perm=[0,3,1,2]>(e)"
+        ),
+        {"s": ints(1, 3, 3, 5, 2, 8), "t": ints(1, 3, 5, 48), "w9": (6, 48, 2, 2)},
+    ),
+    "columns to channels": (
+        "a = Reshape(r, s) b = Transpose<perm=[0,1,4,2,3]>(a) h0 = Reshape(b, t)",
+        {"s": ints(1, 8, 9, 5, 2), "t": ints(1, 16, 9, 5), "w9": (6, 16, 2, 2)},
+    ),
+    "channels to blocks, channels last": (
+        (
+            "n = Transpose<perm=[0,2,3,1]>(r) a = Reshape(n, s) b = Transpose<perm=[0,1,3,2,4,5]>(a) d = Reshape(b, t) "
+            "e = Tanh(d) h0 = Transpose<perm=[0,3,1,2]>(e)"
+        ),
+        {"s": ints(1, 9, 10, 2, 2, 2), "t": ints(1, 18, 20, 2), "w9": (6, 2, 2, 2)},
+    ),
     "half of a flattened map": (
         "a = Reshape(r, s) b, d = Split<axis=1>(a) e = Mul(b, d) u = Concat<axis=1>(e, b) h0 = Reshape(u, t)",
         {"s": ints(1, 8, 90), "t": BACK},
@@ -304,7 +322,7 @@ def test_a_grey_picture_moved_by_a_reshape() -> None:
 def simplified(model: onnx.ModelProto) -> ir.Model:
     source = SourceModel(load_proto(model))
     run(FRONTEND, source)
-    graph = read_graph(source, None, None)
+    graph = read_graph(source)
     run([each for each in SIMPLIFY if each.only_after != "straighten_views"], graph)
     return graph
 
