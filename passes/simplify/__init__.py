@@ -20,6 +20,7 @@ from krypton_compile.passes.simplify.dequantize_weights import dequantize_weight
 from krypton_compile.passes.simplify.fold_affine import fold_affine
 from krypton_compile.passes.simplify.fold_constants import fold_constants
 from krypton_compile.passes.simplify.formulas import recognize_formulas
+from krypton_compile.passes.simplify.formulas.normalize_alone import normalize_alone
 from krypton_compile.passes.simplify.gather_shuffles import gather_shuffles
 from krypton_compile.passes.simplify.infer_shapes import infer_shapes
 from krypton_compile.passes.simplify.initializers import lift_constants
@@ -96,6 +97,7 @@ _FOLDED_AGAIN = (_ABSORB_PADS, _FOLD_AFFINE, _REMOVE_UNUSED_NODES)
 
 SIMPLIFY: tuple[SimplifyPass, ...] = (
     SimplifyPass("unfuse", unfuse, requires=(has.FIXED_IMAGE,)),
+    SimplifyPass("normalize_alone", normalize_alone),
     SimplifyPass("refuse_nodes", refuse_nodes, ensures=(has.ANSWERABLE,)),
     SimplifyPass("upgrade_opset", upgrade_opset, requires=(has.FIXED_IMAGE,), ensures=(has.NEW_OPSET,)),
     *CANONICALIZE,

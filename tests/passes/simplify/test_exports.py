@@ -208,6 +208,19 @@ def test_dropout_in_training_mode_is_what_onnxruntime_makes_of_it() -> None:
     assert became(report, "Dropout") == {"incremental"}
 
 
+def test_a_norm_without_running_statistics_is_one_of_the_image() -> None:
+    """As PyTorch's older exporter writes track_running_stats=False, with statistics that are the image's own."""
+    norm = {"s": (8,), "b": (8,)}
+    statistics = (
+        "m = ReduceMean<axes = [0, 2, 3], keepdims = 0>(c) m4 = ReduceMean<axes = [0, 2, 3], keepdims = 1>(c)"
+        "d = Sub(c, m4) e = Mul(d, d) v = ReduceMean<axes = [0, 2, 3], keepdims = 0>(e)"
+    )
+    report = compile_and_check(
+        network(f"{statistics} n, m2, v2 = BatchNormalization<training_mode=1>(c, s, b, m, v) h = Relu(n)", **norm)
+    )
+    assert reasons(report, "InstanceNormalization").startswith("its statistics are of the whole map")
+
+
 def test_normalization_in_training_mode_is_refused() -> None:
     norm = {"s": (8,), "b": (8,), "m": (8,), "v": np.ones(8, np.float32)}
     with pytest.raises(ModelError, match=r"BatchNormalization.*training mode.*eval mode"):
