@@ -80,7 +80,7 @@ class _Search:
     def _ill_conditioned(self, node: ir.Node) -> list[ir.Value]:
         """The inputs of a root; none of any other node."""
         op, inputs = node.op_type, [value for value in node.inputs if value is not None]
-        if op in _NORMS or op in _STEPS:
+        if op in _NORMS or op in _STEPS or _chooses(node):
             return inputs
         if op == "BatchNormalization" and node.attributes.get_int("training_mode", 0) != 0:
             return inputs
@@ -170,6 +170,11 @@ def _maker(node: ir.Node) -> ir.Node | None:
     while maker is not None and maker.op_type in ("Transpose", "Identity"):
         maker = None if maker.inputs[0] is None else maker.inputs[0].producer()
     return maker
+
+
+def _chooses(node: ir.Node) -> bool:
+    """Whether it says which of several numbers is largest: where they are equal, the last digit chooses."""
+    return node.op_type in ("MaxPool", "TopK") and any(output.uses() for output in node.outputs[1:])
 
 
 def _is_smooth(node: ir.Node) -> bool:

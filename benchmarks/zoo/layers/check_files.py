@@ -18,9 +18,10 @@ import onnxruntime
 
 from benchmarks.zoo.check import BOUND, dense_causes
 from benchmarks.zoo.layers.export_files import File
-from krypton_compile import compile
+from krypton_compile import Report, compile
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.occlude import occlude
+from krypton_compile.passes.lower.reasons import NO_RULE
 from krypton_compile.runtime import OcclusionSession
 
 _WINDOWS = 8
@@ -71,15 +72,25 @@ def _check(file: File, folder: Path) -> Checked:
     if file.failure:
         return Checked(*known, failure=f"no export: {file.failure}")
     try:
+        _open(folder / file.path)
+    except Exception as error:  # onnxruntime's exceptions have no common base
+        return Checked(*known, failure=f"no export: onnxruntime does not run it: {' '.join(str(error).split())[:300]}")
+    try:
         with TemporaryDirectory() as work:
             compiled = Path(work) / "compiled.onnx"
             _, report = compile(folder / file.path, compiled, verify=False)
             used, spread = _measure(folder / file.path, compiled)
     except Exception as error:  # whatever breaks is the row's result
         return Checked(*known, failure=f"{type(error).__name__}: {' '.join(str(error).split())}")
-    causes = [f"{cause.op}: {cause.reason}" for cause in dense_causes(report) if cause.reason]
     failure = "" if spread > _SPREAD else "its scores do not move with the windows"
-    return Checked(*known, report.incremental_share, used, causes[0] if causes else "", failure)
+    return Checked(*known, report.incremental_share, used, _reason(report), failure)
+
+
+def _reason(report: Report) -> str:
+    """Why not all is incremental: what depends on the whole map, else the first op without a rule."""
+    whole = [layer.op for layer in report.layers if layer.became == "dense" and layer.op in NO_RULE]
+    causes = [f"{cause.op}: {cause.reason}" for cause in dense_causes(report) if cause.reason]
+    return next((f"{op}: {NO_RULE[op]}" for op in whole), causes[0] if causes else "")
 
 
 def _measure(original: Path, compiled: Path) -> tuple[float, float]:
@@ -106,10 +117,14 @@ def _windows(size: tuple[int, ...], rng: np.random.Generator) -> Boxes:
 
 
 def _naive(path: Path, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    session = _open(path)
     name = session.get_inputs()[0].name
     rows: list[npt.NDArray[np.float32]] = [session.run(None, {name: image[None]})[0].reshape(-1) for image in images]
     return np.stack(rows)
+
+
+def _open(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])

@@ -54,12 +54,8 @@ def main() -> int:
         for number, (layer, axes, exporter, write) in enumerate(jobs_of(source)):
             if wanted and layer not in wanted:
                 continue
-            path, failure = folder / f"{number}.onnx", ""
-            try:
-                with contextlib.redirect_stdout(io.StringIO()):
-                    write(path)
-            except Exception as error:  # the exporters raise whatever their parts raise
-                failure = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            path = folder / f"{number}.onnx"
+            failure = (_write_apart if source == "paddle" else _write)(write, path)
             if path.exists():
                 failure = ""
             elif not failure:
@@ -67,6 +63,27 @@ def main() -> int:
             listing.write(json.dumps(asdict(File(layer, axes, exporter, "" if failure else path.name, failure))) + "\n")
             listing.flush()
     return 0
+
+
+def _write(write: Write, path: Path) -> str:
+    """What the exporter says where it fails."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            write(path)
+    except Exception as error:  # the exporters raise whatever their parts raise
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return ""
+
+
+def _write_apart(write: Write, path: Path) -> str:
+    """Do the same in a process of its own, which an exporter in C++ may abort."""
+    said = path.with_suffix(".txt")
+    child = os.fork()
+    if child == 0:
+        said.write_text(_write(write, path), "utf-8")
+        os._exit(0)
+    os.waitpid(child, 0)
+    return said.read_text("utf-8") if said.exists() else "the exporter aborted"
 
 
 def jobs_of(source: str) -> Iterator[Job]:

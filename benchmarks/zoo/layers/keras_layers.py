@@ -25,18 +25,25 @@ L = _Later()
 SHAPES = {1: (48, 3), 2: (24, 24, 3), 3: (8, 12, 12, 2)}
 
 _ACTIVATIONS = (
-    "celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear log_sigmoid "
+    "celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear log_sigmoid "
     "log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparsemax "
-    "squareplus swish tanh tanh_shrink threshold"
+    "squareplus swish tanh tanh_shrink"
 ).split()
 
 _INFERENCE = (
-    "RandomBrightness RandomColorDegeneration RandomContrast RandomFlip RandomHue RandomPosterization RandomRotation "
-    "RandomSaturation RandomSharpness RandomTranslation RandomZoom"
+    "RandomBrightness RandomColorDegeneration RandomContrast RandomErasing RandomFlip RandomGaussianBlur "
+    "RandomGrayscale RandomHue RandomInvert RandomPosterization RandomRotation RandomSaturation RandomSharpness "
+    "RandomShear RandomTranslation RandomZoom"
 ).split()
-"""Layers that augment while training, and do nothing after."""
+"""Layers that augment while training; told that it is over, as they are here, they do nothing."""
 
-_FACTORS: dict[str, tuple[Any, ...]] = {"RandomFlip": (), "RandomTranslation": (0.1, 0.1), "RandomPosterization": (4,)}
+_FACTORS: dict[str, tuple[Any, ...]] = {
+    "RandomErasing": (),
+    "RandomFlip": (),
+    "RandomGaussianBlur": (),
+    "RandomPosterization": (4,),
+    "RandomTranslation": (0.1, 0.1),
+}
 
 
 def layers(axes: int) -> dict[str, Middle]:
@@ -54,14 +61,19 @@ def build(middle: Middle, axes: int) -> Any:
     return keras.Model(image, K.Dense(5)(x))
 
 
+def _augment(name: str, *arguments: Any) -> Middle:
+    """A layer that augments pictures of three channels, told that training is over."""
+    return lambda x: getattr(K, name)(*arguments)(K.Conv2D(3, 1)(x), training=False)
+
+
 def _pictures() -> dict[str, Middle]:
     named = {f"Activation({name})": L.Activation(name) for name in _ACTIVATIONS}
-    random = {name: getattr(L, name)(*_FACTORS.get(name, (0.2,))) for name in _INFERENCE}
+    random = {f"{name}, not training": _augment(name, *_FACTORS.get(name, (0.2,))) for name in _INFERENCE}
     return {
         **named,
         **random,
-        "RandomCrop": L.RandomCrop(16, 18),
-        "RandomGrayscale": lambda x: K.RandomGrayscale()(K.Conv2D(3, 1)(x)),
+        "RandomCrop, not training": _augment("RandomCrop", 16, 18),
+        "ops.nn.threshold": lambda x: ops.nn.threshold(x, 0.1, 0.0),
         "ReLU": L.ReLU(),
         "ReLU(max, slope, threshold)": L.ReLU(1.0, 0.1, 0.2),
         "ELU": L.ELU(),
@@ -136,8 +148,6 @@ def _pictures() -> dict[str, Middle]:
         "MultiHeadAttention": lambda x: K.MultiHeadAttention(2, 4)(x, x),
         "ConvLSTM1D": L.ConvLSTM1D(8, 3, return_sequences=True),
         "Discretization": lambda x: ops.cast(K.Discretization([-0.5, 0.0, 0.5])(x), "float32"),
-        "RandomInvert": lambda x: K.RandomInvert(value_range=(0, 1))(K.Conv2D(3, 1)(x)),
-        "Solarization": lambda x: K.Solarization(value_range=(0, 1))(K.Conv2D(3, 1)(x)),
         "ops.where": lambda x: ops.where(x > 0, x, 0.1 * x),
         "ops.image.resize": lambda x: ops.image.resize(x, (31, 29), antialias=True),
         "ops.depth_to_space": lambda x: ops.reshape(

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.graphs import became, compile_and_check, dense, parse, reasons
+from krypton_compile import compile
+from krypton_compile.contract.occlude import occlude
+from tests.support.graphs import became, compile_and_check, dense, parse, reasons, run_compiled, run_naive
 
 TAIL = "m = Conv (n, wm, bm) p = GlobalAveragePool (m) q = Flatten (p) y = Gemm <transB = 1> (q, wz)"
 SIGNAL, PICTURE, VOLUME = (23,), (11, 13), (5, 7, 6)
@@ -115,3 +117,29 @@ def test_truths_that_a_dense_node_reads():
     report = compile_and_check(model)
     assert became(report, "Where") == {"dense"}
     assert reasons(report, "InstanceNormalization").startswith("its statistics are of the whole map")
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        "v, i = MaxPool <kernel_shape = [2, 2], strides = [1, 1], pads = [0, 0, 1, 1]> (a)",
+        "v, i = TopK <axis = 1> (a, six)",
+    ],
+)
+def test_places_of_equal_numbers_are_those_of_the_original(chosen):
+    """Inside a window of one colour all numbers are equal: the last digit would choose another place."""
+    model = around(
+        f"{chosen} f = Cast <to = 1> (i) n = Mul (f, k)",
+        six=np.array([6]),
+        k=np.float32(1e-2),
+        wa=np.ones((6, 3, 1, 1), np.float32),
+        ba=np.zeros(6, np.float32),
+    )
+    image = np.random.default_rng(4).standard_normal((1, 3, *PICTURE)).astype(np.float32)
+    baseline = np.full_like(image, 0.3)
+    boxes = np.array([[2, 3, 6, 7], [0, 0, 5, 5], [0, 0, *PICTURE]], np.int32)
+    compiled, _ = compile(model, verify=False)
+    names = [value.name for value in compiled.graph.input]
+    found = run_compiled(compiled, {names[0]: image, names[1]: boxes, names[2]: baseline})[0]
+    expected = run_naive(model, occlude(image, boxes, baseline, "NCHW"))
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
