@@ -14,6 +14,7 @@ from onnx_ir.passes import common
 from krypton_compile.passes.runner import Change, Pass
 from krypton_compile.passes.simplify import properties as has
 from krypton_compile.passes.simplify.absorb_pads import absorb_pads
+from krypton_compile.passes.simplify.agree_on_sizes import agree_on_sizes
 from krypton_compile.passes.simplify.commute_mean import commute_mean
 from krypton_compile.passes.simplify.decompose import decompose
 from krypton_compile.passes.simplify.dequantize_weights import dequantize_weights
@@ -103,6 +104,14 @@ SIMPLIFY: tuple[SimplifyPass, ...] = (
     *CANONICALIZE,
     SimplifyPass("measure_shapes", measure_shapes, requires=(has.FIXED_IMAGE,), ensures=(has.STATIC_SHAPES,)),
     *(replace(each, only_after="measure_shapes") for each in CANONICALIZE),
+    SimplifyPass("agree_on_sizes", agree_on_sizes, requires=(has.STATIC_SHAPES,), breaks=(has.STATIC_SHAPES,)),
+    SimplifyPass(
+        "infer_shapes",
+        infer_shapes,
+        requires=(has.FIXED_IMAGE, has.INLINED),
+        ensures=(has.STATIC_SHAPES,),
+        only_after="agree_on_sizes",
+    ),
     SimplifyPass(
         "recognize_formulas", recognize_formulas, requires=_CANONICAL, breaks=(has.ALL_IN_USE, has.NO_IDENTITY)
     ),
