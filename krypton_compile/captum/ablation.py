@@ -124,10 +124,9 @@ class _Masked:
 
     def maps(self, place: int, example: Example, row: int, progress: Progress | None) -> Array:
         """[K, ...], of one image."""
-        layout = example.compiled.session.layout
-        mask = self._masks[place]
-        numbers = mask[row if len(mask) > 1 else 0].cpu().numpy()[None]
-        features, index = np.unique(np.broadcast_to(numbers, example.image.shape), return_inverse=True)
+        layout, mask = example.layout, self._masks[place]
+        numbers = mask[row if len(mask) > 1 else 0].expand(self._inputs[place].shape[1:]).cpu().numpy()
+        features, index = np.unique(numbers, return_inverse=True)
         at = last_channels(index.reshape(example.image.shape), layout)
         boxes = _bounding_boxes(at, len(features))
         image, baseline = (last_channels(each, layout) for each in (example.image, example.baseline))

@@ -211,7 +211,8 @@ class Perturbation:
             assert isinstance(given, torch.Tensor)
 
             def of_image(image: torch.Tensor) -> torch.Tensor:
-                changed = [*arguments[:place], image.to(given.device, given.dtype), *arguments[place + 1 :]]
+                own = image.reshape(given.shape).to(given.device, given.dtype)
+                changed = [*arguments[:place], own, *arguments[place + 1 :]]
                 return function.scores_of(changed).reshape(-1).float()
 
             compiled = function.compiled(place, arguments, state, digest, progress.say)
@@ -250,11 +251,25 @@ def _explain(
             continue
         compiled, of_image = make(row)
         part = None if progress.windows is None else _within(progress.windows, row * windows, total)
-        image, hidden = _as_numpy(images[row : row + 1]), _as_numpy(baseline[row : row + 1])
+        image, hidden = (_full_image(compiled, each[row : row + 1]) for each in (images, baseline))
         example = Example(compiled, image, hidden, expected[row], (numbers[at] % width).tolist(), of_image)
-        example.require_shape()
-        maps[at] = features.maps(place, example, row, part)
+        maps[at] = features.maps(place, example, row, part).reshape(len(at), *images.shape[1:])
     return torch.from_numpy(maps)
+
+
+def _full_image(compiled: Compiled, tensor: torch.Tensor) -> Array:
+    """One image as the runtime holds it.
+
+    Raises:
+        ModelError: if the function was compiled with other axes.
+    """
+    session = compiled.session
+    if session.image_shape != tuple(tensor.shape):
+        raise ModelError(
+            f"{compiled.name} was compiled for inputs {list(session.image_shape)} ({session.layout}), found "
+            f"{list(tensor.shape)}"
+        )
+    return _as_numpy(tensor).reshape(session.scorer.model.full_shape)
 
 
 def _why_plain(question: Question, state: State, features: Features, place: int) -> str | None:

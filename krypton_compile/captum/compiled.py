@@ -15,6 +15,7 @@ import torch
 
 from krypton_compile.contract.exactness import EXPORT_BOUND
 from krypton_compile.contract.geometry import Boxes
+from krypton_compile.contract.layouts import channel_axis
 from krypton_compile.errors import ModelError
 from krypton_compile.from_torch.reads import reads_alike
 from krypton_compile.runtime import OcclusionSession
@@ -61,7 +62,7 @@ class Example:
 
     Attributes:
         compiled: the function, compiled.
-        image, baseline: as the session takes them.
+        image, baseline: as the runtime holds them, with an axis for the channels.
         expected: the function's own scores of the image.
         columns: which of the scores are explained.
         of_image: the function itself; None where a compiled file was given.
@@ -74,18 +75,18 @@ class Example:
     columns: list[int]
     of_image: OfImage | None
 
-    def require_shape(self) -> None:
-        """Check that the session takes the image as it is.
+    @property
+    def layout(self) -> str:
+        """The axis order of the image."""
+        return self.compiled.session.scorer.model.full_layout
 
-        Raises:
-            ModelError: if it was compiled with other axes.
-        """
-        session = self.compiled.session
-        if session.image_shape != self.image.shape:
-            raise ModelError(
-                f"{self.compiled.name} was compiled for inputs {list(session.image_shape)} ({session.layout}), found "
-                f"{list(self.image.shape)}"
-            )
+    def full(self, values: tuple[int, ...], absent: int) -> tuple[int, ...]:
+        """A value for each axis of the image but the batch, of those for the function's own axes."""
+        own = self.compiled.session.layout
+        if "C" in own:
+            return values
+        channel = channel_axis(self.layout) - 1
+        return (*values[:channel], absent, *values[channel:])
 
 
 class DifferentScoresError(ModelError):
@@ -112,7 +113,7 @@ def drops(example: Example, hidden: Hidden, progress: Progress | None) -> Array:
         occlusion = read_occlusion(hidden.boxes, session.spatial, session.annotation.channels, hidden.patches)
 
         def occluded(row: int) -> torch.Tensor:
-            return torch.from_numpy(occlusion.applied(row, example.image, hidden.shown, session.layout))
+            return torch.from_numpy(occlusion.applied(row, example.image, hidden.shown, example.layout))
 
         if compiled.reads:
             _run_others(of_image, list(compiled.reads), occluded, scores, columns)

@@ -115,9 +115,9 @@ class _Slides:
 
     def maps(self, place: int, example: Example, row: int, progress: Progress | None) -> Array:  # noqa: ARG002
         """[K, ...], of one image."""
-        windows, layout = self._windows[place], example.compiled.session.layout
-        channel = channel_axis(layout) - 1
-        extents, steps = (_channel_first(values, channel) for values in (windows.extents, windows.steps))
+        windows = self._windows[place]
+        channel = channel_axis(example.layout) - 1
+        extents, steps = (_channel_first(example.full(each, 1), channel) for each in (windows.extents, windows.steps))
         spatial = example.compiled.session.spatial
         boxes = geometry.occlusion_grid(spatial, extents[1:], steps[1:])
         groups = _groups(example.image.shape[channel + 1], extents[0], steps[0])

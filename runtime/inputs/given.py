@@ -63,7 +63,8 @@ def several(image: object, shape: tuple[int, ...], own_shape: tuple[int, ...] | 
     array = as_array(image)
     if not isinstance(array, np.ndarray) or array.ndim == 0 or len(array) == 1:
         return None
-    if array.ndim != len(shape) and not (own_shape and array.shape == (len(array), *own_shape[1:]) != own_shape):
+    own = own_shape is not None and own_shape[0] == 1 and array.shape[1:] == own_shape[1:]
+    if array.ndim != len(shape) and not own:
         return None
     if not len(array):
         raise OcclusionError(f"image: a batch of shape {list(array.shape)}; expected at least one image")
@@ -109,11 +110,12 @@ def own_input(
             f"{name}: found {found}; expected a picture (a path, bytes, a file, a PIL image or uint8 pixels "
             f"[H, W, C]), or the model's input, floats {list(shape)}"
         )
-    if own_shape is not None and array.shape in (own_shape, own_shape[1:]):
+    own = own_shape or shape
+    if array.shape == own or (own[0] == 1 and array.shape == own[1:]):
         array = array.reshape(shape)
     if array.dtype.kind != "f":
         raise OcclusionError(f"{name}: {_integers(array, shape)}")
-    ordered = _ordered(array, name, shape, layout)
+    ordered = _ordered(array, name, shape, layout, own)
     if ordered is not array and _may_be_picture(array, shape, layout) and not _same_as_picture(preprocessing):
         raise OcclusionError(
             f"{name}: floats {list(array.shape)} from 0 to 1 may be a picture, or the model's input {list(shape)} with "
@@ -124,7 +126,9 @@ def own_input(
         return arrays.check_image(ordered.astype(np.float32, copy=False), name, shape)
 
 
-def _ordered(array: npt.NDArray[Any], name: str, shape: tuple[int, ...], layout: str) -> npt.NDArray[Any]:
+def _ordered(
+    array: npt.NDArray[Any], name: str, shape: tuple[int, ...], layout: str, own: tuple[int, ...]
+) -> npt.NDArray[Any]:
     """The array in the model's shape; the very same array where it has that already."""
     if array.shape == shape:
         return array
@@ -141,7 +145,7 @@ def _ordered(array: npt.NDArray[Any], name: str, shape: tuple[int, ...], layout:
             return np.ascontiguousarray(moved)[None]
     turned = tuple(np.moveaxis(np.empty(shape[1:], np.bool_), channel, channel_axis(other) - 1).shape)
     raise OcclusionError(
-        f"{name}: expected shape {shape}, or {list(shape[1:])} or {list(turned)} of one image, found {array.shape}"
+        f"{name}: expected shape {own}, or {list(shape[1:])} or {list(turned)} of one image, found {array.shape}"
     )
 
 

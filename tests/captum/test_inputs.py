@@ -11,7 +11,7 @@ reference = pytest.importorskip("captum.attr")
 
 from torch import nn  # noqa: E402
 
-from krypton_compile.captum import Occlusion  # noqa: E402
+from krypton_compile.captum import FeatureAblation, Occlusion  # noqa: E402
 from krypton_compile.errors import ModelError  # noqa: E402
 from tests.support.captum_maps import CLASSES, check, make_images, make_net, make_numbers  # noqa: E402
 
@@ -233,3 +233,24 @@ def test_progress_tells_of_export_and_compilation(capfd):
     assert said.out == ""
     occlusion.attribute(make_images(), *WINDOWS, target=0, show_progress=True)
     assert capfd.readouterr() == ("", "")
+
+
+class Grey(nn.Module):
+    """A module that takes grey pictures without an axis for the channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, 4)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x.unsqueeze(1))
+
+
+def test_grey_pictures_without_channels():
+    images, mask = make_numbers(2, 12, 14), (torch.arange(12) // 3).reshape(1, 12, 1)
+    check(Occlusion(Grey().eval(), only_compiled=True), images, (4, 5), (3, 4), target=1)
+    ablation = FeatureAblation(Grey().eval(), only_compiled=True)
+    check(ablation, images, target=1, feature_mask=mask)

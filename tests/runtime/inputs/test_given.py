@@ -205,3 +205,18 @@ def test_volumes_are_read_likewise(tmp_path):
     for given in (volume.astype(np.float64), volume[0], np.moveaxis(volume, 1, -1)):
         np.testing.assert_array_equal(session.explain(given, 3, 3).scores, expected)
     assert len(session.explain(np.repeat(volume, 2, 0), 3, 3)) == 2
+
+
+def test_models_that_lack_an_axis_take_both_shapes():
+    array, full = numbers(1, 5, 7), (1, 1, 5, 7)
+    for given in (array, array[0], array[None], array[0, ..., None]):
+        np.testing.assert_array_equal(own_input(given, "image", full, "NCHW", own_shape=(1, 5, 7))[0], array)
+    flat = numbers(1, 105)
+    for given in (flat, flat[0]):
+        found = own_input(given, "image", SHAPES["NCHW"], "NCHW", own_shape=(1, 105))
+        np.testing.assert_array_equal(found.ravel(), flat[0])
+    assert len(several(numbers(3, 5, 7), full, (1, 5, 7)) or ()) == 3
+    assert len(several(numbers(3, 105), SHAPES["NCHW"], (1, 105)) or ()) == 3
+    assert several(numbers(5, 7), full, (1, 5, 7)) is None
+    with pytest.raises(OcclusionError, match=r"expected shape \(1, 5, 7\), or \[1, 5, 7\] or \[5, 7, 1\] of one image"):
+        own_input(numbers(1, 5, 8), "image", full, "NCHW", own_shape=(1, 5, 7))
