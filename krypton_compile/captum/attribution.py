@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,16 +19,15 @@ import torch
 from krypton_compile.captum.arguments import Tensors, read_at_once, read_baselines, read_further, read_inputs
 from krypton_compile.captum.compiled import Array, Compiled, DifferentScoresError, Example, Progress
 from krypton_compile.captum.functions import TorchFunction
-from krypton_compile.captum.plain import Masks, Question, attribute_plainly
+from krypton_compile.captum.plain import Masks, attribute_plainly
 from krypton_compile.captum.progress import Shown, shown
+from krypton_compile.captum.question import Question, answered, of_example, why_plain
 from krypton_compile.errors import ModelError, OcclusionError, VerificationError
-from krypton_compile.from_torch.scores import select
 from krypton_compile.from_torch.state import State
 from krypton_compile.runtime import OcclusionSession
 
 _IMAGE_RANKS = (3, 4, 5)
 """[N, C, L], [N, C, H, W] and [N, C, D, H, W], or channels last."""
-_HALF = (torch.float16, torch.bfloat16)
 _CALLERS = 4
 """How far above a warning the caller of ``attribute`` stands."""
 
@@ -155,7 +154,7 @@ class Perturbation:
                 f"found {list(images.shape[1:])}; compile it for that size"
             )
         rows = [session.prepare(_as_numpy(image[None])).base_scores for image in images]
-        question = _answered(question, torch.from_numpy(np.stack(rows)))
+        question = answered(question, torch.from_numpy(np.stack(rows)))
         file = self._file
         return [_explain(question, features, 0, lambda _: (file, None), progress)]
 
@@ -164,12 +163,15 @@ class Perturbation:
     ) -> list[torch.Tensor]:
         state = function.state()
         state.require_eval()
-        question = _answered(question, function(question.inputs, question.further))
+        question = answered(question, function(question.inputs, question.further))
         found: dict[int, torch.Tensor] = {}
+        plain: dict[str, list[int]] = {}
         for place, tensor in enumerate(question.inputs):
             if tensor.dim() not in _IMAGE_RANKS or not tensor.numel():
                 continue
-            reason = _why_plain(question, state, features, place)
+            reason = why_plain(question, state, place)
+            if not features.apart(place):
+                reason = "the feature mask hides parts of several inputs at once"
             if reason is None:
                 try:
                     found[place] = self._by_session(function, question, features, place, state, progress)
@@ -180,8 +182,10 @@ class Perturbation:
                     reason = str(error)
             if self.only_compiled:
                 raise ModelError(f"{function.name}: {reason}")
+            plain.setdefault(reason, []).append(place)
+        for reason, places in plain.items():
             warnings.warn(
-                f"{function.name} is explained by plain forward passes, {features.count([place])} of them, as Captum "
+                f"{function.name} is explained by plain forward passes, {features.count(places)} of them, as Captum "
                 f"does: {reason}",
                 stacklevel=_CALLERS,
             )
@@ -189,8 +193,8 @@ class Perturbation:
         if rest:
             count = features.count(rest)
             masks = features.masks(rest)
-            plain = attribute_plainly(function, question, masks, count, self.use_weights, progress.windows)
-            found.update((place, plain[place]) for place in rest)
+            maps = attribute_plainly(function, question, masks, count, self.use_weights, progress.windows)
+            found.update((place, maps[place]) for place in rest)
         return [found[place] for place in range(len(question.inputs))]
 
     def _by_session(
@@ -206,7 +210,7 @@ class Perturbation:
         digest = state.digest()
 
         def make(row: int) -> tuple[Compiled, Callable[[torch.Tensor], torch.Tensor]]:
-            arguments = _of_example(question, row)
+            arguments = of_example(question, row)
             given = arguments[place]
             assert isinstance(given, torch.Tensor)
 
@@ -238,7 +242,7 @@ def _explain(
     progress: Shown,
 ) -> torch.Tensor:
     """A row for each score that is explained, of the input at ``place``."""
-    images, (count, _) = question.inputs[place], _rows(question)
+    images, count = question.inputs[place], len(question.inputs[0])
     numbers = question.numbers.reshape(-1).numpy()
     width = question.output.numel() // count
     maps = np.empty((len(numbers), *images.shape[1:]), np.float32)
@@ -270,43 +274,6 @@ def _full_image(compiled: Compiled, tensor: torch.Tensor) -> Array:
             f"{list(tensor.shape)}"
         )
     return _as_numpy(tensor).reshape(session.scorer.model.full_shape)
-
-
-def _why_plain(question: Question, state: State, features: Features, place: int) -> str | None:
-    """Why a session would not give what Captum gives; None where it does."""
-    tensor, baseline, output = question.inputs[place], question.baselines[place], question.output
-    arguments = (*question.inputs, *question.further)
-    if not features.apart(place):
-        return "the feature mask hides parts of several inputs at once"
-    if not output.is_floating_point():
-        return f"its output is of {output.dtype}, no scores"
-    if state.in_16_bits() or any(
-        isinstance(each, torch.Tensor) and each.dtype in _HALF for each in (*arguments, output)
-    ):
-        return "it computes in 16 bits and rounds to them; call .float() on the module and on its inputs"
-    if len(tensor) > 1 and (not output.dim() or output.shape[0] != len(tensor)):
-        return f"its output of shape {list(output.shape)} is one for all {len(tensor)} images; give one image at a time"
-    if torch.result_type(tensor, baseline) != tensor.dtype:
-        return f"a baseline of another kind changes its inputs from {tensor.dtype}; give one of that kind"
-    return None
-
-
-def _answered(question: Question, output: torch.Tensor) -> Question:
-    return replace(question, output=output, numbers=select(output, question.target))
-
-
-def _rows(question: Question) -> tuple[int, int]:
-    return len(question.inputs[0]), question.output.numel()
-
-
-def _of_example(question: Question, row: int) -> list[object]:
-    """All arguments for one example of the batch; tensors with as many entries as examples are of the examples."""
-    count = len(question.inputs[0])
-    inputs: list[object] = [tensor[row : row + 1] for tensor in question.inputs]
-    for value in question.further:
-        of_examples = isinstance(value, torch.Tensor) and value.dim() > 0 and len(value) == count
-        inputs.append(value[row : row + 1] if of_examples and isinstance(value, torch.Tensor) else value)
-    return inputs
 
 
 def _within(progress: Progress, before: int, total: int) -> Progress:

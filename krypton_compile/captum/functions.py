@@ -18,18 +18,21 @@ import torch
 
 from krypton_compile.captum.arguments import Tensors
 from krypton_compile.captum.compiled import Compiled
+from krypton_compile.contract.layouts import KINDS, channels_first
+from krypton_compile.errors import ModelError
 from krypton_compile.files.loading import is_large, save_proto
-from krypton_compile.from_torch.export import Exported, ImageFunction, bind, export
+from krypton_compile.from_torch.export import Exported, ImageFunction, bind, export, in_16_bits
 from krypton_compile.from_torch.reads import recorded
 from krypton_compile.from_torch.scores import find_scores
 from krypton_compile.from_torch.state import State, find_state, unwrap
-from krypton_compile.opening import open_session
+from krypton_compile.opening import Export, open_session
 from krypton_compile.runtime import OcclusionSession
 
 _KEPT = 8
 """How many sessions and exports are kept at once; those used last."""
 
 Report = Callable[[str], None]
+IN_16_BITS = "it computes in 16 bits and rounds to them; call .float() on the module and on its inputs"
 _Kept = TypeVar("_Kept")
 
 
@@ -100,13 +103,15 @@ class TorchFunction:
             report(f"exporting {self.name}")
             function = ImageFunction(self._forward, state.modules, plain, places)
             exported = export(function, image, tensors[1:], self.name)
+            if in_16_bits(exported.model):
+                raise ModelError(IN_16_BITS)
             if exported.traced:  # and what it has read of the image and of what is held is frozen
                 self._traced.add(shape_key)
                 reads = self._reads(arguments)
             else:
                 _keep(self._exports, shape_key, exported)
         report(f"compiling {self.name}")
-        session = _open(bind(exported.model, tensors[1:]))
+        session = _open(bind(exported.model, tensors[1:]), image.dim() - 2)
         compiled = Compiled(session, self.name, tuple(reads) if exported.traced else ())
         _keep(self._sessions, (*shape_key, content, *reads), compiled)
         return compiled
@@ -123,13 +128,23 @@ class TorchFunction:
         self._exports.clear()
 
 
-def _open(model: onnx.ModelProto) -> OcclusionSession:
+def _open(model: onnx.ModelProto, axes: int) -> OcclusionSession:
+    """Compile and open a model; where nothing tells the channels of its image, they come first, as torch has them."""
+    try:
+        return _compile(model, Export())
+    except ModelError as error:
+        if "--layout" not in str(error) or axes not in KINDS:
+            raise
+        return _compile(model, Export(layout=channels_first(axes)))
+
+
+def _compile(model: onnx.ModelProto, options: Export) -> OcclusionSession:
     if not is_large(model):
-        return open_session(model)
+        return open_session(model, export=options)
     with tempfile.TemporaryDirectory(prefix="krypton-") as folder:
         path = Path(folder) / "function.onnx"
         save_proto(model, path)
-        return open_session(path)
+        return open_session(path, export=options)
 
 
 def _keep(cache: OrderedDict[tuple[object, ...], _Kept], key: tuple[object, ...], value: _Kept) -> None:

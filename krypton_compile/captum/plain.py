@@ -8,44 +8,18 @@ In Captum's order, dtypes and batches, so that what is rounded is rounded alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import torch
 
-from krypton_compile.captum.arguments import Baselines, Tensors
+from krypton_compile.captum.arguments import Tensors
+from krypton_compile.captum.question import Question
 from krypton_compile.from_torch.scores import select
 
 Masks = tuple[torch.Tensor | None, ...]
 """For each input which elements are hidden, of [1, ...] or [N, ...]; None where nothing is."""
 Forward = Callable[[Tensors, tuple[object, ...]], torch.Tensor]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of a function, whatever is hidden.
-
-    Attributes:
-        inputs, baselines: one for each input, [N, ...].
-        further: the arguments behind the inputs.
-        target: which outputs are explained.
-        at_once: how many perturbations a forward takes.
-        output: the function's own output for the inputs; ``numbers`` those elements of it that are explained.
-    """
-
-    inputs: Tensors
-    baselines: Baselines
-    further: tuple[object, ...]
-    target: object
-    at_once: int
-    output: torch.Tensor
-    numbers: torch.Tensor
-
-    @property
-    def scores(self) -> torch.Tensor:
-        """The elements of the output that are explained, [1, K]."""
-        return self.output.reshape(-1)[self.numbers.reshape(1, -1).to(self.output.device)]
 
 
 def attribute_plainly(
@@ -71,7 +45,7 @@ def attribute_plainly(
     while several := list(islice(masks, question.at_once)):
         stacked = tuple(_stack([each[index] for each in several], x) for index, x in enumerate(question.inputs))
         changed = _scores(forward, question, stacked, len(several))
-        drops = scores - changed.reshape(-1, scores.shape[1])
+        drops = scores - changed.reshape(len(several), scores.shape[1])
         for index, mask in enumerate(stacked):
             if mask is None:
                 continue
@@ -104,7 +78,7 @@ def _scores(forward: Forward, question: Question, stacked: Masks, count: int) ->
             continue
         ones = mask.to(tensor.dtype)
         mixed = tensor * (1 - mask.long()).to(tensor.dtype) + baseline * ones
-        hidden.append(mixed.reshape(-1, *tensor.shape[1:]))
+        hidden.append(mixed.reshape(count * len(tensor), *tensor.shape[1:]))
     further = question.further if count == 1 else tuple(_repeated(value, count) for value in question.further)
     output = forward(tuple(hidden), further)
     first = question.output.shape[0] if question.output.dim() else 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -82,6 +83,19 @@ def export(function: ImageFunction, image: torch.Tensor, held: Sequence[torch.Te
     raise ModelError(f"torch.onnx.export failed on {name}: {both}") from cause
 
 
+def in_16_bits(model: onnx.ModelProto) -> bool:
+    """Tell whether an export rounds to 16 bits anywhere: by a cast, or in its weights."""
+    half = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+    casts = (
+        attribute.i
+        for node in model.graph.node
+        if node.op_type == "Cast"
+        for attribute in node.attribute
+        if attribute.name == "to"
+    )
+    return any(kind in half for kind in (*casts, *(tensor.data_type for tensor in model.graph.initializer)))
+
+
 def bind(model: onnx.ModelProto, held: Sequence[torch.Tensor]) -> onnx.ModelProto:
     """Copy a model, its inputs behind the image as constants; an exporter may have left out what is not read."""
     if not held:
@@ -113,7 +127,8 @@ def _by_tracing(function: ImageFunction, example: tuple[torch.Tensor, ...]) -> o
     # Traced beforehand: the exporter's own tracing refuses modules that are scripts already.
     script = torch.jit.trace(function, example, check_trace=False)  # type: ignore[no-untyped-call]
     options: dict[str, Any] = {"dynamo": False, "opset_version": _OPSET, "input_names": ["image", *names]}
-    torch.onnx.export(script, example, f=written, **options)  # type: ignore[arg-type]  # streams are taken too
+    with _closed_standard_output():
+        torch.onnx.export(script, example, f=written, **options)  # type: ignore[arg-type]  # streams are taken too
     model = onnx.load_from_string(written.getvalue())
     for node in model.graph.node:
         node.doc_string = ""
@@ -130,9 +145,22 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
+def _closed_standard_output() -> Iterator[None]:
+    """Keep to itself what C++ prints: this exporter shows its whole graph where an op is not known to it."""
+    kept = os.dup(1)
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - a device
+        os.dup2(nothing.fileno(), 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+@contextmanager
 def _undisturbed(function: torch.nn.Module) -> Iterator[None]:
     """Keep modules in their modes, and what exporters print to themselves: warnings, notes, graphs."""
-    modes = [(part, part.training) for part in function.modules()]
+    modes = [(part, getattr(part, "training", False)) for part in function.modules()]
     loggers = [logging.getLogger(name) for name in _all_loggers()]
     levels = [logger.level for logger in loggers]
     try:
@@ -148,7 +176,8 @@ def _undisturbed(function: torch.nn.Module) -> Iterator[None]:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         for part, training in modes:
-            part.training = training
+            if training:
+                part.training = True
 
 
 def _all_loggers() -> list[str]:

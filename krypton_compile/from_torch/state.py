@@ -28,7 +28,7 @@ _SETTERS = ("train", "eval", "__init__", "extra_repr", "__setstate__")
 
 
 def unwrap(forward: Callable[..., object]) -> Callable[..., object]:
-    """Take off torch's wrappers: DataParallel, DistributedDataParallel and torch.compile."""
+    """Take off torch's wrappers: DataParallel, DistributedDataParallel, torch.compile, the forward of a script."""
     while True:
         if isinstance(forward, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
             forward = forward.module
@@ -36,6 +36,8 @@ def unwrap(forward: Callable[..., object]) -> Callable[..., object]:
             forward = forward._orig_mod  # type: ignore[attr-defined]
         elif callable(getattr(forward, "_torchdynamo_orig_callable", None)):
             forward = forward._torchdynamo_orig_callable  # type: ignore[attr-defined]
+        elif isinstance(forward, torch._C.ScriptMethod) and forward.name == "forward":
+            forward = torch.jit._recursive.wrap_cpp_module(forward.owner)  # type: ignore[no-untyped-call]
         else:
             return forward
 
@@ -85,7 +87,7 @@ class State:
         """
         for module in self.modules:
             for name, part in module.named_modules():
-                if part.training and _looks_at_mode(part):
+                if getattr(part, "training", False) and _looks_at_mode(part):
                     raise ModelError(
                         f"module '{name or type(part).__name__}': expected eval mode, found training mode, which would "
                         "explain dropout and the statistics of batches too. Call .eval() on the whole module first."

@@ -96,6 +96,10 @@ def test_several_inputs():
     together = (squares(12), torch.tensor([[0, 1, 2, 200, 3]]))
     with pytest.warns(UserWarning, match="hides parts of several inputs at once"):
         check(ablation, (make_images(2), known), target=1, feature_mask=together)
+    pictures = FeatureAblation(lambda x, y: NET(x) + NET(y))
+    with pytest.warns(UserWarning, match="hides parts of several inputs at once") as warned:
+        pictures.attribute((make_images(), make_images()), target=1, feature_mask=(squares(12), squares(12)))
+    assert len(warned) == 1
 
 
 def test_what_captum_refuses_is_refused_alike(ablation):

@@ -18,6 +18,7 @@ from tests.support.captum_maps import CLASSES, check, make_images, make_net, mak
 WINDOWS = ((3, 9, 9), (3, 7, 7))
 NET = make_net()
 SCALES = torch.tensor([1.0, 2.0, 3.0])
+HALF = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]).half()
 
 
 def test_float64():
@@ -44,6 +45,17 @@ def test_16_bits_are_rounded_as_captum_rounds_them(dtype):
 
 
 @pytest.mark.parametrize(
+    "forward",
+    [lambda x: NET(x.half().float()), lambda x: NET(x).bfloat16().float(), lambda x: NET(x) * HALF.float()],
+    ids=["image", "scores", "weights"],
+)
+def test_functions_that_round_to_16_bits_inside_are_run_as_they_are(forward):
+    expected = reference.Occlusion(forward).attribute(make_images(), *WINDOWS, target=1)
+    with pytest.warns(UserWarning, match=r"plain.*computes in 16 bits"):
+        assert torch.equal(Occlusion(forward).attribute(make_images(), *WINDOWS, target=1), expected)
+
+
+@pytest.mark.parametrize(
     ("layers", "shape", "windows"),
     [
         ((nn.Conv1d(2, 6, 5, padding=2), nn.ReLU(), nn.AdaptiveAvgPool1d(1)), (2, 2, 64), ((1, 8), (1, 5))),
@@ -63,6 +75,18 @@ def test_rows_of_a_table_are_captums():
     net = nn.Sequential(nn.Linear(9, 16), nn.Tanh(), nn.Linear(16, 4)).eval()
     for at_once in (1, 4):
         check(Occlusion(net), make_numbers(3, 9), (4,), (2,), target=[0, 1, 2], perturbations_per_eval=at_once)
+
+
+def test_what_does_not_tell_its_channels_has_them_first():
+    torch.manual_seed(0)
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(48, 16), nn.ReLU(), nn.Linear(16, 3)).eval()
+    check(Occlusion(flat, only_compiled=True), make_numbers(1, 3, 4, 4), (1, 2, 2), (1, 1, 2), target=1)
+    tokens = nn.Sequential(nn.Linear(8, 6), nn.Tanh(), nn.Flatten(), nn.Linear(72, 3)).eval()
+    check(Occlusion(tokens, only_compiled=True), make_numbers(2, 12, 8), (3, 8), (2, 8), target=1)
+
+
+def test_no_examples_have_no_attributions():
+    assert Occlusion(NET).attribute(make_images()[:0], *WINDOWS, target=1).shape == (0, 3, 28, 36)
 
 
 class Metadata(nn.Module):
