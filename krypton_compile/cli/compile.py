@@ -10,6 +10,7 @@ from pathlib import Path
 
 from krypton_compile.cli.choices import DEVICES
 from krypton_compile.cli.model_options import add_model_options, model_arguments
+from krypton_compile.cli.notes import noted
 from krypton_compile.cli.options import add_preprocessing_options
 from krypton_compile.errors import KryptonError
 
@@ -20,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser(words).parse_args(words)
     output = options.output or _default_output(options.model)
     try:
-        _compile(options, output)
+        with noted(lambda text: print(f"note: {text}", flush=True)):
+            _compile(options, output)
     except (KryptonError, ValueError, OSError) as error:
         print(f"krypton-compile: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -30,12 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _compile(options: argparse.Namespace, output: Path) -> None:
     # These import onnx: not for --help.
     from krypton_compile.cli.labels_beside import count_classes, find_labels
-    from krypton_compile.cli.outputs import check_model_output, check_output, model_inputs
+    from krypton_compile.cli.outputs import check_model_output, check_output, listed, model_inputs
     from krypton_compile.cli.recipe import asked_preprocessing
     from krypton_compile.compiler.pipeline import compile
     from krypton_compile.contract.annotations import LABELS_KEY, write_labels
     from krypton_compile.contract.labels import read_labels
-    from krypton_compile.files.metadata import store
+    from krypton_compile.files.loading import save_proto
 
     inputs = [
         *model_inputs(options.model),
@@ -45,10 +47,10 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
     check_model_output(output, [*inputs, options.report], "--output")
     if options.report:
         check_output(options.report, inputs, "--report")
+    before = {path for path in (output, options.report) if path and path.exists()}
     with _printed(options.trace):
         compiled, report = compile(
             options.model,
-            output,
             patch_size=options.patch_size,
             stride=options.stride,
             verify=options.verify,
@@ -62,14 +64,15 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
     named = any(entry.key == LABELS_KEY for entry in compiled.metadata_props)
     beside = None if named else find_labels(options.model, count_classes(compiled))
     if beside is not None:
-        store(output, {LABELS_KEY: write_labels(beside[1])})
+        compiled.metadata_props.add(key=LABELS_KEY, value=write_labels(beside[1]))
         report.notes.append(f"the names of the classes are those of {beside[0]}, beside the model")
+    save_proto(compiled, output)
     if options.report:
         report.save(options.report)
     print(report)
     weights = Path(f"{output}.data")  # beyond protobuf's 2 GB
     written = [output, weights if weights.is_file() else None, options.report, options.trace]
-    print(f"wrote {', '.join(str(path) for path in written if path)}")
+    print(f"wrote {listed([path for path in written if path], before)}")
 
 
 @contextmanager

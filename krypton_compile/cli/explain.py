@@ -8,10 +8,10 @@ pictures could not be read and were skipped; 2, bad options, model or place to w
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
 
 from krypton_compile.cli.explain_options import explain_parser
+from krypton_compile.cli.notes import noted
 from krypton_compile.errors import KryptonError
 
 SKIPPED, BAD, INTERRUPTED = 1, 2, 130
@@ -24,9 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from krypton_compile.cli.explain_pictures import explain_all  # onnxruntime: not for --help
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            warnings.showwarning = _note
+        with noted(_note):
             skipped = explain_all(options, _say, _complain)
     except (KryptonError, ValueError, OSError) as error:
         _complain(f"error: {' '.join(str(error).split())}")
@@ -42,8 +40,8 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _note(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"note             {' '.join(str(message).split())}", flush=True)
+def _note(text: str) -> None:
+    _say(f"note             {text}")
 
 
 def _complain(text: str) -> None:

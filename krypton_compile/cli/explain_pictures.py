@@ -13,6 +13,7 @@ from typing import Any
 from krypton_compile._version import __version__
 from krypton_compile.cli.explain_request import check_mode, choose_approximation, make_request
 from krypton_compile.cli.open_model import find_original, open_model
+from krypton_compile.cli.outputs import listed
 from krypton_compile.cli.paths import find_pictures, find_prefixes
 from krypton_compile.cli.summary import progress_line, short, summary
 from krypton_compile.files.write_all import write_all
@@ -20,6 +21,7 @@ from krypton_compile.runtime.inputs.image import read_input
 from krypton_compile.runtime.inputs.prepare import Prepared
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.heatmap import upsampling
+from krypton_compile.runtime.maps.save import ENDINGS
 from krypton_compile.runtime.maps.several_sizes import SizesExplanation
 from krypton_compile.runtime.session import OcclusionSession
 from krypton_compile.runtime.sweep.explain import estimate, explain, refine
@@ -87,9 +89,12 @@ class _Run:
         """Explain one picture: its map, its files, and what is said of them."""
         options, scorer, lines = self.options, self.session.scorer, []
         explanation: AnyExplanation
+        before = {file for file in (prefix.with_name(prefix.name + ending) for ending in ENDINGS) if file.exists()}
         if options.mode == "progressive":
-            for explanation in _drawn(refine(scorer, shown, self.request), self.say):
+            for number, explanation in enumerate(_drawn(refine(scorer, shown, self.request), self.say)):
                 files = self.write(explanation, path, prefix)
+                if number == 0:  # an interrupt leaves them
+                    self.say(f"written          {listed(files, before)}")
         else:
             with progress_bar("windows" if self.count == 1 else path.name) as progress:
                 explanation = explain(scorer, shown, self.request, progress=progress)
@@ -102,14 +107,14 @@ class _Run:
             finally:  # a map that cannot be verified is still the map
                 files = self.write(explanation, path, prefix, more)
         heatmap = explanation.heatmap(reduce=options.reduce, upsample=upsampling(options.reduce, options.upsample))
-        written = "written          " + ", ".join(map(str, files))
         if self.count > 1:
-            self.say(f"{path}: {short(explanation, heatmap)}; {' '.join(written.split())}")
+            self.say(f"{path}: {short(explanation, heatmap)}; written {listed(files, before)}")
         else:
             self.say(summary(explanation, heatmap))
             low, high = shown.tensor.min(), shown.tensor.max()
             self.say(f"input range      {low:.4g} to {high:.4g} after preprocessing")
-            lines.append(written)
+            if options.mode != "progressive":
+                lines.append(f"written          {listed(files, before)}")
         for line in lines:
             self.say(line)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from krypton_compile.contract.annotations import MODEL_KEY
@@ -50,6 +50,11 @@ def _is_compiled(path: Path) -> bool:
         return MODEL_KEY in read_metadata(path)
     except (ModelError, OSError):
         return False
+
+
+def listed(written: Sequence[Path], before: Collection[Path]) -> str:
+    """Name the files that were written, and which of them were there ``before``."""
+    return ", ".join(f"{path} (in place of an earlier one)" if path in before else str(path) for path in written)
 
 
 def model_inputs(model: Path) -> list[Path]:

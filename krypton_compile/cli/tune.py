@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from krypton_compile.cli.model_options import add_model_options
+from krypton_compile.cli.notes import noted
 from krypton_compile.cli.options import Parser, add_preprocessing_options, add_window_options
 from krypton_compile.errors import KryptonError
 
@@ -26,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from krypton_compile.cli.tune_model import UnreachableError, quality_text, tune_file  # not for --help
 
-        tune_file(options)
+        with noted(lambda text: print(f"note             {text}", flush=True)):
+            tune_file(options)
     except UnreachableError as error:
         print(f"krypton-tune: {error}; the best found: {quality_text(error.best)}. Nothing written.", file=sys.stderr)
         return UNREACHABLE

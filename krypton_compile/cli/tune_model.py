@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 
 from krypton_compile.cli.open_model import open_given, recall
-from krypton_compile.cli.outputs import check_model_output, check_output, model_inputs
+from krypton_compile.cli.outputs import check_model_output, check_output, listed, model_inputs
 from krypton_compile.cli.recipe import read_preprocessing
 from krypton_compile.compiler.remembered import Memory
 from krypton_compile.contract.annotations import (
@@ -65,10 +65,13 @@ def tune_file(options: argparse.Namespace) -> None:
     )
     print("\n".join(lines(tuning)))
     picture = plot_png(tuning)
+    before = {path for path in (target, plot) if path.exists()}
     tuned, more = _annotated(opened.path, tuning, _described(session))
     save_proto(tuned, target)
     write_all({plot: picture})
-    print(f"written          {target}{' with ' if more else ''}{' and '.join(more)}, {plot}")
+    print(f"written          {listed([target, plot], before)}")
+    if more:
+        print(f"stored           {' and '.join(more)} in {target}")
 
 
 def lines(tuning: Tuning) -> list[str]:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from krypton_compile.compiler.html_table import html_table
+from krypton_compile.files.write_all import write_all
 
 _HEADER = ("layer", "op", "shape", "became", "growth", "MACs", "incremental", "reason")
 _NUMBERS = frozenset({"growth", "MACs", "incremental"})
@@ -161,7 +162,7 @@ class Report:
             "redundancy_overlap": self.redundancy_overlap,
             "incremental_share": self.incremental_share,
         }
-        Path(path).write_text(json.dumps(content, indent=1) + "\n")
+        write_all({Path(path): (json.dumps(content, indent=1) + "\n").encode()})
 
 
 def _ratio(whole: float, part: float) -> float:

@@ -75,13 +75,16 @@ def save_proto(proto: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         temporary = Path(folder) / target.name
-        if is_large(proto):
-            data = f"{target.name}.data"
-            ir.save(ir.from_proto(proto), temporary, external_data=data)  # onnx's own would empty the given proto
-            (Path(folder) / data).replace(target.parent / data)
-        else:
-            onnx.save_model(proto, temporary)
-        temporary.replace(target)
+        try:
+            if is_large(proto):
+                data = f"{target.name}.data"
+                ir.save(ir.from_proto(proto), temporary, external_data=data)  # onnx's own would empty the given proto
+                (Path(folder) / data).replace(target.parent / data)
+            else:
+                onnx.save_model(proto, temporary)
+            temporary.replace(target)
+        except OSError as error:  # that of a full disk does not say where
+            raise OSError(error.errno, error.strerror or str(error), str(target)) from error
 
 
 def _parse(source: str | os.PathLike[str] | bytes) -> onnx.ModelProto:

@@ -73,6 +73,10 @@ class OriginalModel:
         rows = [output[(slice(None), *self._index)] if self._index else output for output in arrays]
         return [np.asarray(row, np.float32).ravel() for row in rows]
 
+    def others(self, image_name: str) -> list[str]:
+        """Name the inputs beside the image."""
+        return [value.name for value in self._session.get_inputs() if value.name != image_name]
+
     @property
     def half(self) -> bool:
         """Whether the model answers in 16 bits."""

@@ -67,13 +67,20 @@ def verify(
     total = len(explanation.boxes)
     at = np.sort(np.random.default_rng().permutation(total)[: min(count, total)])
     resolution = explanation.resolution
-    if original is None:
-        name, run = "the compiled file's base graph", _base_graph(scorer, explanation, resolved)
-    else:
+    name, run = "the compiled file's base graph", _base_graph(scorer, explanation, resolved)
+    if original is not None:
         model = OriginalModel(original, scorer.sessions.threads, scorer.model.output)
-        name, run = model.name, _original(scorer, model, explanation, resolved)
-        if model.half:
-            resolution = max(resolution, SAME_HALF_MODEL * explanation.largest_score)
+        others = model.others(scorer.model.annotation.image)
+        try:
+            name, run = model.name, _original(scorer, model, explanation, resolved)
+        except Exception:  # onnxruntime raises exceptions of its own making, without a common base
+            if not others:
+                raise
+            # They were held at values, of which the compiled file knows nothing but the constants they became.
+            name += f" ({model.name} takes {', '.join(others)} too)"
+        else:
+            if model.half:
+                resolution = max(resolution, SAME_HALF_MODEL * explanation.largest_score)
     largest = 0.0
     scores = explanation.scores.reshape(total, -1)
     for index in at.tolist():

@@ -174,7 +174,7 @@ def test_the_tuned_file_knows_what_it_was_tuned_for(folder, capsys):
     line = [BARE, "scan.png", "other.png", "--quality", "ssim>=0.1", "--patch-size", "6", "--stride", "6"]
     assert explain_cli.main([BARE, "scan.png", "--labels", "labels.txt", "--preprocess", "tf", "--stride", "9"]) == 0
     assert tune_cli.main(line) == 0
-    assert "bare.krypton.tuned.onnx with preprocessing and labels" in capsys.readouterr().out
+    assert "stored           preprocessing and labels in bare.krypton.tuned.onnx" in capsys.readouterr().out
     assert sha256(BARE) == before
     opened = OcclusionSession("bare.krypton.tuned.onnx")
     assert opened.preprocessing == Preprocessing(scale=127.5, mean=(1.0,))

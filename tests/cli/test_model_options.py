@@ -155,6 +155,15 @@ def test_the_remedies_of_errors_work_in_the_command_that_printed_them(heads: Pat
     np.testing.assert_array_equal(heatmap, expected.heatmap())
 
 
+def test_verification_of_held_inputs_says_what_it_is_against(heads: Path, capsys) -> None:
+    assert run("--preprocess", "unit", *ANSWERS, "--verify", "3", model="heads.onnx") == 0
+    assert "on the compiled file's base graph (heads.onnx takes right, age too)" in capsys.readouterr().out
+    options = [word for word in ANSWERS if word not in ("--output-name", "z")]
+    assert compile_cli.main(["heads.onnx", *options, "--output-name", "y", "--scale", "255"]) == 0
+    assert run("--verify", "3", model="heads.krypton.onnx") == 0
+    assert "(heads.onnx takes right, age too)" in capsys.readouterr().out
+
+
 def test_the_cache_knows_models_by_their_options(heads: Path) -> None:
     variants = [ANSWERS, [*ANSWERS, "--hold", "age=3"], [*ANSWERS, "--output-name", "y"], [*ANSWERS, "--chunk", "8"]]
     for count, options in enumerate(variants, 1):

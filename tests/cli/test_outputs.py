@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 from krypton_compile.cli import compile as compile_cli
 from krypton_compile.cli import explain as explain_cli
 from krypton_compile.cli import tune as tune_cli
-from tests.support.explaining import LABELS
+from tests.support.explaining import ENDINGS, LABELS
 from tests.support.small import small_model
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -67,10 +68,36 @@ def test_an_input_is_not_written_over(folder, capsys, main, line, message):
 
 def test_a_compiled_file_is_replaced_and_all_that_is_written_is_named(folder, capsys):
     before = set(folder.iterdir())
-    for _ in range(2):
+    earlier = " (in place of an earlier one)"
+    for said in ("wrote new.onnx, r.json, trace\n", f"wrote new.onnx{earlier}, r.json{earlier}, trace\n"):
         assert compile_cli.main(["small.onnx", "-o", "new.onnx", "--report", "r.json", "--trace", "trace"]) == 0
-        assert "wrote new.onnx, r.json, trace\n" in capsys.readouterr().out
+        assert said in capsys.readouterr().out
     assert {path.name for path in set(folder.iterdir()) - before} == {"new.onnx", "r.json", "trace"}
+
+
+@pytest.mark.parametrize("mode", ["exact", "progressive"])
+def test_maps_in_place_of_earlier_ones_are_said_to_be(folder, capsys, mode):
+    for more in ("", " (in place of an earlier one)"):
+        line = ["small.krypton.onnx", "scan.png", "--stride", "9", "--output", "o", "--mode", mode]
+        assert explain_cli.main(line) == 0
+        said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("written")]
+        assert len(said) == 1
+        assert all(f"o{ending}{more}" in said[0] for ending in ENDINGS)
+        assert ("earlier" in said[0]) == bool(more)
+
+
+def test_a_full_disk_is_named(folder, capsys, monkeypatch):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    before = set(folder.iterdir())
+    try:
+        assert compile_cli.main(["small.onnx", "-o", "new.onnx"]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    err = capsys.readouterr().err
+    assert "File too large" in err
+    assert "new.onnx" in err
+    assert set(folder.iterdir()) == before
 
 
 def test_what_tuning_writes_is_named(folder, capsys):
