@@ -1,13 +1,14 @@
 """The names of the classes that an exporter wrote into a model: in its metadata, or in nodes that answer with names.
 
-ZipMap <classlabels_strings>                     the probabilities by name
-ArgMax -> LabelEncoder <values_strings>          the predicted name
-ArgMax -> Gather (names), ArrayFeatureExtractor  the same, of a tensor of names
+    ZipMap <classlabels_strings>, classifiers        the probabilities by name
+    ArgMax -> LabelEncoder <values_strings>          the predicted name
+    ArgMax -> Gather (names), ArrayFeatureExtractor  the same, of a tensor of names
+
+Numbers of classes are names where they are others than the classes' own.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,8 +17,8 @@ from onnx import helper
 
 from krypton_compile.contract.labels import labels_in_metadata
 from krypton_compile.passes.interface import Interface
-from krypton_compile.passes.shapes import static_shape
 
+_SPELLED = ("classlabels_strings", "classes_strings")
 _CHOOSING = ("Gather", "ArrayFeatureExtractor")
 Names = tuple[str, ...]
 
@@ -31,7 +32,7 @@ class ExportedNames:
 
     def of(self, interface: Interface, notes: list[str]) -> Names | None:
         """The names that are as many as the classes, or None; ``notes`` is told where they were found."""
-        classes = math.prod(static_shape(interface.scores))
+        classes = interface.classes
         found = labels_in_metadata(self.metadata, classes)
         if found is not None:
             notes.append(f"the names of the classes are those of the model's metadata, '{found[0]}'")
@@ -57,8 +58,13 @@ def _of_nodes(graph: onnx.GraphProto) -> Iterator[tuple[str, Names]]:
     }
     for node in graph.node:
         values = {attribute.name: attribute for attribute in node.attribute}
-        if node.op_type == "ZipMap" and "classlabels_strings" in values:
-            yield node.op_type, _strings(values["classlabels_strings"])
+        spelled = next((values[name] for name in _SPELLED if name in values), None)
+        if spelled is not None:
+            yield node.op_type, _strings(spelled)
+        elif "classlabels_int64s" in values:
+            numbers = helper.get_attribute_value(values["classlabels_int64s"])
+            if numbers != list(range(len(numbers))):
+                yield node.op_type, tuple(map(str, numbers))
         elif node.op_type == "LabelEncoder" and {"keys_int64s", "values_strings"} <= values.keys():
             keys, names = helper.get_attribute_value(values["keys_int64s"]), _strings(values["values_strings"])
             if sorted(keys) == list(range(len(names))):

@@ -113,8 +113,6 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
         picture = len(interface.image_shape) == 2 and str(interface.image.name) in source.pictures
         if preprocessing is None and picture:
             preprocessing = "none"
-        if labels is None and source.labels is not None and len(source.labels) == interface.classes:
-            labels = source.labels
         if labels is None:
             labels = names.of(interface, source.notes)
         about = provenance(model, interface, preprocessing, labels)

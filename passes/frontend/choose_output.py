@@ -1,6 +1,6 @@
 """Choose the class scores among what the model answers, as exporters leave it.
 
-    loss = ZipMap(p), classLabel = LabelEncoder(ArgMax(p))    ->    p, and the labels of the two
+    loss = ZipMap(p), classLabel = LabelEncoder(ArgMax(p))    ->    p
     y = ArgMax(p), or one of TopK(p)                          ->    p
     logits [N, K], features [N, 512, 7, 7]                    ->    logits
     logits, probabilities = Softmax(logits)                   ->    probabilities, whose logits are known anyway
@@ -38,8 +38,6 @@ def choose_output(source: SourceModel) -> int:
     """
     graph, before = source.proto.graph, [value.name for value in source.proto.graph.output]
     makers = {name: node for node in graph.node for name in node.output if name}
-    if source.labels is None:
-        source.labels = _find_labels(graph, makers)
     _open_maps(source, makers)
     _name_inner_tensor(source, makers)
     _follow_choices(source, makers)
@@ -52,31 +50,6 @@ def choose_output(source: SourceModel) -> int:
     _remove_unread(graph)
     after = [value.name for value in graph.output]
     return int(after != before) * max(1, abs(len(before) - len(after)))
-
-
-def _find_labels(graph: onnx.GraphProto, makers: Mapping[str, onnx.NodeProto]) -> tuple[str, ...] | None:
-    """The classes' names that outputs beside the scores would give."""
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    for value in graph.output:
-        node = makers.get(value.name)
-        while node is not None and node.op_type in _SAME:
-            node = makers.get(node.input[0])
-        if node is None:
-            continue
-        attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-        names = attributes.get("classlabels_strings") or attributes.get("classes_strings")
-        if node.op_type == "LabelEncoder" and attributes.get("values_strings"):
-            keys = list(attributes.get("keys_int64s", []))
-            if sorted(keys) == list(range(len(keys))):
-                names = [attributes["values_strings"][keys.index(at)] for at in range(len(keys))]
-        if not names and attributes.get("classlabels_int64s"):
-            names = [str(number).encode() for number in attributes["classlabels_int64s"]]
-        if node.op_type in ("Gather", "ArrayFeatureExtractor") and node.input[0] in constants:
-            tensor = constants[node.input[0]]
-            names = list(numpy_helper.to_array(tensor).reshape(-1)) if tensor.data_type == TensorProto.STRING else None
-        if names:
-            return tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names)
-    return None
 
 
 def _open_maps(source: SourceModel, makers: Mapping[str, onnx.NodeProto]) -> None:

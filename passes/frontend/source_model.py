@@ -23,7 +23,6 @@ class SourceModel:
         is_indexed: whether `choose_output` has taken that element.
         scores: the tensor that `choose_output` has taken, if the model as it was read has no output of that name, or
             an element of one is taken.
-        labels: the classes' names, where outputs beside the scores tell them.
         held: values for inputs beside the image, by name.
         layout: the order of the image's axes, where the caller named it; from `fix_image` on what was found.
         image_size: the sizes of the image's spatial axes, where the caller gave them.
@@ -46,7 +45,6 @@ class SourceModel:
     output_index: tuple[int | None, ...] | None = None
     is_indexed: bool = False
     scores: str | None = None
-    labels: tuple[str, ...] | None = None
     axes: Reading | None = None
     is_fixed: bool = False
     dropped: list[str] = field(default_factory=list)

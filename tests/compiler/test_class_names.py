@@ -60,6 +60,14 @@ def test_a_zip_map() -> None:
     assert read_names(model).of_nodes == (("ZipMap", LABELS),)
 
 
+@pytest.mark.parametrize(("numbers", "names"), [([0, 1, 2, 3, 4], ()), ([3, 4, 5, 8, 9], ("3", "4", "5", "8", "9"))])
+def test_numbers_are_names_where_they_are_not_the_classes_own(numbers: list[int], names: tuple[str, ...]) -> None:
+    model = small_model()
+    node = helper.make_node("ZipMap", ["probability"], ["z"], domain="ai.onnx.ml", classlabels_int64s=numbers)
+    model.graph.node.append(node)
+    assert read_names(model).of_nodes == ((("ZipMap", names),) if names else ())
+
+
 def test_what_the_user_says_wins_and_metadata_come_before_nodes() -> None:
     model = MODELS["a Gather"]
     assert read_names(model).of_nodes == (("Gather", LABELS),)
