@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from krypton_compile.contract.preprocessing import UNKNOWN_PREPROCESSING, Preprocessing
-from krypton_compile.contract.presets import read_recipe
+from krypton_compile.contract.presets import read_configuration, read_recipe
 
 _FIELDS = ("scale", "mean", "std", "resize", "short_side", "interpolation")
 
@@ -16,6 +17,19 @@ def asked_preprocessing(options: argparse.Namespace) -> Preprocessing | None:
     """Read the preprocessing options, or None where none is given; errors are those of :func:`read_preprocessing`."""
     given = any(getattr(options, name) is not None for name in (*_FIELDS, "color", "preprocess"))
     return read_preprocessing(options) if given else None
+
+
+def _beside(model: Path) -> str:
+    """A hint at configurations beside the model that say how pictures become its input."""
+    for name in ("preprocessor_config.json", "processor_config.json", "config.json"):
+        path = model.parent / name
+        if path.is_file():
+            try:
+                read_configuration(path)
+            except (OSError, ValueError):
+                continue
+            return f". Beside the model there is one: --preprocess {path}"
+    return ""
 
 
 def read_preprocessing(options: argparse.Namespace, stored: Preprocessing | None = None) -> Preprocessing:
@@ -32,7 +46,7 @@ def read_preprocessing(options: argparse.Namespace, stored: Preprocessing | None
     base = stored if options.preprocess is None else read_recipe(options.preprocess)
     if base is None:
         if not changes.keys() & {"scale", "mean", "std"}:
-            raise ValueError(UNKNOWN_PREPROCESSING)
+            raise ValueError(f"{UNKNOWN_PREPROCESSING}{_beside(options.model)}")
         base = Preprocessing()
     if changes.get("resize", "crop") != "crop":
         changes.setdefault("short_side", None)

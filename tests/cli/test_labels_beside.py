@@ -52,6 +52,24 @@ def test_explaining_finds_it_too_and_says_so(capsys, model):
     assert run("--target", "glioma", model=model) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("preprocessor_config.json", {"do_resize": False, "do_normalize": False}),
+        ("config.json", {"pretrained_cfg": {"input_size": [3, 20, 24]}}),
+    ],
+)
+def test_a_configuration_of_pictures_is_pointed_at(capsys, name, content):
+    """But not used: it is one of several ways that a model may want its pictures."""
+    Path("config.json").write_text(json.dumps(CONFIG))
+    assert run(model="bare.krypton.onnx") == 2
+    assert "Beside the model" not in capsys.readouterr().err
+    Path(name).write_text(json.dumps(content))
+    assert run(model="bare.krypton.onnx") == 2
+    assert f"Beside the model there is one: --preprocess {name}" in capsys.readouterr().err
+    assert run("--preprocess", name, model="bare.krypton.onnx") == (0 if name == "config.json" else 1)
+
+
 def test_what_is_said_wins(capsys):
     put("labels.txt")
     other = [f"other {index}" for index in range(5)]
