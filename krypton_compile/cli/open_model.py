@@ -22,6 +22,7 @@ from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, 
 from krypton_compile.contract.labels import read_labels
 from krypton_compile.contract.layouts import KINDS
 from krypton_compile.contract.preprocessing import Preprocessing
+from krypton_compile.errors import ModelError
 from krypton_compile.files.metadata import store
 from krypton_compile.opening import Export, Opened, open_compiled
 from krypton_compile.runtime.session import OcclusionSession
@@ -59,7 +60,7 @@ class Described:
                     self.memory.remember_preprocessing(self._preprocessing)
                 if LABELS in self.told:
                     self.memory.remember_labels(tuple(self.session.labels or ()))
-            except OSError as error:
+            except (OSError, ModelError) as error:  # no room for it, or the file is gone
                 say(f"note             not remembered for the next time: {error}")
             else:
                 places = ", ".join(str(self.memory.place(kind)) for kind in self.told)

@@ -102,6 +102,8 @@ class Memory:
                 temporary.replace(path)
             else:
                 _link(temporary, path)
+        except OSError as error:  # that of a full disk does not say where
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         finally:
             temporary.unlink(missing_ok=True)
 
