@@ -11,6 +11,8 @@ The pixels are counted incrementally, as one channel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 
@@ -79,7 +81,7 @@ def _count_pixels(
     shapes = [np.array(shape, np.int64) for shape in ((-1, 1), (y.height, y.width, 1))]
     flat, back = (emitter.initializer(f"{name}.{kind}", a) for kind, a in zip(("flat", "back"), shapes, strict=True))
     pixels = emitter.emit_base("Reshape", [map_, flat], {}, f"{name}.pixels.flat", domain="")
-    attributes = {**window, "group": 1}
+    attributes: dict[str, int | Sequence[int]] = {**window, "group": 1}
     sums = emitter.emit_base("IncrementalConv", [pixels, whole, whole_y, ones], attributes, f"{name}.counts.flat")
     counted = emitter.emit_base("Reshape", [sums, back], {}, f"{name}.counts", domain="")
     counted.type, counted.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([y.height, y.width, 1])

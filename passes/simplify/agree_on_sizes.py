@@ -86,10 +86,10 @@ def _gather(graph: ir.Graph, node: ir.Node, factors: Floats, opset: int) -> bool
         gather.outputs[0].name, gather.outputs[0].type = name, output.type
         graph.insert_before(node, gather)
         result = gather.outputs[0]
-    name = output.name
+    kept = output.name
     output.replace_all_uses_with(result, replace_graph_outputs=True)
     graph.remove(node, safe=True)
-    result.name = name
+    result.name = kept
     return True
 
 
