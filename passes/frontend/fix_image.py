@@ -134,22 +134,22 @@ def _given(source: SourceModel, full: str, listing: str) -> Sizes:
 
 
 def _channels_by_trial(source: SourceModel, name: str, layout: str, spatial: tuple[int, ...]) -> int | None:
-    """The number of channels with which the model runs; None if there are several, or none."""
+    """The number of channels with which the model runs; of several the one that is likely, else None."""
     try:
         session = open_session(source.proto)
     except Exception:  # onnxruntime's exceptions have no common base; verifying will tell
         return None
     if [value.name for value in session.get_inputs()] != [name]:
         return None
-    running = []
-    for count in _FEW:
+    running, likely = [], None if source.axes is None else source.axes.likely
+    for count in (*_FEW, *(() if likely is None or likely in _FEW else (likely,))):
         image = np.zeros(own_shape(layout, spatial, count), np.float32)
         try:
             session.run(None, {name: image})
         except Exception:  # of another number of channels, most likely
             continue
         running.append(count)
-    return running[0] if len(running) == 1 else None
+    return likely if likely in running else (running[0] if len(running) == 1 else None)
 
 
 def _lengthen(graph: onnx.GraphProto, image: onnx.ValueInfoProto, own: Sequence[int]) -> None:

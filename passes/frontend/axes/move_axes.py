@@ -91,7 +91,9 @@ def _gather(node: onnx.NodeProto, labels: Labels, known: Known) -> Labels | None
     indices = known.constants.get(node.input[1])
     axis = get_int(node, "axis", 0) % len(labels.parts)
     part = labels.parts[axis]
-    if indices is None or indices.ndim > 1:
+    if indices is None:  # computed, as those of x[:, [2, 1, 0]] are where the channels are open
+        return _resized(labels, [axis]) if len(known.shapes.get(node.input[1], ())) == 1 else None
+    if indices.ndim > 1:
         return None
     if indices.ndim == 1:
         flipped = sorted(indices.tolist()) == list(range(len(indices))) and len(indices) > 1
@@ -118,17 +120,18 @@ def _split(node: onnx.NodeProto, labels: Labels, _: Known) -> Labels | None:
 def _tile(node: onnx.NodeProto, labels: Labels, known: Known) -> Labels | None:
     repeats = known.constants.get(node.input[1])
     if repeats is None or repeats.size != len(labels.parts):
-        return None
+        return _resized(labels, range(len(labels.parts)))
     return _resized(labels, [axis for axis, times in enumerate(repeats.reshape(-1)) if times != 1])
 
 
 def _expand(node: onnx.NodeProto, labels: Labels, known: Known) -> Labels | None:
+    """To sizes that are computed, as `repeat` and `expand` are exported, an Expand is taken to keep the rank."""
     target = known.constants.get(node.input[1])
+    before = len(labels.parts)
+    rank = max(before, len(known.shapes.get(node.output[0], ())) if target is None else target.size)
+    wider = replace(labels, parts=(*(None,) * (rank - before), *labels.parts))
     if target is None:
-        return None
-    rank = max(target.size, len(labels.parts))
-    front = (None,) * (rank - len(labels.parts))
-    wider = replace(labels, parts=(*front, *labels.parts))
+        return _resized(wider, range(rank))
     sizes = (1,) * (rank - target.size) + tuple(target.reshape(-1).tolist())
     return _resized(wider, [axis for axis, size in enumerate(sizes) if size != 1])
 

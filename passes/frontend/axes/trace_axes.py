@@ -36,13 +36,14 @@ _FEW = 4
 class Reading:
     """The order of the image's axes, and what of its sizes the graph tells; None where it does not.
 
-    ``is_sure`` where a convolution reads them so.
+    ``is_sure`` where a convolution reads them so; ``likely`` is what it reads of channels that were changed before.
     """
 
     layout: str
     channels: int | None
     spatial: tuple[int | None, ...]
     is_sure: bool = False
+    likely: int | None = None
 
 
 def trace_axes(model: onnx.ModelProto, image: str, sizes: Sequence[int | None]) -> Reading | None:
@@ -165,13 +166,14 @@ def _read(
     layout = _name_layout(letters, len(sizes))
     if layout is None:
         return None
+    likely = channels
     if channel is None:
         channels = 1
     elif channel.size is not None:
         channels = channel.size
     elif channel in labels.resized:
         channels = None
-    return Reading(layout, channels, tuple(part.size for part in spatial))
+    return Reading(layout, channels, tuple(part.size for part in spatial), likely=likely)
 
 
 def _name_layout(letters: Mapping[Part, str], rank: int) -> str | None:

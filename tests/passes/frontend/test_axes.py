@@ -118,6 +118,26 @@ def test_grey_pictures_that_are_repeated_have_one_channel() -> None:
     check_exact(model, compiled)
 
 
+@pytest.mark.parametrize(
+    ("moves", "image", "layout"),
+    [
+        ("u = Unsqueeze(x, o) p = ConstantOfShape(four) e = Expand(u, p) n = Tile(e, t)", "[N,a,b]", "NHW"),
+        ("s = Shape(x) h = Slice(s, two, last, z) p = Concat<axis = 0>(o, t3, h) u = Unsqueeze(x, o) n = Expand(u, p)",
+         "[N,a,b]", "NHW"),
+        ("s = Shape(x) h = Gather(s, o) q = Sub(h, h) i = Add(q, bgr) n = Gather<axis = 1>(x, i)", "[N,c,a,b]", "NCHW"),
+        ("n = Slice(x, z, t3, o)", "[N,c,a,b]", "NCHW"),
+    ],
+)  # fmt: skip
+def test_sizes_and_indices_that_are_computed(moves: str, image: str, layout: str) -> None:
+    more = {"o": ints(1), "two": ints(1), "last": ints(9), "z": ints(0), "t3": ints(3), "four": ints(4)}
+    more |= {"t": ints(1, 3, 1, 1), "bgr": ints(2, 1, 0)}
+    moves = moves.replace("ConstantOfShape(four)", "ConstantOfShape<value = int64[1] {1}>(four)")
+    model = parse(f"{moves} {CONVOLUTION}", image=f"float{image} x", **more, **weights(2, 3))
+    compiled, _ = compile(model, image_size=(9, 11))
+    assert (annotation(compiled).layout, annotation(compiled).channels) == (layout, 1 if layout == "NHW" else 3)
+    check_exact(model, compiled)
+
+
 @pytest.mark.parametrize(("mean", "layout"), [((3,), "NHWC"), ((1, 3, 1, 1), "NCHW"), ((3, 1, 1), "NCHW")])
 def test_a_mean_tells_the_channels_where_nothing_else_does(mean: tuple[int, ...], layout: str) -> None:
     arrays = {"mean": np.full(mean, 0.5, np.float32), "fw": (9 * 11 * 3, 5)}
