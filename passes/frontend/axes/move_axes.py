@@ -96,9 +96,7 @@ def _gather(node: onnx.NodeProto, labels: Labels, known: Known) -> Labels | None
     if indices.ndim > 1:
         return None
     if indices.ndim == 1:
-        flipped = sorted(indices.tolist()) == list(range(len(indices))) and len(indices) > 1
-        changed = set() if flipped or part is None else {part}
-        return replace(labels, resized=labels.resized | changed)
+        return _reordered(labels, axis, indices)
     picked = labels.picked
     if part is not None:
         picked = picked | {part}
@@ -139,6 +137,20 @@ def _expand(node: onnx.NodeProto, labels: Labels, known: Known) -> Labels | None
 def _resized(labels: Labels, axes: Iterable[int]) -> Labels:
     parts = {labels.parts[axis % len(labels.parts)] for axis in axes}
     return replace(labels, resized=labels.resized | {part for part in parts if part is not None})
+
+
+def _gather_nd(node: onnx.NodeProto, labels: Labels, known: Known) -> Labels | None:
+    """Follow indices [n, 1] into the first axis, as x[:, [2, 1, 0]] is exported between two Transposes."""
+    indices = known.constants.get(node.input[1])
+    if indices is None or indices.ndim != 2 or indices.shape[1] != 1 or get_int(node, "batch_dims", 0):
+        return None
+    return _reordered(labels, 0, indices[:, 0])
+
+
+def _reordered(labels: Labels, axis: int, indices: npt.NDArray[np.generic]) -> Labels:
+    """An order of all entries is another one of the same size; any other choice is of another size."""
+    whole = sorted(indices.tolist()) == list(range(len(indices))) and len(indices) > 1
+    return labels if whole else _resized(labels, [axis])
 
 
 def _concat(node: onnx.NodeProto, labels: Labels, _: Known) -> Labels | None:
@@ -229,6 +241,7 @@ _MOVERS: dict[str, Callable[[onnx.NodeProto, Labels, Known], Labels | None]] = {
     "Concat": _concat,
     "Expand": _expand,
     "Gather": _gather,
+    "GatherND": _gather_nd,
     "Reshape": _reshape,
     "Slice": _slice,
     "Split": _split,

@@ -96,6 +96,10 @@ def test_any_layout_is_told_from_what_reads_it(spelling) -> None:
         ("n = Pad(x, p)", {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}),
         ("n = Slice(x, s, e, a, d)", {"s": ints(-1), "e": ints(-9), "a": ints(1), "d": ints(-1)}),
         ("n = Gather<axis = 1>(x, i)", {"i": ints(2, 1, 0)}),
+        (
+            "t = Transpose<perm = [1, 0, 2, 3]>(x) j = GatherND(t, i) n = Transpose<perm = [1, 0, 2, 3]>(j)",
+            {"i": np.array([[2], [1], [0]])},
+        ),
         ("a, b, c0 = Split<axis = 1, num_outputs = 3>(x) n = Concat<axis = 1>(c0, b, a)", {}),
         (
             """a = Gather<axis = 1>(x, i) b = Unsqueeze(a, o) c0 = Gather<axis = 1>(x, j) d = Unsqueeze(c0, o)
