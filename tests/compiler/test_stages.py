@@ -155,6 +155,31 @@ SPELLINGS = {
             "v": (8, 32, 1, 1),
         },
     ),
+    "maps in other axes": (
+        """c = Conv(x, w) a = Reshape(c, tokens) t = Transpose<perm=[0,2,1]>(a) m = MatMul(t, v) r = Relu(m)
+        b = Transpose<perm=[0,2,1]>(r) d = Reshape(b, back) e = Slice(d, first, last, rows)
+        k = Concat<axis=2>(e, d) h = Transpose<perm=[0,1,3,2]>(k)""",
+        {
+            "tokens": ints(0, 8, -1),
+            "v": (8, 8),
+            "back": ints(1, 8, 15, 17),
+            "first": ints(3),
+            "last": ints(5),
+            "rows": ints(2),
+        },
+    ),
+    "channels apart": (
+        """p = Gather<axis=1>(x, one) q = Mul(p, half) k = Unsqueeze(q, axis) l = Slice(x, axis, end, axis)
+        i = Concat<axis=1>(l, k) j = ScatterND(i, where, k) c = Conv(j, w) h = Relu(c)""",
+        {
+            "one": np.int64(0),
+            "half": np.float32(0.5),
+            "axis": ints(1),
+            "end": ints(3),
+            "where": np.stack(np.meshgrid([0], [1], range(17), range(19), indexing="ij"), axis=-1),
+            "w": (8, 3, 3, 3),
+        },
+    ),
     "quantized weights": (
         "q8 = DequantizeLinear(q, scale, point) c = Conv(x, q8) h = Clip(c, low)",
         {
