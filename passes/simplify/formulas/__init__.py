@@ -11,10 +11,11 @@ import onnx_ir as ir
 from krypton_compile.passes.simplify.formulas.ceil_pool import find_ceil_pool
 from krypton_compile.passes.simplify.formulas.local_response import find_local_response
 from krypton_compile.passes.simplify.formulas.lp_pool import find_absolute_value, find_lp_pool
+from krypton_compile.passes.simplify.formulas.triangle import find_triangle
 
 __all__ = ["recognize_formulas"]
 
-_FINDERS = (find_absolute_value, find_lp_pool, find_ceil_pool, find_local_response)
+_FINDERS = (find_absolute_value, find_lp_pool, find_ceil_pool, find_local_response, find_triangle)
 
 
 def recognize_formulas(model: ir.Model) -> int:

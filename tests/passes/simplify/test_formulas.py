@@ -170,3 +170,10 @@ def test_a_value_forgets_readers_in_branches_that_are_gone():
         offset=floats(0.5),
     )
     assert not became(compile_and_check(model), "Sigmoid")
+
+
+@pytest.mark.parametrize("upper", [0, 1])
+@pytest.mark.parametrize("k", ["", ", k"])
+def test_triangles_of_a_map(upper, k):
+    report = compile_and_check(around(f"n = Trilu <upper = {upper}> (a{k})", k=np.int64(-2)))
+    assert not dense(report)
