@@ -17,7 +17,9 @@ from tests.support.captum_maps import CLASSES, check, make_images, make_net, mak
 
 WINDOWS = ((3, 9, 9), (3, 7, 7))
 NET = make_net()
+OURS = Occlusion(NET)  # one export for all tests of the same function
 SCALES = torch.tensor([1.0, 2.0, 3.0])
+OF_MORE_AXES = Occlusion(lambda x: NET(x)[:, :4].reshape(-1, 2, 2, 1).expand(-1, 2, 2, 3) * SCALES)
 HALF = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]).half()
 
 
@@ -29,10 +31,11 @@ def test_float64():
 
 def test_integers():
     images = (make_numbers(1, 3, 28, 36) * 255).to(torch.uint8)
-    check(Occlusion(lambda x: NET(x.float() / 255)), images, *WINDOWS, target=1)
-    check(Occlusion(lambda x: NET(x.float() / 255)), images, *WINDOWS, target=1, baselines=128)
+    occlusion = Occlusion(lambda x: NET(x.float() / 255))
+    check(occlusion, images, *WINDOWS, target=1)
+    check(occlusion, images, *WINDOWS, target=1, baselines=128)
     with pytest.warns(UserWarning, match=r"plain.*changes its inputs from torch\.uint8"):
-        check(Occlusion(lambda x: NET(x.float() / 255)), images, *WINDOWS, target=1, baselines=0.5)
+        check(occlusion, images, *WINDOWS, target=1, baselines=0.5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -103,8 +106,9 @@ class Metadata(nn.Module):
 
 def test_further_arguments():
     net, known = Metadata().eval(), make_numbers(3, 2)
+    occlusion = Occlusion(net)
     for given in ((known,), known):
-        check(Occlusion(net), make_images(3), *WINDOWS, target=1, additional_forward_args=given)
+        check(occlusion, make_images(3), *WINDOWS, target=1, additional_forward_args=given)
 
 
 def test_further_arguments_of_every_type():
@@ -203,25 +207,24 @@ def test_numbers_of_python():
     ids=str,
 )
 def test_targets_of_outputs_with_more_axes(target):
-    occlusion = Occlusion(lambda x: NET(x)[:, :4].reshape(-1, 2, 2, 1).expand(-1, 2, 2, 3) * SCALES)
-    check(occlusion, make_images(2), *WINDOWS, target=target)
+    check(OF_MORE_AXES, make_images(2), *WINDOWS, target=target)
 
 
 def test_tensors_with_gradients():
     images = make_images().requires_grad_()
-    assert not check(Occlusion(NET), images, *WINDOWS, target=1).requires_grad
+    assert not check(OURS, images, *WINDOWS, target=1).requires_grad
 
 
 def test_memory_formats_and_views():
     images = make_images(2).to(memory_format=torch.channels_last)
-    check(Occlusion(NET), images, *WINDOWS, target=1)
-    check(Occlusion(NET), make_numbers(2, 3, 56, 72)[:, :, ::2, ::2], *WINDOWS, target=1)
+    check(OURS, images, *WINDOWS, target=1)
+    check(OURS, make_numbers(2, 3, 56, 72)[:, :, ::2, ::2], *WINDOWS, target=1)
 
 
 @pytest.mark.parametrize("kind", ["smoothgrad", "smoothgrad_sq", "vargrad"])
 def test_noise_tunnel_around_it(kind):
     maps = []
-    for method in (Occlusion(NET), reference.Occlusion(NET)):
+    for method in (OURS, reference.Occlusion(NET)):
         torch.manual_seed(4)
         tunnel = reference.NoiseTunnel(method)
         given = {"nt_type": kind, "nt_samples": 3, "stdevs": 0.1, "target": [1, 2]}
