@@ -1,8 +1,8 @@
 """A trace: the model after each pass, as files to look into and to run, and a table of the passes.
 
-    01_frontend_drop_outputs.onnx ... 48_clean_up_remove_unused_nodes.onnx    the model after each pass
-    trace.weights                                                             the weights of them all, each once
-    trace.txt                                                                 pass, nodes before and after, seconds
+    01_frontend_accept_spellings.onnx ... 52_clean_up_remove_unused_nodes.onnx    the model after each pass
+    trace.weights                                                                 the weights of them all, each once
+    trace.txt                                                                     pass, nodes before and after, seconds
 
 Every file is a whole model, whose weights of more than a kilobyte are external data in `trace.weights`. While the
 incremental body is not a part of the graph yet, its nodes stand behind those of the base graph, and its own inputs
