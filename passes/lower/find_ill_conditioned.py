@@ -33,7 +33,7 @@ _NORMS = frozenset(
 )
 _POLES = frozenset("Acos Acosh Asin Atanh Log Reciprocal Sqrt".split())
 _STEPS = frozenset(
-    "ArgMax ArgMin Ceil Equal Floor Greater GreaterOrEqual Hardmax Less LessOrEqual Mod Round Sign".split()
+    "ArgMax ArgMin Ceil Equal Floor Greater GreaterOrEqual Hardmax Less LessOrEqual Mod Round Shrink Sign".split()
 )
 _REDUCTIONS = frozenset(
     "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum "

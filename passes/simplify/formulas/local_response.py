@@ -26,6 +26,7 @@ from krypton_compile.passes.simplify.formulas.terms import (
 )
 from krypton_compile.passes.simplify.initializers import add_initializer
 
+_LOST = 1e-20
 _VIEWS = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 
 
@@ -125,9 +126,15 @@ def _unpadded(value: ir.Value | None) -> tuple[ir.Value | None, list[int] | None
         return value, None
     amounts = pad.inputs[1].const_value if len(pad.inputs) > 1 and pad.inputs[1] is not None else None
     filled = pad.inputs[2] if len(pad.inputs) > 2 else None
-    if amounts is None or (filled is not None and number(filled) != 0) or any(pad.inputs[3:]):
+    if amounts is None or (filled is not None and not _is_nothing(filled)) or any(pad.inputs[3:]):
         return value, None
     return pad.inputs[0], [int(amount) for amount in amounts.numpy()]
+
+
+def _is_nothing(value: ir.Value) -> bool:
+    """Whether it is 0, or so small that a sum of squares loses it: Paddle leaves 1e-27 and its like there."""
+    found = number(value)
+    return found is not None and abs(found) < _LOST
 
 
 def _unviewed(value: ir.Value | None) -> ir.Value | None:

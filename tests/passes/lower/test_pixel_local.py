@@ -75,6 +75,7 @@ def test_comparisons_and_choices(condition, truth, choice, one, other, sizes):
     [
         "n = ThresholdedRelu <alpha = 0.4> (a)",
         "n = Sign (a)",
+        "n = Shrink <lambd = 0.3, bias = 0.1> (a)",
         "n = Floor (a)",
         "n = Round (b)",
         "s = Tanh (a) h = Mul (s, k) n = Asin (h)",

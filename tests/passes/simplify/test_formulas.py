@@ -39,7 +39,7 @@ def layout(sizes: tuple[int, ...]) -> str:
     alpha=st.floats(1e-4, 2),
     beta=st.sampled_from([0.5, 0.75, 1.0]),
     bias=st.floats(0.5, 3),
-    pads=st.sampled_from(["Pad", "pads"]),
+    pads=st.sampled_from(["v, amounts", "v, amounts, nearly_zero", ""]),
     square=st.sampled_from(["s = Mul (a, a)", "s = Pow (a, two)"]),
     divided=st.sampled_from(["n = Div (a, d)", "r = Reciprocal (d) n = Mul (a, r)"]),
     sizes=st.sampled_from([SIGNAL, PICTURE, VOLUME]),
@@ -53,9 +53,7 @@ def test_local_response_normalisation(size, alpha, beta, bias, pads, square, div
         view, kernel, back = "v = Reshape (s, sequence)", [size, 1, 1], "w = Reshape (z, whole)"
     own = [before, *[0] * (len(kernel) - 1), after, *[0] * (len(kernel) - 1)]
     pool = f"z = AveragePool <kernel_shape = {kernel}, count_include_pad = 1"
-    pool += ">(u)" if pads == "Pad" else f", pads = {own}>(v)"
-    if pads == "Pad":
-        pool = f"u = Pad (v, amounts) {pool}"
+    pool = f"u = Pad ({pads}) {pool}>(u)" if pads else f"{pool}, pads = {own}>(v)"
     rank = len(kernel)
     model = around(
         f"{square} {view} {pool} {back} t = Mul (w, alpha) b = Add (t, bias) d = Pow (b, beta) {divided}",
@@ -64,6 +62,7 @@ def test_local_response_normalisation(size, alpha, beta, bias, pads, square, div
         beta=scalar(beta),
         bias=scalar(bias),
         two=scalar(2),
+        nearly_zero=scalar(-3e-27),
         one=ints(1),
         sequence=ints(1, 1, 6, sizes[0], -1),
         whole=ints(1, 6, *sizes),
