@@ -30,6 +30,7 @@ _TITLES = {
     "keras-tensorflow": "Keras 3 on TensorFlow (`model.export`, by tf2onnx)",
     "paddle": "Paddle (paddle2onnx)",
 }
+_STEP = "a step of it may round the other way"
 _KINDS = {1: ", signal", 2: "", 3: ", volume"}
 
 
@@ -105,8 +106,10 @@ def _wrapped(names: Iterable[str]) -> str:
 def _row(name: str, rows: Sequence[Checked]) -> str:
     shares = list(dict.fromkeys("-" if row.failure else f"{100 * row.share:.0f} %" for row in rows))
     exact = {row.failure == "" and row.used <= 1 for row in rows}
-    reasons = dict.fromkeys((row.failure or row.reason)[:160] for row in rows if not row.good)
+    reasons = dict.fromkeys((row.failure or row.reason or _STEP)[:160] for row in rows if not row.good)
     verdict = "yes" if exact == {True} else f"NO ({max(row.used for row in rows):.2g})"
+    if all(row.failure for row in rows):
+        verdict = "-"
     cells = [_code(name), " / ".join(shares), verdict, "; ".join(reasons)]
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |\n"
 
