@@ -15,14 +15,14 @@ BEGIN, END = "<!-- layers -->", "<!-- /layers -->"
 
 _INTRODUCTION = """## Layers
 
-Each layer stands alone between two convolutions, was written by each exporter, compiled, and compared
-with onnxruntime on occluded images, by
+Each layer stands alone between two convolutions, was written by each exporter, compiled, and
+compared with onnxruntime on occluded images, by
 
     python -m benchmarks.zoo.layers
 
-A layer is *incremental* where all that follows it is, too. Where a number changes with the whole map,
-or a formula carries a change from one end of the map to the other, the map behind it is computed
-whole: *dense*, exact, and no faster than without this project.
+A layer is *incremental* where all that follows it is, too. Where a number changes with the whole
+map, or a formula carries a change from one end of the map to the other, the map behind it is
+computed whole: *dense*, exact, and no faster than without this project.
 """
 _TITLES = {
     "torch": "torch.nn, torch.nn.functional and tensors (both exporters; the batch free, and 1)",
@@ -85,7 +85,7 @@ def _section(records: dict[str, list[Checked]]) -> str:
             parts.append("\n| layer | incremental | exact | why |\n|---|---|---|---|\n")
             parts += [_row(name, [row for row in rows if not _missing(row)]) for name, rows in rest.items()]
         if absent:
-            parts.append(f"\nNo exporter writes {', '.join(map(_code, absent))}.\n")
+            parts.append(f"\nNo exporter writes these:\n{_wrapped(absent)}")
     return "".join(parts)
 
 
