@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from krypton_compile.passes.lower.baseline import BaselinePass, Windows
-from krypton_compile.passes.lower.conditioning import Conditioning
 from krypton_compile.passes.lower.emit import Emitter
 from krypton_compile.passes.lower.forms import Delta, Flat, Forms, Rows
 from krypton_compile.passes.lower.journal import Journal
 from krypton_compile.passes.lower.refused import Refused
+from krypton_compile.passes.lower.values.baseline import BaselinePass, Windows
+from krypton_compile.passes.lower.values.conditioning import Conditioning
 
 Array = npt.NDArray[np.generic]
 

@@ -17,7 +17,7 @@ from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.dense_batch_axis import batched_inputs
 from krypton_compile.passes.lower.dense_per_position import once_a_position, reads, subgraphs
 from krypton_compile.passes.lower.forms import Delta, Dense, Flat, Ragged, Rows
-from krypton_compile.passes.lower.pixel_local import known_rows, rows_of
+from krypton_compile.passes.lower.values.pixel_local import known_rows, rows_of
 from krypton_compile.passes.shapes import static_shape
 
 

@@ -15,17 +15,17 @@ import onnx_ir as ir
 from krypton_compile.contract.layouts import as_volume, axes_of
 from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.passes.interface import Interface
-from krypton_compile.passes.lower.baseline import Windows
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.dense import densify, lower_dense
 from krypton_compile.passes.lower.dense_per_position import reads
 from krypton_compile.passes.lower.dense_rest import lower_rest, needs_the_rest
-from krypton_compile.passes.lower.find_ill_conditioned import find_ill_conditioned
 from krypton_compile.passes.lower.forms import Delta, Dense, Form, make_delta
-from krypton_compile.passes.lower.pixel_local import lower_pixel_local, to_delta
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.table import RULES, Rule
-from krypton_compile.passes.lower.value_conv import lower_value_conv
+from krypton_compile.passes.lower.values.baseline import Windows
+from krypton_compile.passes.lower.values.find_ill_conditioned import find_ill_conditioned
+from krypton_compile.passes.lower.values.pixel_local import lower_pixel_local, to_delta
+from krypton_compile.passes.lower.values.value_conv import lower_value_conv
 from krypton_compile.passes.shapes import static_shape
 
 _SLICED = ("chunk.slices", "chunk.slice_offsets")

@@ -13,24 +13,24 @@ from onnx_ir.passes import common
 
 from krypton_compile.passes.runner import Change, Pass
 from krypton_compile.passes.simplify import properties as has
-from krypton_compile.passes.simplify.absorb_pads import absorb_pads
-from krypton_compile.passes.simplify.agree_on_sizes import agree_on_sizes
-from krypton_compile.passes.simplify.commute_mean import commute_mean
 from krypton_compile.passes.simplify.decompose import decompose
 from krypton_compile.passes.simplify.dequantize_weights import dequantize_weights
-from krypton_compile.passes.simplify.fold_affine import fold_affine
-from krypton_compile.passes.simplify.fold_constants import fold_constants
+from krypton_compile.passes.simplify.folding.absorb_pads import absorb_pads
+from krypton_compile.passes.simplify.folding.commute_mean import commute_mean
+from krypton_compile.passes.simplify.folding.fold_affine import fold_affine
+from krypton_compile.passes.simplify.folding.fold_constants import fold_constants
+from krypton_compile.passes.simplify.folding.merge_channels import merge_channels
 from krypton_compile.passes.simplify.formulas import recognize_formulas
 from krypton_compile.passes.simplify.formulas.normalize_alone import normalize_alone
 from krypton_compile.passes.simplify.gather_shuffles import gather_shuffles
-from krypton_compile.passes.simplify.infer_shapes import infer_shapes
 from krypton_compile.passes.simplify.initializers import lift_constants
-from krypton_compile.passes.simplify.measure_shapes import measure_shapes
-from krypton_compile.passes.simplify.merge_channels import merge_channels
 from krypton_compile.passes.simplify.name_blocks import name_blocks
 from krypton_compile.passes.simplify.optimize import optimize, optimize_again, rewrite
 from krypton_compile.passes.simplify.refuse_nodes import refuse_nodes
 from krypton_compile.passes.simplify.respell import respell
+from krypton_compile.passes.simplify.sizes.agree_on_sizes import agree_on_sizes
+from krypton_compile.passes.simplify.sizes.infer_shapes import infer_shapes
+from krypton_compile.passes.simplify.sizes.measure_shapes import measure_shapes
 from krypton_compile.passes.simplify.straighten_views import straighten_views
 from krypton_compile.passes.simplify.unfuse import unfuse
 from krypton_compile.passes.simplify.upgrade_opset import upgrade_opset

@@ -13,7 +13,7 @@ from krypton_compile.errors import NodeError
 from krypton_compile.passes.quantized import is_quantizing
 from krypton_compile.passes.runner import Property
 from krypton_compile.passes.shapes import has_static_shape
-from krypton_compile.passes.simplify.fold_constants import find_constant_nodes
+from krypton_compile.passes.simplify.folding.fold_constants import find_constant_nodes
 from krypton_compile.passes.simplify.refuse_nodes import refuse_nodes
 from krypton_compile.passes.simplify.upgrade_opset import OLDEST_OPSET
 

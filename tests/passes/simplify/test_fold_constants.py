@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from krypton_compile.passes.simplify.fold_constants import fold_constants
+from krypton_compile.passes.simplify.folding.fold_constants import fold_constants
 from tests.support.graphs import became, compile_and_check, floats, ints, parse
 
 HEAD = "g = GlobalAveragePool(r) f = Flatten(g) y = Gemm(f, w2)"

@@ -21,10 +21,10 @@ from krypton_compile.contract.layouts import as_volume, channel_axis, spatial_ax
 from krypton_compile.passes.lower.context import LoweringContext, array_of
 from krypton_compile.passes.lower.dense_batch_axis import POINTWISE, REDUCTIONS
 from krypton_compile.passes.lower.forms import Delta, Ragged, Rows, volume_shape
-from krypton_compile.passes.lower.quiet import emit_quiet
 from krypton_compile.passes.lower.reasons import NO_RULE
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.global_pool import reduced_axes
+from krypton_compile.passes.lower.values.quiet import emit_quiet
 from krypton_compile.passes.shapes import permutation, static_shape
 
 _ALONG_AXIS = {"ArgMax": 0, "ArgMin": 0, "Hardmax": -1, "LogSoftmax": -1, "LpNormalization": -1, "Softmax": -1}

@@ -18,8 +18,8 @@ import onnx_ir as ir
 from krypton_compile.passes.lower.context import LoweringContext, input_of
 from krypton_compile.passes.lower.emit import emit_window_boxes, window_attributes
 from krypton_compile.passes.lower.forms import Ragged, Rows, volume_shape
-from krypton_compile.passes.lower.pixel_local import rows_of
 from krypton_compile.passes.lower.refused import Refused
+from krypton_compile.passes.lower.values.pixel_local import rows_of
 from krypton_compile.passes.shapes import static_shape
 from krypton_compile.passes.window_of import Axis, read_axes, slice_window
 

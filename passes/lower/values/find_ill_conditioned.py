@@ -18,11 +18,11 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from krypton_compile.passes.lower.bounds import LowerBounds
-from krypton_compile.passes.lower.conditioning import Conditioning
 from krypton_compile.passes.lower.context import array_of, input_of
 from krypton_compile.passes.lower.dense_per_position import reads
-from krypton_compile.passes.lower.value_conv import is_depthwise
+from krypton_compile.passes.lower.values.bounds import LowerBounds
+from krypton_compile.passes.lower.values.conditioning import Conditioning
+from krypton_compile.passes.lower.values.value_conv import is_depthwise
 
 GUARD = 0.1
 """A number that never falls below this keeps its digits: 0.1 of a base of 1 has six of them."""

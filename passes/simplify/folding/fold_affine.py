@@ -15,8 +15,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.passes.shapes import has_static_shape, static_shape
+from krypton_compile.passes.simplify.folding.through_layouts import axis_before, is_read_once, source_of
 from krypton_compile.passes.simplify.initializers import add_initializer
-from krypton_compile.passes.simplify.through_layouts import axis_before, is_read_once, source_of
 
 Numbers = npt.NDArray[np.float64]
 _AFFINE = ("Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub")

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from krypton_compile.passes.lower.emit import Attributes, Emitter
-from krypton_compile.passes.lower.fields import Fields, shape_of_map
 from krypton_compile.passes.lower.forms import Journaled, Ragged
 from krypton_compile.passes.lower.journal import Journal
+from krypton_compile.passes.lower.values.fields import Fields, shape_of_map
 
 
 @dataclass(frozen=True)

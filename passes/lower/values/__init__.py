@@ -1,0 +1,1 @@
+"""T' itself on boxes, where a delta loses digits: what is ill-conditioned, and how it is computed."""

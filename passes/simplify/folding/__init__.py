@@ -1,0 +1,1 @@
+"""Passes that fold constants, pads, scales and choices of channels into what is beside them."""

@@ -1,0 +1,1 @@
+"""Passes that find, fix or agree on the sizes of tensors."""
