@@ -345,7 +345,7 @@ def test_each_weight_is_stored_once() -> None:
 
 
 def test_layouts_and_sizes_of_another_rank_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"layout NCHW: .* is NCDHW or NDHWC"):
+    with pytest.raises(ModelError, match=r"layout NCHW: .* has 5 axes; expected NCDHW, NDHWC"):
         compile(network(VOLUME, "h = Relu(r)"), layout="NCHW")
     with pytest.raises(ModelError, match="expected one number, or 3 for this volume"):
         compile(network(VOLUME, "h = Relu(r)"), patch_size=(4, 4))
