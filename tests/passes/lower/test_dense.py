@@ -22,7 +22,10 @@ MIDDLES = {
     "ReduceProd": ("e = Exp(c) h = ReduceProd<axes=[2,3]>(e)", {}),
     "LpNormalization": ("h = LpNormalization<axis=2>(c)", {}),
     "Split": ("a, b = Split<axis=3>(r, z) h = Concat<axis=3>(b, a)", {"z": ints(4, 6)}),
-    "GatherElements": ("h = GatherElements<axis=2>(r, i)", {"i": np.random.default_rng(0).integers(0, 9, (1, 8, 2, 10))}),
+    "GatherElements": (
+        "h = GatherElements<axis=2>(r, i)",
+        {"i": np.random.default_rng(0).integers(0, 9, (1, 8, 2, 10))},
+    ),
     "Softmax": ("s = Softmax<axis=2>(r) h = Mul(s, r)", {}),
     "Max": ("g0 = ReduceProd<axes=[2,3]>(r) h = Max(r, g0)", {}),
     "Mul": ("g0 = GlobalAveragePool(r) h = Mul(r, g0)", {}),
