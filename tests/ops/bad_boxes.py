@@ -47,6 +47,7 @@ TARGETS = {
     ),
     ("DepthGather", 2),
     ("IncrementalResample", 2),
+    ("RowValues", 0),
 }
 
 
