@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,14 +68,20 @@ def describe(checked: Checked) -> str:
     return f"{head} {100 * checked.share:5.1f} % {exact} {checked.reason}"
 
 
+def _without_paths(text: str) -> str:
+    """The text without the paths of the machine at hand."""
+    return re.sub(r"(?<![\w.])/[\w.+-]+(/[\w.+-]+)+", "...", text)
+
+
 def _check(file: File, folder: Path) -> Checked:
     known = file.layer, file.axes, file.exporter
     if file.failure:
-        return Checked(*known, failure=f"no export: {file.failure}")
+        return Checked(*known, failure=f"no export: {_without_paths(file.failure)}")
     try:
         _open(folder / file.path)
     except Exception as error:  # onnxruntime's exceptions have no common base
-        return Checked(*known, failure=f"no export: onnxruntime does not run it: {' '.join(str(error).split())[:300]}")
+        reason = _without_paths(" ".join(str(error).split()))
+        return Checked(*known, failure=f"no export: onnxruntime does not run it: {reason[:300]}")
     try:
         with TemporaryDirectory() as work:
             compiled = Path(work) / "compiled.onnx"
