@@ -1,4 +1,4 @@
-// Ops that see a pixel's whole row of channels: LRN, LayerNorm, Softmax, ReduceChannels. A warp takes a row.
+// Ops that see a pixel's whole row of channels: LRN, Softmax, ReduceChannels. A warp takes a row.
 #include "cuda/op.h"
 #include "cuda/ops.h"
 #include "ops/rows/call.h"
@@ -53,28 +53,6 @@ struct IncrementalLRN : CudaKernel<IncrementalLRN> {
   LrnParameters parameters_;
 };
 
-struct IncrementalLayerNorm : CudaKernel<IncrementalLayerNorm> {
-  static constexpr const char* kName = "IncrementalLayerNorm";
-  using In = IncrementalLayerNormInputs;
-  static constexpr Slot kOutputs[] = {kFloat};
-
-  explicit IncrementalLayerNorm(const Ort::ConstKernelInfo& info) : CudaKernel(info), epsilon_(ReadEpsilon(info)) {}
-
-  void Run(Ort::KernelContext& context, Stream stream) const {
-    const LayerNormCall call = ReadLayerNormCall(context);
-    const int64_t channels = call.on_base.d.channels;
-    const float* scale = call.scale;
-    const float epsilon = epsilon_;
-    WritePixelRows(context, stream, call.on_base, ReadLimit(context, In::limit),
-                   [=] KRYPTON_DEVICE(const Warp& warp, const float* z, const float* d, float* y) {
-                     LayerNormRow(warp, z, d, scale, y, channels, epsilon);
-                   });
-  }
-
- private:
-  float epsilon_;
-};
-
 struct IncrementalSoftmax : CudaKernel<IncrementalSoftmax> {
   static constexpr const char* kName = "IncrementalSoftmax";
   using In = IncrementalSoftmaxInputs;
@@ -124,11 +102,6 @@ struct IncrementalReduceChannels : CudaKernel<IncrementalReduceChannels> {
 
 const OrtCustomOp* IncrementalLRNOp() {
   static const CudaOp<IncrementalLRN> op;
-  return &op;
-}
-
-const OrtCustomOp* IncrementalLayerNormOp() {
-  static const CudaOp<IncrementalLayerNorm> op;
   return &op;
 }
 

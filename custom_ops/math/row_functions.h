@@ -45,31 +45,6 @@ struct MovedRow {
   KRYPTON_DEVICE double operator()(int64_t c) const { return static_cast<double>(z[c]) + d[c]; }
 };
 
-// scale * (n(z + d) - n(z)), n(x) = (x - mean x) / sqrt(var x + epsilon)
-struct Moments {
-  double mean, scale;  // scale = 1 / sqrt(var + epsilon)
-};
-
-template <class Lanes, class Entry>
-KRYPTON_DEVICE Moments MomentsOf(const Lanes& lanes, const Entry& entry, int64_t channels, double epsilon) {
-  const double mean = SumOf(lanes, channels, entry) / static_cast<double>(channels);
-  const double squares = SumOf(lanes, channels, [&](int64_t c) { return (entry(c) - mean) * (entry(c) - mean); });
-  return {mean, 1.0 / std::sqrt(squares / static_cast<double>(channels) + epsilon)};
-}
-
-template <class Lanes>
-KRYPTON_DEVICE void LayerNormRow(const Lanes& lanes, const float* z, const float* d, const float* scale, float* y,
-                                 int64_t channels, double epsilon) {
-  const BaseRow before{z};
-  const MovedRow after{z, d};
-  const Moments base = MomentsOf(lanes, before, channels, epsilon);
-  const Moments moved = MomentsOf(lanes, after, channels, epsilon);
-  for (int64_t c = lanes.lane; c < channels; c += lanes.lanes) {
-    const double change = Product(after(c) - moved.mean, moved.scale) - Product(before(c) - base.mean, base.scale);
-    y[c] = static_cast<float>(scale[c] * change);
-  }
-}
-
 // softmax(x) = exp(x - top) / sum
 struct Normalizer {
   double top, sum;

@@ -50,7 +50,6 @@ pictures, there is one slice.
 | IncrementalBinary | A, a_boxes, A0, B0, y_boxes [, B, b_boxes, limit] | values | f(A0 + DA, B0 + DB) - f(A0, B0), or of f(B, A) where ``swapped``; f one of ``BINARY``; A or B may have 1 channel, a B that is constant 1 row or column too |
 | IncrementalConcat | y_boxes, x_boxes [n*B,4], X1, X2, ... Xn | values | channels side by side |
 | IncrementalLRN | X, boxes, Z0 [, limit] | values | lrn(Z0 + D) - lrn(Z0) |
-| IncrementalLayerNorm | X, boxes, Z0, scale [C] [, limit] | values | scale * (n(Z0 + D) - n(Z0)), n of each row: less its mean, by its deviation |
 | IncrementalSoftmax | X, boxes, Z0 [, limit] | values | softmax(Z0 + D) - softmax(Z0) of each row, or of its logarithm |
 | IncrementalReduceChannels | X, boxes, Z0 [, limit] | values [R, 1] | r(Z0 + D) - r(Z0) of each row; r one of ``REDUCTIONS`` |
 | IncrementalGemm | X, boxes, W [H*W*C, N] | [B, N] | D flattened (y, x, c), times W |
@@ -223,12 +222,6 @@ SCHEMAS: tuple[OpSchema, ...] = (
         ("X:float", "boxes:int32", "Z0:float", "limit:float?"),
         ("Y:float",),
         ("size", "alpha", "beta", "bias"),
-    ),
-    OpSchema(
-        "IncrementalLayerNorm",
-        ("X:float", "boxes:int32", "Z0:float", "scale:float", "limit:float?"),
-        ("Y:float",),
-        ("epsilon",),
     ),
     OpSchema(
         "IncrementalSoftmax", ("X:float", "boxes:int32", "Z0:float", "limit:float?"), ("Y:float",), ("logarithm",)

@@ -54,7 +54,6 @@ from krypton_compile.reference.pool import (
     IncrementalMaxPool,
 )
 from krypton_compile.reference.rows import (
-    IncrementalLayerNorm,
     IncrementalLRN,
     IncrementalReduceChannels,
     IncrementalSoftmax,
@@ -91,7 +90,6 @@ REFERENCE_OPS: tuple[type[OpRun], ...] = (
     IncrementalBinary,
     IncrementalConcat,
     IncrementalLRN,
-    IncrementalLayerNorm,
     IncrementalSoftmax,
     IncrementalReduceChannels,
     IncrementalGemm,

@@ -1,4 +1,4 @@
-"""Functions of a pixel's whole row of channels: LRN, LayerNorm, Softmax, ReduceChannels.
+"""Functions of a pixel's whole row of channels: LRN, Softmax, ReduceChannels.
 
 Each is f(Z0 + D) - f(Z0) in float64. Of IncrementalLRN
 
@@ -17,7 +17,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.schemas import DOMAIN
-from krypton_compile.reference.ragged import Floats, base_rows, check_map, split
+from krypton_compile.reference.ragged import Floats, base_rows, split
 from krypton_compile.reference.thresholds import flush
 
 Rows = npt.NDArray[np.float64]
@@ -58,28 +58,6 @@ class IncrementalLRN(OpRun):
         return (flush(change.astype(np.float32), limit),)
 
 
-class IncrementalLayerNorm(OpRun):
-    """LayerNormalization over channels, on the pixel's row; its bias cancels."""
-
-    op_domain = DOMAIN
-
-    def _run(
-        self,
-        X: Floats,
-        boxes: Boxes,
-        Z0: Floats,
-        scale: Floats,
-        limit: Floats | None = None,
-        *,
-        epsilon: float = 1e-5,
-    ) -> tuple[Floats]:
-        split("X", X, boxes)
-        check_map("scale", scale, (X.shape[1],))
-        before = base_rows("Z0", Z0, boxes, X.shape[1]).astype(np.float64)
-        change = scale * (standardize(before + X, epsilon) - standardize(before, epsilon))
-        return (flush(change.astype(np.float32), limit),)
-
-
 class IncrementalSoftmax(OpRun):
     """Softmax over channels, or its logarithm."""
 
@@ -106,11 +84,6 @@ def _change(X: Floats, boxes: Boxes, Z0: Floats, function: Callable[[Rows], Rows
     split("X", X, boxes)
     before = base_rows("Z0", Z0, boxes, X.shape[1]).astype(np.float64)
     return (function(before + X) - function(before)).astype(np.float32)
-
-
-def standardize(rows: Rows, epsilon: float) -> Rows:
-    """Rows [R, C] less their mean, over their deviation."""
-    return np.asarray((rows - rows.mean(axis=1, keepdims=True)) / np.sqrt(rows.var(axis=1, keepdims=True) + epsilon))
 
 
 def normalize(rows: Rows, size: int, alpha: float, beta: float, bias: float) -> Rows:

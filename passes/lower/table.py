@@ -23,13 +23,13 @@ from krypton_compile.passes.lower.rules import (
     elementwise,
     gemm,
     global_pool,
-    layer_norm,
     layout,
     lrn,
     pool,
     resample,
     softmax,
 )
+from krypton_compile.passes.lower.values.pixel_local import lower_pixel_local
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ _CONV = Rule(conv.lower)
 _CONV_TRANSPOSE = Rule(conv_transpose.lower, (1, 2))
 _ELEMENTWISE = Rule(elementwise.lower)
 _GEMM = Rule(gemm.lower)
+ON_VALUES = Rule(lower_pixel_local)
 _GLOBAL_POOL = Rule(global_pool.lower)
-_LAYER_NORM = Rule(layer_norm.lower)
 _LAYOUT = Rule(layout.lower)
 _LRN = Rule(lrn.lower, _PICTURES)
 _POOL = Rule(pool.lower)
@@ -101,7 +101,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "GlobalMaxPool": (_GLOBAL_POOL,),
     "Identity": (_LAYOUT,),
     "LRN": (_LRN,),
-    "LayerNormalization": (_LAYER_NORM,),
+    "LayerNormalization": (ON_VALUES,),
     "LogSoftmax": (_SOFTMAX,),
     "LpPool": (_POOL,),
     "MatMul": (_GEMM, _RESAMPLE),

@@ -21,16 +21,16 @@ from krypton_compile.passes.lower.dense_per_position import reads
 from krypton_compile.passes.lower.dense_rest import lower_rest, needs_the_rest
 from krypton_compile.passes.lower.forms import Delta, Dense, Form, make_delta
 from krypton_compile.passes.lower.refused import Refused
-from krypton_compile.passes.lower.table import RULES, Rule
+from krypton_compile.passes.lower.table import ON_VALUES, RULES, Rule
 from krypton_compile.passes.lower.values.baseline import Windows
 from krypton_compile.passes.lower.values.find_ill_conditioned import find_ill_conditioned
-from krypton_compile.passes.lower.values.pixel_local import lower_pixel_local, to_delta
+from krypton_compile.passes.lower.values.pixel_local import to_delta
 from krypton_compile.passes.lower.values.value_conv import lower_value_conv
 from krypton_compile.passes.shapes import static_shape
 
 _SLICED = ("chunk.slices", "chunk.slice_offsets")
 INCREMENTAL, DENSE, BASE_ONLY = "incremental", "dense", "base only"
-_ON_VALUES, _VALUE_CONV = Rule(lower_pixel_local), Rule(lower_value_conv)
+_VALUE_CONV = Rule(lower_value_conv)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _by_rules(node: ir.Node, rules: Sequence[Rule], context: LoweringContext) ->
     reasons: list[str] = []
     if node in conditioning.rows:
         try:
-            return (_VALUE_CONV if node.op_type == "Conv" else _ON_VALUES).apply(node, context)
+            return (_VALUE_CONV if node.op_type == "Conv" else ON_VALUES).apply(node, context)
         except Refused as refused:
             if node in conditioning.whole:
                 raise Refused("what follows needs more digits of its result than a delta carries") from refused
@@ -165,7 +165,7 @@ def _by_rules(node: ir.Node, rules: Sequence[Rule], context: LoweringContext) ->
         except Refused as refused:
             reasons.append(refused.reason)
     try:
-        return _ON_VALUES.apply(node, context)
+        return ON_VALUES.apply(node, context)
     except Refused as refused:
         raise Refused("; ".join(dict.fromkeys(reasons)) or refused.reason) from refused
 

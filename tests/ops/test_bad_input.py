@@ -247,7 +247,6 @@ WRONG_TYPES: list[tuple[str, str, object]] = [
     ("IncrementalAdd", "beta", -1),
     ("IncrementalBinary", "swapped", 1.0),
     ("IncrementalLRN", "alpha", "large"),
-    ("IncrementalLayerNorm", "epsilon", 1),
     ("IncrementalSoftmax", "logarithm", "no"),
     ("IncrementalMaxPool", "depth", 3),
     ("IncrementalLpPool", "p", 2.0),

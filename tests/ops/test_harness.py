@@ -25,7 +25,6 @@ DIFFERENCES = {
     "IncrementalActivation",
     "IncrementalClip",
     "IncrementalLRN",
-    "IncrementalLayerNorm",
     "IncrementalLpPool",
     "IncrementalReduceChannels",
     "IncrementalSoftmax",

@@ -25,13 +25,6 @@ Reduction ReadReduction(const Ort::ConstKernelInfo& info) {
   return ReadFunction<Reduction>(info, kReductionNames, "no reduction");
 }
 
-LayerNormCall ReadLayerNormCall(const Ort::KernelContext& context) {
-  using In = IncrementalLayerNormInputs;
-  DeltaOnBase on_base = ReadDeltaOnBase<In>(context);
-  const float* scale = ReadPerChannel(context, In::scale, on_base.d.channels);
-  return {std::move(on_base), scale};
-}
-
 DeltaOnBase ReadSoftmaxCall(const Ort::KernelContext& context) {
   return ReadRowsOfChannels<IncrementalSoftmaxInputs>(context);
 }

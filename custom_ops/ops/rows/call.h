@@ -13,12 +13,6 @@ struct IncrementalLRNInputs {
   static constexpr Input kAll[] = {X, boxes, Z0, limit};
 };
 
-struct IncrementalLayerNormInputs {
-  static constexpr Input X{0, "X", kFloat}, boxes{1, "boxes", kInt32}, Z0{2, "Z0", kFloat}, scale{3, "scale", kFloat},
-      limit{4, "limit", kFloatOptional};
-  static constexpr Input kAll[] = {X, boxes, Z0, scale, limit};
-};
-
 struct IncrementalSoftmaxInputs {
   static constexpr Input X{0, "X", kFloat}, boxes{1, "boxes", kInt32}, Z0{2, "Z0", kFloat},
       limit{3, "limit", kFloatOptional};
@@ -34,14 +28,7 @@ struct IncrementalReduceChannelsInputs {
 LrnParameters ReadLrn(const Ort::ConstKernelInfo& info);
 Reduction ReadReduction(const Ort::ConstKernelInfo& info);
 
-inline float ReadEpsilon(const Ort::ConstKernelInfo& info) { return AttributeOr<float>(info, "epsilon", 1e-5f); }
 inline bool ReadLogarithm(const Ort::ConstKernelInfo& info) { return AttributeOr<int64_t>(info, "logarithm", 0) != 0; }
-
-struct LayerNormCall {
-  DeltaOnBase on_base;
-  const float* scale;
-};
-LayerNormCall ReadLayerNormCall(const Ort::KernelContext& context);
 
 // The call of a function that is not defined on rows of no channels.
 DeltaOnBase ReadSoftmaxCall(const Ort::KernelContext& context);

@@ -179,9 +179,15 @@ def _on_rows(node: ir.Node, context: LoweringContext, place: Ragged) -> tuple[di
         if int(context.constant(node, 1, "axes").reshape(-1)[0]) % rank != place.channel_axis:
             raise Refused("its sums run along the map: what changes at one end changes the other")
         return {}, 1
-    if op in _ALONG_AXIS or op in _FROM_AXIS:
-        axis = node.attributes.get_int("axis", {**_ALONG_AXIS, **_FROM_AXIS}[op]) % rank
-        if axis != place.channel_axis or (op in _FROM_AXIS and place.channels_first):
+    if op in _FROM_AXIS:
+        if place.channels_first:
+            raise Refused(f"its input is {place.layout}, not a spatial delta whose channels come last")
+        axis = node.attributes.get_int("axis", _FROM_AXIS[op])
+        if axis % rank != place.channel_axis:
+            raise Refused(f"it normalizes from axis {axis} on, not the channels alone")
+        return {"axis": 1}, 0
+    if op in _ALONG_AXIS:
+        if node.attributes.get_int("axis", _ALONG_AXIS[op]) % rank != place.channel_axis:
             raise Refused("it is not over the channels alone")
         if op in ("ArgMax", "ArgMin") and not node.attributes.get_int("keepdims", 1):
             raise Refused("it drops the channel axis")
