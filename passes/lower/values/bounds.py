@@ -82,3 +82,9 @@ def _power(bound: float, exponent: ir.Value | None) -> float:
     if bound >= 0 and power >= 0:
         return bound**power if bound < math.inf else bound
     return 0.0 if bound >= 0 or power % 2 == 0 else -math.inf
+
+
+def begins_at_zero(node: ir.Node) -> bool:
+    """Whether a Clip begins at 0, which T0 + D meets exactly, as behind a Relu."""
+    low = array_of(input_of(node, 1))
+    return low is not None and low.size == 1 and float(low.reshape(())) == 0.0

@@ -20,7 +20,7 @@ import onnx_ir as ir
 
 from krypton_compile.passes.lower.context import array_of, input_of
 from krypton_compile.passes.lower.dense_per_position import reads
-from krypton_compile.passes.lower.values.bounds import LowerBounds
+from krypton_compile.passes.lower.values.bounds import LowerBounds, begins_at_zero
 from krypton_compile.passes.lower.values.conditioning import Conditioning
 from krypton_compile.passes.lower.values.value_conv import is_depthwise
 
@@ -133,7 +133,7 @@ class _Search:
         if op in _MOVES or op in _POOLS or _pools_all(node):
             return True
         if op == "Clip":
-            return not _is_relu(node)
+            return not begins_at_zero(node)
         if op == "Conv":  # behind a sum of branches of very different sizes, whose small one the delta loses
             return residual and (self._follows(node, _NORMS) or (is_depthwise(node) and self._follows_sum(node)))
         if op == "Add":  # of two branches: each of their deltas is as exact as the sum, but for a norm
@@ -186,12 +186,6 @@ def _is_smooth(node: ir.Node) -> bool:
 def _is_negative(exponent: ir.Value | None) -> bool:
     exponents = array_of(exponent)
     return exponents is None or float(exponents.min()) < 0
-
-
-def _is_relu(node: ir.Node) -> bool:
-    """Whether a Clip begins at 0, which T0 + D meets exactly."""
-    low = array_of(input_of(node, 1))
-    return low is not None and low.size == 1 and float(low.reshape(())) == 0.0
 
 
 def _pools_all(node: ir.Node) -> bool:

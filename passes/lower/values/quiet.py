@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from krypton_compile.passes.lower.context import LoweringContext, array_of, input_of
 from krypton_compile.passes.lower.forms import Delta
+from krypton_compile.passes.lower.values.bounds import begins_at_zero
 
 _WINDOWS = ("Conv", "AveragePool")
 _KEEPING_ZEROS = frozenset("AveragePool Cast Dropout Identity MaxPool Sqrt Transpose".split())
@@ -100,8 +101,7 @@ def _vanishes(value: ir.Value, depth: int) -> bool:
     if op in ("Relu", "ThresholdedRelu"):
         return True
     if op == "Clip":
-        low = array_of(input_of(node, 1))
-        return low is not None and low.size == 1 and float(low.reshape(())) == 0.0
+        return begins_at_zero(node)
     inputs = [each for each in node.inputs if each is not None]
     if op == "Concat":
         return all(_vanishes(each, depth - 1) for each in inputs)
