@@ -58,9 +58,9 @@ def _densify(value: ir.Value, form: Delta | Rows | Flat, context: LoweringContex
     x: Ragged
     x, source = (form.delta, form.base) if isinstance(form, Flat) else (form, value)
     attributes = {"layout": x.layout}
-    exactly = value in context.conditioning.read or source in context.conditioning.read
+    exactly = value in context.conditioning.behind or source in context.conditioning.behind
     if isinstance(form, Rows) or known_rows(source, context) is not None or (exactly and context.baseline is not None):
-        x = known_rows(source, context) or rows_of(source, x.live, context)
+        x = known_rows(source, context) or rows_of(source, x.live, context, exactly)
         attributes["of"] = "values"
     values, kind = x.values, source.dtype
     if kind not in (None, ir.DataType.FLOAT):  # Densify knows floats alone, and they hold a pixel's integers

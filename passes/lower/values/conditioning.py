@@ -15,8 +15,11 @@ class Conditioning:
         rows: nodes that are functions of single pixels, as far as they are.
         whole: reductions over the picture.
         read: tensors whose T' is read as exactly as it is known.
+        behind: tensors that something ill-conditioned depends on. What is dense reads them likewise: nothing between
+            is a delta any more, and a row of zeros, say, is to stay one up to the norm that divides by it.
     """
 
     rows: frozenset[ir.Node] = frozenset()
     whole: frozenset[ir.Node] = frozenset()
     read: frozenset[ir.Value] = frozenset()
+    behind: frozenset[ir.Value] = frozenset()

@@ -9,7 +9,8 @@ another result then. This pass over the base graph finds, once and before anythi
 * the ops of single pixels between them and the convolution or pool before, which are computed on T'
   itself (:class:`~krypton_compile.passes.lower.forms.Rows`);
 * the reductions over the whole picture between them, which are computed of whole maps;
-* the tensors at which T' begins: they are read as the baseline's own where that is known (baseline.py).
+* the tensors at which T' begins: they are read as the baseline's own where that is known (baseline.py);
+* all tensors behind these: a dense region begins at some of them.
 """
 
 from __future__ import annotations
@@ -75,7 +76,15 @@ class _Search:
             if roots:
                 self._rows.add(node)
             self._follow(node, roots)
-        return Conditioning(frozenset(self._rows), frozenset(self._whole), frozenset(self._read))
+        return Conditioning(frozenset(self._rows), frozenset(self._whole), frozenset(self._read), self._behind())
+
+    def _behind(self) -> frozenset[ir.Value]:
+        """All moving values that something read exactly depends on."""
+        found = set(self._read)
+        for node in reversed(self._nodes):
+            if any(output in found for output in node.outputs):
+                found.update(value for value in reads(node) if value in self._moves)
+        return frozenset(found)
 
     def _ill_conditioned(self, node: ir.Node) -> list[ir.Value]:
         """The inputs of a root; none of any other node."""

@@ -73,15 +73,16 @@ def lower_pixel_local(node: ir.Node, context: LoweringContext, boxes: ir.Value |
     return Rows(emitted.outputs[0], boxes, boxes, place.layout, channels, height, width, depth, changed=any_changed)
 
 
-def rows_of(value: ir.Value, boxes: ir.Value, context: LoweringContext) -> Rows:
-    """T' of a map on boxes, made once.
+def rows_of(value: ir.Value, boxes: ir.Value, context: LoweringContext, exactly: bool = False) -> Rows:
+    """T' of a map on boxes, made once; ``exactly`` where conditioning does not ask for it by itself.
 
     Raises:
         Refused: if the value has neither a delta nor rows.
     """
     memo = context.forms.rows
     if (value, boxes) not in memo:
-        memo[value, boxes] = _make_rows(value, boxes, context)
+        exactly = exactly or value in context.conditioning.read
+        memo[value, boxes] = _make_rows(value, boxes, context, exactly)
     return memo[value, boxes]
 
 
@@ -110,7 +111,7 @@ def known_rows(value: ir.Value, context: LoweringContext) -> Rows | None:
     return next((rows for (made, _), rows in context.forms.rows.items() if made is value), None)
 
 
-def _make_rows(value: ir.Value, boxes: ir.Value, context: LoweringContext) -> Rows:
+def _make_rows(value: ir.Value, boxes: ir.Value, context: LoweringContext, exactly: bool) -> Rows:
     form, name = context.forms[value], str(value.name)
     own = form if isinstance(form, Rows) else known_rows(value, context)
     if own is not None and own.boxes is boxes:
@@ -124,12 +125,12 @@ def _make_rows(value: ir.Value, boxes: ir.Value, context: LoweringContext) -> Ro
     base = emitter.base_map(value, source.layout)
     inputs: list[ir.Value | None] = [boxes, base, source.values, source.boxes]
     baseline = context.baseline
-    if own is None and baseline is not None and value in context.conditioning.read and baseline.can_copy(value):
+    if own is None and baseline is not None and exactly and baseline.can_copy(value):
         inputs += [baseline.known_rows(source, boxes), baseline.map(value, source.layout)]
     attributes = {"of": "delta" if own is None else "values"}
     made = emitter.emit_node("RowValues", inputs, attributes, f"{name}.rows", f"{name}.changed")
     values, changed = made.outputs
-    if own is None and value in context.conditioning.read and baseline is not None:
+    if own is None and exactly and baseline is not None:
         values = emit_quiet(value, values, boxes, context)
     return Rows(
         values, boxes, boxes, source.layout, source.channels, source.height, source.width, source.depth, changed=changed
