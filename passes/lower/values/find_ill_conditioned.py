@@ -91,7 +91,7 @@ class _Search:
         op, inputs = node.op_type, [value for value in node.inputs if value is not None]
         if op in _NORMS or op in _STEPS or _chooses(node):
             return inputs
-        if op == "BatchNormalization" and node.attributes.get_int("training_mode", 0) != 0:
+        if op == "BatchNormalization" and (node.attributes.get_int("training_mode", 0) or self._measures(inputs)):
             return inputs
         if op in _POLES:
             return inputs if self._near_zero(inputs[0]) else []
@@ -102,6 +102,10 @@ class _Search:
         if op == "Pow":
             return inputs if not _is_smooth(node) and self._near_zero(inputs[0]) else []
         return []
+
+    def _measures(self, inputs: list[ir.Value]) -> bool:
+        """Whether the statistics of a batch normalization are those of the image: PyTorch exports such of a batch."""
+        return any(value in self._moves for value in inputs[3:5])
 
     def _is_pole(self, value: ir.Value) -> bool:
         """Whether a factor is one over something that may come near zero."""
