@@ -12,12 +12,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from benchmarks.zoo.entries import Entry
 from krypton_compile import Report, compile
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.runtime import OcclusionSession
@@ -29,7 +29,7 @@ BOUND = 1e-5
 """DESIGN section 10: of max |logit|, the base's or the position's own."""
 SPREAD = 100
 """Scores must spread over positions by this many tolerances, or exactness would be no test."""
-_BATCH = 4
+_FEW = 4
 _CONSEQUENCES = ("its input is dense", "class vector, no spatial axes left")
 
 
@@ -65,19 +65,21 @@ class Checked:
         return self.used <= 1 and self.spread > SPREAD
 
 
-def check(entry: Entry, path: Path, compiled: Path, image: Images, boxes: int = 20) -> Checked:
-    """Compiles ``path`` to ``compiled`` and runs that many random boxes, zeros in them, on ``image`` [1, ...]."""
+def check(path: Path, compiled: Path, image: Images, boxes: int = 20, **options: Any) -> Checked:
+    """Compiles ``path`` to ``compiled`` and runs that many random boxes, zeros in them, on ``image`` [1, ...].
+
+    ``options`` are those of :func:`krypton_compile.compile`; unless told otherwise it does not verify.
+    """
     began = time.perf_counter()
-    _, report = compile(path, compiled, verify=False, patch_size=entry.patch, stride=entry.stride)
+    _, report = compile(path, compiled, **{"verify": False, **options})
     seconds = time.perf_counter() - began
     session = OcclusionSession(compiled, precision="float32")
     chosen = random_boxes(session.spatial, np.random.default_rng(1), boxes)
     found = session.run(image, chosen)
-    ours = found.scores if found.logits is None else found.logits
-    base = found.base_scores if found.base_logits is None else found.base_logits
+    ours, base = found.scores, found.base_scores
     windows = hidden(image, chosen)
     expected = _naive(path, windows, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL)
-    plain = _naive(path, windows[:_BATCH], onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
+    plain = _naive(path, windows[:_FEW], onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
     tolerance = BOUND * float(np.abs(base).max())
     return Checked(
         seconds,
@@ -87,7 +89,7 @@ def check(entry: Entry, path: Path, compiled: Path, image: Images, boxes: int = 
         report.redundancy_overlap,
         boxes,
         _used(ours, expected, base),
-        _used(plain, expected[:_BATCH], base),
+        _used(plain, expected[:_FEW], base),
         float((expected.max(axis=0) - expected.min(axis=0)).max()) / tolerance,
         dense_causes(report),
     )
@@ -129,7 +131,7 @@ def _naive(path: Path, images: Images, level: onnxruntime.GraphOptimizationLevel
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    parts = [session.run(None, {name: images[start : start + _BATCH]})[0] for start in range(0, len(images), _BATCH)]
+    parts = [session.run(None, {name: image[None]})[0] for image in images]  # exports may know no other batch
     return np.concatenate(parts).reshape(len(images), -1)
 
 

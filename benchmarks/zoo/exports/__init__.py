@@ -1,0 +1,1 @@
+"""Networks as their libraries export them: transformers, timm, MONAI, torchvision, ultralytics."""
