@@ -53,7 +53,7 @@ def check_network(export: Export) -> Row:
     )
     row.redundancy, row.reason = checked.redundancy_overlap, _reason(checked)
     if checked.spread <= SPREAD:
-        row.failure = f"its scores move by {checked.spread:.3g} bounds only, so that nothing is checked"
+        row.reason = "; ".join(filter(None, (row.reason, f"its scores move by {checked.spread:.0f} bounds only")))
     return row
 
 

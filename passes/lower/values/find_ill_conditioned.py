@@ -48,8 +48,9 @@ _THROUGH = (
     | _NORMS
     | _STEPS
 )
-_AFTER_RESIDUALS = frozenset(("Add", "Conv", "LayerNormalization", "RMSNormalization"))
-"""What reads a sum of branches so that the smaller one counts: a norm, the depthwise convolution before it, sums."""
+_AFTER_RESIDUALS = frozenset(("Add", "Conv", "Div", "LayerNormalization", "MatMul", "Mul", "RMSNormalization"))
+"""What may read a sum of branches so that the smaller one counts: a norm, what its exporter writes for one, the
+depthwise convolution or the product with a matrix before it, sums."""
 _MOVES = frozenset("Dropout Flatten Reshape Squeeze Transpose Unsqueeze".split())
 
 
@@ -60,7 +61,7 @@ def find_ill_conditioned(nodes: Iterable[ir.Node], image: ir.Value) -> Condition
 
 class _Search:
     def __init__(self, nodes: list[ir.Node], image: ir.Value) -> None:
-        self._nodes, self._bounds = nodes, LowerBounds()
+        self._nodes, self._image, self._bounds = nodes, image, LowerBounds()
         self._moves = {image}
         for node in nodes:
             if any(value in self._moves for value in reads(node)):
@@ -124,7 +125,7 @@ class _Search:
         pending = [(value, root) for value in values]
         while pending:
             value, reader = pending.pop()
-            residual = reader.op_type in _AFTER_RESIDUALS
+            residual = reader.op_type in _AFTER_RESIDUALS and (reader is root or reader.op_type not in ("Div", "Mul"))
             if value not in self._moves or (value, residual) in self._seen:
                 continue
             self._seen.add((value, residual))
@@ -149,11 +150,18 @@ class _Search:
             return not begins_at_zero(node)
         if op == "Conv":  # behind a sum of branches of very different sizes, whose small one the delta loses
             return residual and (self._follows(node, _NORMS) or (is_depthwise(node) and self._follows_sum(node)))
+        if op == "MatMul":  # of tokens: a row of a small sum is small, until a norm divides by it
+            return residual and len(moving) == 1 and not self._is_map(node.outputs[0])
         if op == "Add":  # of two branches: each of their deltas is as exact as the sum, but for a norm
             return residual or len(moving) == 1 or all(self._is_curved(value) for value in moving)
         if residual and op in ("Mul", "Div") and len(moving) == 1:
             return False  # a branch, scaled: its delta has digits of its own
         return op in _THROUGH
+
+    def _is_map(self, value: ir.Value) -> bool:
+        """Whether it has the image's axes; the pixels of others are dense."""
+        shape, image = value.shape, self._image.shape
+        return shape is not None and image is not None and len(shape) == len(image)
 
     def _follows_sum(self, node: ir.Node) -> bool:
         """Whether a convolution reads the sum of two branches."""

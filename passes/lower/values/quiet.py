@@ -3,7 +3,7 @@
 Behind a Relu whole neighbourhoods of features vanish, in a dead channel or on a black background. T0 + DW is then
 the bias but for rounding, and a norm without a bias before it makes of that rounding what it makes of a feature.
 
-    N = Conv(sign(max over channels |X|), ones)      how many pixels of the window are not 0: integers, exact
+    N = Conv(sign(sum over channels |X|), ones)      how many pixels of the window are not 0: integers, exact
     T' = bias where N0 + DN = 0, else T0 + D
 
 The pixels are counted incrementally, as one channel.
@@ -60,14 +60,14 @@ def _count_pixels(
     base = emitter.base_map(source, x.layout)
     channels = emitter.initializer(f"{name}.pixels.axis", np.array([2], np.int64))
     magnitude = emitter.emit_base("Abs", [base], {}, f"{name}.pixels.magnitude", domain="")
-    largest = emitter.emit_base("ReduceMax", [magnitude, channels], {}, f"{name}.pixels.largest", domain="")
-    map_ = emitter.emit_base("Sign", [largest], {}, f"{name}.pixels", domain="")
+    total = emitter.emit_base("ReduceSum", [magnitude, channels], {}, f"{name}.pixels.total", domain="")
+    map_ = emitter.emit_base("Sign", [total], {}, f"{name}.pixels", domain="")
     map_.type, map_.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([x.height, x.width, 1])
     moved = emitter.emit_node("RowValues", [x.live, base, x.values, x.boxes], {}, f"{name}.all", f"{name}.all.changed")
     one = emitter.initializer(f"{name}.rows.axis", np.array([1], np.int64))
     magnitude = emitter.emit("Abs", [moved.outputs[0]], {}, f"{name}.rows.magnitude", domain="")
-    largest = emitter.emit("ReduceMax", [magnitude, one], {}, f"{name}.rows.largest", domain="")
-    signs = emitter.emit("Sign", [largest], {}, f"{name}.rows.sign", domain="")
+    total = emitter.emit("ReduceSum", [magnitude, one], {}, f"{name}.rows.total", domain="")
+    signs = emitter.emit("Sign", [total], {}, f"{name}.rows.sign", domain="")
     delta = emitter.emit("RowDelta", [signs, x.live, moved.outputs[1], map_], {}, f"{name}.pixels.delta")
     window = {key: made.attributes[key].as_ints() for key in _ATTRIBUTES}
     kernel = window["kernel_shape"]

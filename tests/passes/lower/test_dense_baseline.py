@@ -1,4 +1,4 @@
-"""A dense region with a norm in it: pixels that the window hides are the baseline's own there, to the last bit."""
+"""Where a norm is in a dense region, or behind quiet windows: what the window hides is the baseline's own."""
 
 from __future__ import annotations
 
@@ -34,3 +34,33 @@ def test_tokens_without_biases(between: str, number: float) -> None:
     model = parse(body, image=f"float[N,3,{SIDE},{SIDE}] x", opset=17, **weights)
     image = np.random.default_rng(0).uniform(0, 1, (1, 3, SIDE, SIDE)).astype(np.float32)
     require_exact(Guarded(model, image, np.full_like(image, number), between))
+
+
+@pytest.mark.parametrize("opset", [13, 17])
+def test_tokens_behind_a_scaled_branch(opset: int) -> None:
+    """As a SwiftFormer begins: of a black window's tokens only the branch is left, 1e-5 of the map around it."""
+    body = (
+        "c = Conv<strides=[2,2]>(x, w) r = Relu(c) d = Conv<pads=[1,1,1,1], group=8>(r, k) m = Mul(d, scale) "
+        "s = Add(r, m) t = Reshape(s, SHAPE) a = Transpose<perm=[0,2,1]>(t) q = MatMul(a, p) "
+        "l = ReduceL2<axes=[2]>(q) f = Clip(l, floor) n = Div(q, f) "
+        "e = MatMul(n, u) h = Relu(e) z = Transpose<perm=[0,2,1]>(h) g = GlobalAveragePool(z) o = Flatten(g) "
+        "y = Gemm(o, v)"
+    )
+    weights = {"w": (8, 3, 2, 2), "k": (8, 1, 3, 3), "p": (8, 8), "u": (8, 8), "v": (8, 5)}
+    weights |= {"scale": floats(1e-5), "floor": floats(1e-12).reshape(()), "SHAPE": ints(0, 8, -1)}
+    model = parse(body, image="float[N,3,32,32] x", opset=opset, **weights)
+    image = np.random.default_rng(0).uniform(0, 1, (1, 3, 32, 32)).astype(np.float32)
+    require_exact(Guarded(model, image, np.zeros_like(image), "scaled branch"))
+
+
+@pytest.mark.parametrize("opset", [13, 17, 18])
+def test_quiet_windows_at_every_opset(opset: int) -> None:
+    """Windows of zeros alone are counted by ops that all opsets spell alike."""
+    body = (
+        "c = Conv<strides=[2,2]>(x, w, low) r = Relu(c) k = Conv<pads=[1,1,1,1]>(r, v) "
+        "n = LpNormalization<axis=1>(k) h = Relu(n) g = GlobalAveragePool(h) o = Flatten(g) y = Gemm(o, z)"
+    )
+    weights = {"w": (8, 3, 2, 2), "low": floats(*[-0.2] * 8), "v": (8, 8, 3, 3), "z": (8, 5)}
+    model = parse(body, image="float[N,3,32,32] x", opset=opset, **weights)
+    image = np.random.default_rng(0).uniform(0, 1, (1, 3, 32, 32)).astype(np.float32)
+    require_exact(Guarded(model, image, np.zeros_like(image), "quiet windows"))
