@@ -66,6 +66,7 @@ class _Search:
         for node in nodes:
             if any(value in self._moves for value in reads(node)):
                 self._moves.update(node.outputs)
+        self._roots: set[ir.Node] = set()
         self._rows: set[ir.Node] = set()
         self._whole: set[ir.Node] = set()
         self._read: set[ir.Value] = set()
@@ -76,6 +77,7 @@ class _Search:
             roots = [value for value in self._ill_conditioned(node) if value in self._moves]
             if roots:
                 self._rows.add(node)
+                self._roots.add(node)
             self._follow(node, roots)
         return Conditioning(frozenset(self._rows), frozenset(self._whole), frozenset(self._read), self._behind())
 
@@ -125,7 +127,7 @@ class _Search:
         pending = [(value, root) for value in values]
         while pending:
             value, reader = pending.pop()
-            residual = reader.op_type in _AFTER_RESIDUALS and (reader is root or reader.op_type not in ("Div", "Mul"))
+            residual = self._may_read_sum(reader, root)
             if value not in self._moves or (value, residual) in self._seen:
                 continue
             self._seen.add((value, residual))
@@ -138,8 +140,17 @@ class _Search:
             if node.op_type in _REDUCTIONS | _POOLS or _pools_all(node):
                 self._whole.add(node)
             # What lies between a norm and the sum before it does not matter to the sum.
-            passing = reader if node.op_type in _MOVES and residual else node
+            passing = reader if residual and (node.op_type in _MOVES or self._adds_constant(node)) else node
             pending.extend((each, passing) for each in node.inputs if each is not None)
+
+    def _may_read_sum(self, reader: ir.Node, root: ir.Node) -> bool:
+        """Whether a node reads a sum of branches so that the smaller one counts."""
+        if reader.op_type in ("Div", "Mul"):
+            return reader is root
+        return reader.op_type in _AFTER_RESIDUALS and not self._adds_constant(reader)
+
+    def _adds_constant(self, node: ir.Node) -> bool:
+        return node.op_type == "Add" and sum(value in self._moves for value in node.inputs) == 1
 
     def _passes(self, node: ir.Node, residual: bool) -> bool:
         """Whether a node's T' must be computed on T' of its inputs."""
@@ -149,12 +160,12 @@ class _Search:
         if op == "Clip":
             return not begins_at_zero(node)
         if op == "Conv":  # behind a sum of branches of very different sizes, whose small one the delta loses
-            return residual and (self._follows(node, _NORMS) or (is_depthwise(node) and self._follows_sum(node)))
+            return residual and (self._follows_norm(node) or (is_depthwise(node) and self._follows_sum(node)))
         if op == "MatMul":  # of tokens: a row of a small sum is small, until a norm divides by it
             return residual and len(moving) == 1 and not self._is_map(node.outputs[0])
         if op == "Add":  # of two branches: each of their deltas is as exact as the sum, but for a norm
             return residual or len(moving) == 1 or all(self._is_curved(value) for value in moving)
-        if residual and op in ("Mul", "Div") and len(moving) == 1:
+        if residual and op in ("Mul", "Div") and len(moving) == 1 and not self._follows_norm(node):
             return False  # a branch, scaled: its delta has digits of its own
         return op in _THROUGH
 
@@ -165,12 +176,29 @@ class _Search:
 
     def _follows_sum(self, node: ir.Node) -> bool:
         """Whether a convolution reads the sum of two branches."""
-        maker = _maker(node)
+        maker = self._maker(node)
         return maker is not None and maker.op_type == "Add" and all(each in self._moves for each in maker.inputs)
 
-    def _follows(self, node: ir.Node, ops: frozenset[str]) -> bool:
-        maker = _maker(node)
-        return maker is not None and maker.op_type in ops
+    def _follows_norm(self, node: ir.Node) -> bool:
+        """Whether a node reads a norm, or what exporters write for one and its scales."""
+        maker = self._maker(node)
+        while maker is not None and (self._adds_constant(maker) or self._scales(maker)) and maker not in self._roots:
+            maker = self._maker(maker)
+        return maker is not None and (
+            maker.op_type in _NORMS or (maker in self._roots and maker.op_type in ("Div", "Mul"))
+        )
+
+    def _scales(self, node: ir.Node) -> bool:
+        return node.op_type in ("Div", "Mul") and sum(value in self._moves for value in node.inputs) == 1
+
+    def _maker(self, node: ir.Node) -> ir.Node | None:
+        """The node that makes what another one reads, but for its layout."""
+        maker: ir.Node | None = node
+        while maker is not None and (maker is node or maker.op_type in ("Transpose", "Identity")):
+            maker = next(
+                (value.producer() for value in maker.inputs if value is not None and value in self._moves), None
+            )
+        return maker
 
     def _is_curved(self, value: ir.Value | None) -> bool:
         maker = None if value is None else value.producer()
@@ -182,15 +210,6 @@ class _Search:
             "Max",
             "Min",
         )
-
-
-def _maker(node: ir.Node) -> ir.Node | None:
-    """The node that makes what another one reads first, but for its layout."""
-    value = node.inputs[0]
-    maker = None if value is None else value.producer()
-    while maker is not None and maker.op_type in ("Transpose", "Identity"):
-        maker = None if maker.inputs[0] is None else maker.inputs[0].producer()
-    return maker
 
 
 def _chooses(node: ir.Node) -> bool:
