@@ -50,7 +50,7 @@ def main() -> int:
     session = OcclusionSession(compiled, threads=options.threads)
     explanation = session.explain(image, patch_size=16, stride=4, baseline="black", progress=True)
     heatmap = explanation.heatmap()
-    say(summary(explanation, heatmap))
+    say("\n".join(summary(explanation, heatmap)))
     say("written          " + ", ".join(map(str, explanation.save(options.output / MODEL, title=image.name))))
     quick = session.explain(image, 16, 4, "black", approximation=session.settings_for(QUALITY))
     found, share = compare(heatmap, quick.heatmap(), ("ssim",)).ssim, 100 * quick.scored.mean()

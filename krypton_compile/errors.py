@@ -31,5 +31,9 @@ class OcclusionError(KryptonError, ValueError):
     """An image, box, baseline or option given to an occlusion session is not usable."""
 
 
+class FileError(KryptonError, OSError):
+    """A file that is not read or written: it is no regular file, is too large, or something else stands there."""
+
+
 class LibraryError(KryptonError):
     """The custom-op library is missing or does not fit this onnxruntime."""

@@ -1,4 +1,4 @@
-"""The command line of the compiler, ``krypton-compile``: exit code 2 and one clear line for what a user can mend."""
+"""The command line of the compiler, ``krypton-compile``; frame/command.py lists its exit codes."""
 
 from __future__ import annotations
 
@@ -9,53 +9,49 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from krypton_compile.cli.choices import DEVICES
+from krypton_compile.cli.frame.command import DONE, epilog, run_command
+from krypton_compile.cli.frame.terminal import Terminal
 from krypton_compile.cli.model_options import add_model_options, model_arguments
-from krypton_compile.cli.notes import noted
-from krypton_compile.cli.options import add_preprocessing_options
-from krypton_compile.errors import KryptonError
+from krypton_compile.cli.options import MOST_PIXELS, Parser, add_common_options, add_preprocessing_options, whole
+from krypton_compile.disk.read import read_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(words).parse_args(words)
-    output = options.output or _default_output(options.model)
-    try:
-        with noted(lambda text: print(f"note: {text}", flush=True)):
-            _compile(options, output)
-    except (KryptonError, ValueError, OSError) as error:
-        print(f"krypton-compile: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(Terminal("krypton-compile", "note: "), _parser, _compile, arguments)
 
 
-def _compile(options: argparse.Namespace, output: Path) -> None:
+def _compile(options: argparse.Namespace, terminal: Terminal) -> int:
     # These import onnx: not for --help.
     from krypton_compile.cli.labels_beside import count_classes, find_labels
-    from krypton_compile.cli.outputs import check_model_output, check_output, listed, model_inputs
+    from krypton_compile.cli.named import check_named, named_files, of_option
+    from krypton_compile.cli.outputs import MODEL, REPORT, Outputs, model_inputs
     from krypton_compile.cli.recipe import asked_preprocessing
     from krypton_compile.compiler.pipeline import compile
     from krypton_compile.contract.annotations import LABELS_KEY, write_labels
     from krypton_compile.contract.labels import read_labels
     from krypton_compile.files.loading import save_proto
 
-    inputs = [
-        *model_inputs(options.model),
-        options.labels,
-        *map(Path, [options.preprocess] if options.preprocess else []),
-    ]
-    check_model_output(output, [*inputs, options.report], "--output")
+    output, files = options.output or _default_output(options.model), named_files(options)
+    check_named(files)
+    outputs = Outputs([*model_inputs(options.model), *files.values()], options.force)
+    outputs.claim(output, "--output", MODEL)
     if options.report:
-        check_output(options.report, inputs, "--report")
-    before = {path for path in (output, options.report) if path and path.exists()}
-    with _printed(options.trace):
+        outputs.claim(options.report, "--report", REPORT)
+    if options.trace:
+        outputs.check_folder(options.trace, "--trace")
+    labels = None
+    if options.labels:
+        with of_option("--labels", options.labels):
+            labels = read_labels(options.labels)
+    with _printed(options.trace, terminal):
         compiled, report = compile(
             options.model,
             patch_size=options.patch_size,
             stride=options.stride,
             verify=options.verify,
             preprocessing=asked_preprocessing(options),
-            labels=read_labels(options.labels) if options.labels else None,
+            labels=labels,
             explain_fallbacks=options.explain_fallbacks,
             target=options.target,
             trace=options.trace,
@@ -66,17 +62,17 @@ def _compile(options: argparse.Namespace, output: Path) -> None:
     if beside is not None:
         compiled.metadata_props.add(key=LABELS_KEY, value=write_labels(beside[1]))
         report.notes.append(f"the names of the classes are those of {beside[0]}, beside the model")
-    save_proto(compiled, output)
-    if options.report:
-        report.save(options.report)
-    print(report)
+    save_proto(compiled, output, {options.report: report.to_json()} if options.report else {})
+    terminal.left = "what was written is whole"
+    terminal.say_all(report.lines())
     weights = Path(f"{output}.data")  # beyond protobuf's 2 GB
     written = [output, weights if weights.is_file() else None, options.report, options.trace]
-    print(f"wrote {listed([path for path in written if path], before)}")
+    terminal.say(f"wrote {outputs.listed([path for path in written if path])}")
+    return DONE
 
 
 @contextmanager
-def _printed(trace: Path | None) -> Iterator[None]:
+def _printed(trace: Path | None, terminal: Terminal) -> Iterator[None]:
     """Print the table of the trace that is written inside, also if that ends in an error."""
     from krypton_compile.compiler.trace import TABLE  # onnx: not for --help
 
@@ -86,7 +82,7 @@ def _printed(trace: Path | None) -> Iterator[None]:
         yield
     finally:
         if table is not None and _age(table) != earlier:
-            print(table.read_text("utf-8"))
+            terminal.say_all(read_text(table).rstrip("\n").split("\n"))
 
 
 def _age(path: Path | None) -> int | None:
@@ -98,10 +94,10 @@ def _default_output(model: Path) -> Path:
 
 
 def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="krypton-compile",
         description="Compile an ONNX classifier of images, signals or volumes for exact, fast occlusion explanations.",
-        epilog="Then run: krypton-explain MODEL.krypton.onnx IMAGE",
+        epilog=f"Then run: krypton-explain MODEL.krypton.onnx IMAGE\n\n{epilog()}",
     )
     parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="the classifier to compile")
     _add_files(parser)
@@ -114,6 +110,7 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
         "--preprocess.",
         "not stored",
     )
+    add_common_options(parser)
     return parser
 
 
@@ -169,14 +166,14 @@ def _add_compilation(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--patch-size",
-        type=int,
+        type=whole(1, MOST_PIXELS),
         default=16,
         metavar="N",
         help="width of the window that the report counts work for, in pixels (default: %(default)s)",
     )
     group.add_argument(
         "--stride",
-        type=int,
+        type=whole(1, MOST_PIXELS),
         default=4,
         metavar="N",
         help="distance between neighbouring windows of the report, in pixels (default: %(default)s)",

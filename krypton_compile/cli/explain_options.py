@@ -16,8 +16,20 @@ from krypton_compile.cli.choices import (
     UPSAMPLINGS,
     VALUES,
 )
+from krypton_compile.cli.frame.command import SKIPPED, epilog
 from krypton_compile.cli.model_options import UNCOMPILED, add_model_options
-from krypton_compile.cli.options import Parser, add_preprocessing_options, drill_down, numbers, size
+from krypton_compile.cli.options import (
+    MOST_PIXELS,
+    Parser,
+    add_common_options,
+    add_preprocessing_options,
+    add_threads,
+    drill_down,
+    numbers,
+    share,
+    size,
+    whole,
+)
 from krypton_compile.contract.schemas import PRECISIONS
 
 DESCRIPTION = "Explain a prediction: how much the class score drops when each part of the image is hidden."
@@ -26,7 +38,9 @@ examples:
   krypton-explain model.onnx photo.jpg --preprocess imagenet
   krypton-explain model.krypton.onnx scans/ --output-dir maps --labels labels.txt --quality 'ssim>=0.9'
   krypton-explain model.krypton.onnx scan.png --patch-size 8,16,32 --baseline blur --target tumour --verify 20
+
 """
+MOST_WINDOWS = 1 << 24
 
 
 def explain_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -34,8 +48,7 @@ def explain_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser = Parser(
         prog="krypton-explain",
         description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EPILOG + epilog(SKIPPED),
     )
     parser.add_argument(
         "model", type=Path, help="ONNX classifier; one that is not compiled yet is compiled into a cache"
@@ -49,6 +62,7 @@ def explain_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     _add_running(parser)
     add_model_options(parser, words, UNCOMPILED)
     add_preprocessing_options(parser)
+    add_common_options(parser)
     return parser
 
 
@@ -132,7 +146,7 @@ def _add_windows(parser: argparse.ArgumentParser) -> None:
     )
     windows.add_argument(
         "--samples",
-        type=int,
+        type=whole(1, 10_000),
         metavar="N",
         help="how many samples of --baseline pda the scores are averaged over (default: 10)",
     )
@@ -179,7 +193,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument(
         "--verify",
-        type=int,
+        type=whole(1, MOST_WINDOWS),
         metavar="N",
         help="score N random windows on the original model too, and say how much the scores differ",
     )
@@ -209,7 +223,7 @@ def _add_speed(parser: argparse.ArgumentParser) -> None:
     )
     speed.add_argument(
         "--sample",
-        type=float,
+        type=share,
         metavar="X",
         help="share of the windows to score, more than 0 and up to 1, spread evenly",
     )
@@ -245,9 +259,7 @@ def _add_speed(parser: argparse.ArgumentParser) -> None:
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
     running = parser.add_argument_group("running")
-    running.add_argument(
-        "--threads", type=int, metavar="N", help="number of worker threads (default: one for each core)"
-    )
+    add_threads(running)
     running.add_argument(
         "--device",
         choices=DEVICES,
@@ -256,7 +268,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     )
     running.add_argument(
         "--batch-size",
-        type=int,
+        type=whole(1, MOST_WINDOWS),
         metavar="N",
         help="how many windows are scored together, at most; results are the same (default: as suits the model)",
     )
@@ -269,10 +281,11 @@ def _sizes(text: str) -> int | tuple[int, int] | list[int | tuple[int, int]]:
 
 
 def _roi(text: str) -> tuple[int, ...]:
+    pixel = whole(-MOST_PIXELS, MOST_PIXELS)
     try:
-        pixels = tuple(int(part) for part in text.split(","))
-    except ValueError:
+        pixels = tuple(pixel(part) for part in text.split(","))
+    except argparse.ArgumentTypeError:
         pixels = ()
     if len(pixels) != 4:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected four pixels, Y0,X0,Y1,X1")
+        raise argparse.ArgumentTypeError(f"{text[:100]!r}; expected four pixels, Y0,X0,Y1,X1")
     return pixels

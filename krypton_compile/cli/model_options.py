@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from krypton_compile.cli.choices import LAYOUTS
+from krypton_compile.cli.named import of_option
+from krypton_compile.cli.options import whole
+from krypton_compile.disk.read import read_array
 
 UNCOMPILED = "a model that is not compiled yet"
 """The options' title in commands that also take compiled files."""
@@ -23,7 +26,7 @@ def add_model_options(parser: argparse.ArgumentParser, words: Sequence[str] = ()
     sizes = _count_sizes(words)
     group.add_argument(
         "--image-size",
-        type=int,
+        type=whole(1, 1 << 24),
         nargs=sizes,
         metavar={1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}[sizes],
         help="the image's size where the model's is symbolic: H W of a picture, L of a signal, D H W of a volume "
@@ -39,7 +42,7 @@ def add_model_options(parser: argparse.ArgumentParser, words: Sequence[str] = ()
     )
     group.add_argument(
         "--channels",
-        type=int,
+        type=whole(1, 1 << 16),
         metavar="C",
         help="the image's number of channels where the model leaves it open (default: told from what reads the image)",
     )
@@ -74,7 +77,7 @@ def add_model_options(parser: argparse.ArgumentParser, words: Sequence[str] = ()
     )
     group.add_argument(
         "--chunk",
-        type=int,
+        type=whole(1, 1 << 16),
         metavar="N",
         help="how many positions of a window are computed at once (default: 32 on a CPU and 512 on a GPU, fewer where "
         "whole maps are large)",
@@ -101,10 +104,13 @@ def model_flags() -> dict[str, str]:
 
 def _indices(text: str) -> tuple[int | None, ...]:
     """Indices with commas between; ':' keeps an axis."""
+    index = whole(-(1 << 31), 1 << 31)
     try:
-        return tuple(None if part.strip() == ":" else int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected indices with commas between, such as -1 or 0,:") from None
+        return tuple(None if part.strip() == ":" else index(part) for part in text.split(","))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{text[:100]!r}; expected indices with commas between, such as -1 or 0,:"
+        ) from None
 
 
 def _held(texts: Sequence[str]) -> dict[str, Any]:
@@ -115,12 +121,15 @@ def _held(texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         name, _, value = text.partition("=")
         if value.endswith(".npy"):
-            held[name] = np.load(value)
+            with of_option(f"--hold {name}", value):
+                held[name] = read_array(value)
             continue
         try:
             numbers = [float(part) for part in value.split(",")]
         except ValueError:
-            raise ValueError(f"--hold {text}: expected NAME=NUMBER, NAME=NUMBER,NUMBER,... or NAME=FILE.npy") from None
+            raise ValueError(
+                f"--hold {text[:100]}: expected NAME=NUMBER, NAME=NUMBER,NUMBER,... or NAME=FILE.npy"
+            ) from None
         held[name] = np.array(numbers[0] if len(numbers) == 1 else [numbers])
     return held
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from krypton_compile.cli.labels_beside import find_labels
 from krypton_compile.cli.model_options import model_arguments, model_flags
+from krypton_compile.cli.named import of_option
 from krypton_compile.cli.recipe import read_preprocessing
 from krypton_compile.compiler.remembered import LABELS, PREPROCESSING, Memory
 from krypton_compile.contract.annotations import LABELS_KEY, PREPROCESSING_KEY, write_labels
@@ -137,7 +138,10 @@ def _described(opened: Opened, options: argparse.Namespace, say: Say) -> Describ
     memory, file = Memory(opened.path, opened.cached), opened.session
     known = recall(file, memory)
     preprocessing = read_preprocessing(options, known.preprocessing)
-    labels = known.labels if options.labels is None else read_labels(options.labels, file.classes)
+    labels = known.labels
+    if options.labels is not None:
+        with of_option("--labels", options.labels):
+            labels = read_labels(options.labels, file.classes)
     unknown, told = [], []
     for kind, used, stored, before in (
         (PREPROCESSING, preprocessing, file.preprocessing, known.preprocessing),

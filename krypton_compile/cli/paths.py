@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from krypton_compile.cli.outputs import PICTURE, RESULT, Outputs, array_of
+from krypton_compile.disk.kinds import kind_of
+from krypton_compile.disk.write import prove
 from krypton_compile.runtime.maps.save import ENDINGS
 
 SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .png .ppm .pgm .tif .tiff .webp".split())
@@ -17,6 +19,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
     """List the files, and those of the folders in alphabetical order; overlays of an earlier run are no pictures.
 
     Raises:
+        OSError: if a folder cannot be read.
         ValueError: if there are no pictures in a folder.
     """
     files: dict[Path, None] = {}
@@ -33,42 +36,60 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 
 def find_prefixes(
-    pictures: Sequence[Path], others: Sequence[Path], output: Path | None, folder: Path | None
+    pictures: Sequence[Path], outputs: Outputs, output: Path | None, folder: Path | None
 ) -> dict[Path, Path]:
-    """Tell the start of the names of each picture's results. The folder is made. ``others`` are read too.
+    """Tell the start of the names of each picture's results, which become ``outputs``; no folder is made yet.
 
     Pictures of one stem get their suffix too: scan.png and scan.jpg become scan_png and scan_jpg.
 
     Raises:
-        ValueError: if ``output`` is given for several pictures or together with ``folder``, a place cannot be written
-            to, two pictures have one name, or a result would overwrite an input.
+        OSError: if a place cannot be written to.
+        ValueError: if ``output`` is given for several pictures or together with ``folder``, two pictures have one name,
+            or a result would overwrite an input or a file that no earlier run has written.
     """
     if output is not None and (folder is not None or len(pictures) > 1):
         raise ValueError(f"--output {output} names one picture's results; for several give --output-dir")
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
     if output is not None:
         if not output.name:
             raise ValueError(f"--output {output}: expected a directory and the start of a file name")
+        if output.exists() and not output.is_dir() and not output.is_file():
+            raise ValueError(f"--output {output}: expected the start of file names, found {kind_of(output.stat())}")
         prefixes = {pictures[0]: output}
     else:
         stems = Counter(path.stem for path in pictures)
         names = {path: path.stem if stems[path.stem] == 1 else path.name.replace(".", "_") for path in pictures}
         prefixes = {path: (folder or Path()) / name for path, name in names.items()}
-    parents = {prefix.parent for prefix in prefixes.values()}
-    for parent in parents:
-        if not parent.is_dir() or not os.access(parent, os.W_OK):
-            option = f"--output {output}" if output is not None else "--output-dir"
-            raise ValueError(f"{option}: {parent} is no directory that can be written to")
-    inputs = {path.resolve() for path in (*pictures, *others)}
+    if folder is not None and not folder.exists():
+        _prove_folder(folder)
     seen: dict[Path, Path] = {}
     for path, prefix in prefixes.items():
-        for target in (prefix.with_name(prefix.name + ending) for ending in ENDINGS):
-            if target.is_dir() or target.resolve() in inputs:
-                raise ValueError(f"{target} is an input or a directory; choose another --output or --output-dir")
         other = seen.setdefault(prefix, path)
         if other != path:
             raise ValueError(
                 f"{other} and {path} would both write {prefix}{ENDINGS[0]}; explain them one after the other"
             )
+        _claim(prefix, outputs, new=folder is not None and not folder.exists())
     return prefixes
+
+
+def _claim(prefix: Path, outputs: Outputs, new: bool) -> None:
+    picture, heatmap, result = (prefix.with_name(prefix.name + ending) for ending in ENDINGS)
+    kinds = {picture: PICTURE, heatmap: array_of(picture, result), result: RESULT}
+    for place, kind in kinds.items():
+        if new:
+            outputs.check(place, "--output or --output-dir")
+        else:
+            outputs.claim(place, "--output or --output-dir", kind)
+
+
+def _prove_folder(folder: Path) -> None:
+    """Find out whether a folder that is not there could be made.
+
+    Raises:
+        OSError: if not; the message names the option.
+    """
+    there = next(parent for parent in folder.absolute().parents if parent.exists())
+    try:
+        prove(there / folder.name)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), f"--output-dir {folder}") from error

@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from krypton_compile.cli.named import of_option
 from krypton_compile.contract.preprocessing import UNKNOWN_PREPROCESSING, Preprocessing
 from krypton_compile.contract.presets import read_configuration, read_recipe
 
@@ -43,7 +44,10 @@ def read_preprocessing(options: argparse.Namespace, stored: Preprocessing | None
     changes: dict[str, Any] = {name: getattr(options, name) for name in _FIELDS if getattr(options, name) is not None}
     if options.color is not None:
         changes["channel_order"] = options.color.upper()
-    base = stored if options.preprocess is None else read_recipe(options.preprocess)
+    base = stored
+    if options.preprocess is not None:
+        with of_option("--preprocess", options.preprocess):
+            base = read_recipe(options.preprocess)
     if base is None:
         if not changes.keys() & {"scale", "mean", "std"}:
             raise ValueError(f"{UNKNOWN_PREPROCESSING}{_beside(options.model)}")

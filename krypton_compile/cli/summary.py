@@ -12,12 +12,14 @@ from krypton_compile.runtime.maps.several_sizes import SizesExplanation
 
 READABLE = 100
 """A map is readable when its largest change is this many times the numerical resolution."""
+LONGEST_LABEL = 200
+"""Characters of a label that are shown; those of ImageNet have up to 131."""
 
 Array = npt.NDArray[np.float32]
 
 
-def summary(explanation: Explanation | SizesExplanation, heatmap: Array) -> str:
-    """Tell all facts of an explanation; ``heatmap`` is the map that was made of it."""
+def summary(explanation: Explanation | SizesExplanation, heatmap: Array) -> list[str]:
+    """Tell all facts of an explanation, one a line; ``heatmap`` is the map that was made of it."""
     parts = explanation.parts if isinstance(explanation, SizesExplanation) else (explanation,)
     predicted = int(np.argmax(explanation.base_scores))
     lines = [f"predicted class  {_named(explanation, predicted)}, score {explanation.base_scores[predicted]:.6g}"]
@@ -33,7 +35,7 @@ def summary(explanation: Explanation | SizesExplanation, heatmap: Array) -> str:
         lines += _facts(part)
     lines.append(f"map              {np.nanmin(heatmap):.4g} to {np.nanmax(heatmap):.4g}")
     lines += _resolution_note(explanation, parts)
-    return "\n".join(lines)
+    return lines
 
 
 def progress_line(explanation: Explanation) -> str:
@@ -84,7 +86,10 @@ def _facts(part: Explanation) -> list[str]:
 
 
 def _named(explanation: Explanation | SizesExplanation, index: int) -> str:
-    return str(index) if explanation.labels is None else f"{index} ({explanation.labels[index]})"
+    if explanation.labels is None:
+        return str(index)
+    label = explanation.labels[index]
+    return f"{index} ({label if len(label) <= LONGEST_LABEL else f'{label[:LONGEST_LABEL]}...'})"
 
 
 def _estimates(explanation: Explanation) -> str:

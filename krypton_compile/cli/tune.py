@@ -1,7 +1,7 @@
 """``krypton-tune model.krypton.onnx IMAGES... --quality ssim>=0.9``: the fastest approximation that keeps a bound.
 
-Stores what it found in the model (a new file, or --in-place), and draws quality against speed. Errors are one line and
-exit code 2; where no setting keeps the bound, the best one found is named, nothing is written, and the exit code is 3.
+Stores what it found in the model (a new file, or --in-place), and draws quality against speed. Where no setting keeps
+the bound, the best one found is named and nothing is written; frame/command.py lists the exit codes.
 """
 
 from __future__ import annotations
@@ -12,39 +12,40 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from krypton_compile.cli.frame.command import DONE, UNREACHABLE, epilog, run_command
+from krypton_compile.cli.frame.terminal import Terminal
 from krypton_compile.cli.model_options import add_model_options
-from krypton_compile.cli.notes import noted
-from krypton_compile.cli.options import Parser, add_preprocessing_options, add_window_options
-from krypton_compile.errors import KryptonError
-
-UNREACHABLE = 3
+from krypton_compile.cli.options import (
+    Parser,
+    add_common_options,
+    add_preprocessing_options,
+    add_window_options,
+    number,
+    share,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 on success, 2 on bad input, 3 where no setting keeps the bound."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(words).parse_args(words)
-    try:
-        from krypton_compile.cli.tune_model import UnreachableError, quality_text, tune_file  # not for --help
+    """Run the command and return its exit code."""
+    return run_command(Terminal("krypton-tune"), _parser, _tune, arguments)
 
-        with noted(lambda text: print(f"note             {text}", flush=True)):
-            tune_file(options)
+
+def _tune(options: argparse.Namespace, terminal: Terminal) -> int:
+    from krypton_compile.cli.tune_model import UnreachableError, quality_text, tune_file  # not for --help
+
+    try:
+        tune_file(options, terminal)
     except UnreachableError as error:
-        print(f"krypton-tune: {error}; the best found: {quality_text(error.best)}. Nothing written.", file=sys.stderr)
+        terminal.complain(f"{error}; the best found: {quality_text(error.best)}. Nothing written.")
         return UNREACHABLE
-    except (KryptonError, ValueError, OSError) as error:
-        print(f"krypton-tune: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("krypton-tune: interrupted; nothing written", file=sys.stderr)
-        return 130
-    return 0
+    return DONE
 
 
 def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser = Parser(
         prog="krypton-tune",
         description="Find the fastest approximate maps that keep a bound on their quality, on a sample of your images.",
+        epilog=epilog(UNREACHABLE),
     )
     parser.add_argument(
         "model", type=Path, help="ONNX classifier; one that is not compiled yet is compiled into a cache"
@@ -62,21 +63,21 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--keep",
-        type=float,
+        type=share,
         default=1.0,
         metavar="X",
         help="share of the images that should keep the bounds (default: 1, all of them)",
     )
     parser.add_argument(
         "--confidence",
-        type=float,
+        type=_confidence,
         default=0.95,
         metavar="X",
         help="confidence of the interval that is told for the share that keeps them (default: 0.95)",
     )
     parser.add_argument(
         "--target-speedup",
-        type=float,
+        type=number,
         default=math.inf,
         metavar="X",
         help="prefer the most faithful setting that is X times as fast as exact maps (default: the fastest setting)",
@@ -92,7 +93,15 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     add_window_options(parser)
     add_model_options(parser, words)
     add_preprocessing_options(parser)
+    add_common_options(parser)
     return parser
+
+
+def _confidence(text: str) -> float:
+    value = share(text)
+    if value == 1:
+        raise argparse.ArgumentTypeError(f"{text}; expected a share between 0 and 1")
+    return value
 
 
 if __name__ == "__main__":

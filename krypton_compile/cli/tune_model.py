@@ -10,8 +10,10 @@ from pathlib import Path
 
 import onnx
 
+from krypton_compile.cli.frame.terminal import Terminal
+from krypton_compile.cli.named import check_named, named_files, of_option
 from krypton_compile.cli.open_model import open_given, recall
-from krypton_compile.cli.outputs import check_model_output, check_output, listed, model_inputs
+from krypton_compile.cli.outputs import MODEL, PICTURE, Outputs, model_inputs
 from krypton_compile.cli.recipe import read_preprocessing
 from krypton_compile.compiler.remembered import Memory
 from krypton_compile.contract.annotations import (
@@ -22,8 +24,9 @@ from krypton_compile.contract.annotations import (
     write_labels,
     write_tuning,
 )
+from krypton_compile.disk.read import open_regular
+from krypton_compile.disk.write import prove
 from krypton_compile.files.loading import load_proto, save_proto
-from krypton_compile.files.write_all import write_all
 from krypton_compile.runtime.approximation.bounds import Goal, Quality, parse_bound
 from krypton_compile.runtime.approximation.settings import write_settings
 from krypton_compile.runtime.inputs.occluders import Canvas, make_occluder
@@ -37,7 +40,7 @@ from krypton_compile.runtime.tuning.tuner import Tuning, UnreachableError, tune
 __all__ = ["UnreachableError", "lines", "quality_text", "tune_file"]
 
 
-def tune_file(options: argparse.Namespace) -> None:
+def tune_file(options: argparse.Namespace, terminal: Terminal) -> None:
     """Tune the model that the command line names.
 
     Raises:
@@ -45,10 +48,20 @@ def tune_file(options: argparse.Namespace) -> None:
         KryptonError, ValueError, OSError: if an option, the model or a picture cannot be used.
     """
     goal = Goal(tuple(parse_bound(text) for text in options.quality), options.keep)
-    opened = open_given(options, lambda text: print(text, flush=True))
+    files = named_files(options)
+    check_named(files)
+    for path in options.images:
+        with of_option("picture", path):
+            open_regular(path).close()
+    opened = open_given(options, terminal.say)
     target = _target(options, opened.compiled is None)
     plot = target.with_suffix(".tuning.png")
-    check_output(plot, options.images, "--output")
+    outputs = Outputs([*model_inputs(options.model), *options.images, *files.values()], options.force)
+    if options.in_place:
+        prove(target)
+    else:
+        outputs.claim(target, "--output", MODEL)
+    outputs.claim(plot, "--output", PICTURE)
     session = recall(opened.session, Memory(opened.path, opened.cached))
     preprocessing = read_preprocessing(options, session.preprocessing)
     session = session.described(preprocessing)
@@ -61,17 +74,17 @@ def tune_file(options: argparse.Namespace) -> None:
         stride=options.stride,
         confidence=options.confidence,
         target_speed_up=options.target_speedup,
-        say=lambda text: print(f"tuning           {text}", flush=True),
+        say=lambda text: terminal.say(f"tuning           {text}"),
     )
-    print("\n".join(lines(tuning)))
-    picture = plot_png(tuning)
-    before = {path for path in (target, plot) if path.exists()}
+    terminal.say_all(lines(tuning))
     tuned, more = _annotated(opened.path, tuning, _described(session))
-    save_proto(tuned, target)
-    write_all({plot: picture})
-    print(f"written          {listed([target, plot], before)}")
+    save_proto(tuned, target, {plot: plot_png(tuning)})
+    terminal.left = "what was written is whole"
+    if options.in_place:
+        outputs.note(target)
+    terminal.say(f"written          {outputs.listed([target, plot])}")
     if more:
-        print(f"stored           {' and '.join(more)} in {target}")
+        terminal.say(f"stored           {' and '.join(more)} in {target}")
 
 
 def lines(tuning: Tuning) -> list[str]:
@@ -127,8 +140,10 @@ def _samples(options: argparse.Namespace, session: OcclusionSession) -> list[Sam
     channels = model.channels
     samples: dict[str, Sample] = {}
     for path in options.images:
-        name = hashlib.sha256(path.read_bytes()).hexdigest()
-        tensor = prepare(path, preprocessing, session.image_size, channels, model.full_layout).tensor
+        with of_option("picture", path):
+            with open_regular(path) as file:
+                name = hashlib.file_digest(file, "sha256").hexdigest()
+            tensor = prepare(path, preprocessing, session.image_size, channels, model.full_layout).tensor
         occluder = make_occluder(options.baseline, Canvas(tensor, model.full_layout, preprocessing))
         if occluder.rows is not None:
             raise ValueError(f"--baseline {options.baseline}: krypton-tune takes one that is the same for all windows")
@@ -150,7 +165,6 @@ def _target(options: argparse.Namespace, compiled: bool) -> Path:
         return model
     stem = model.name.removesuffix(".onnx") + ("" if compiled else ".krypton")
     target: Path = options.output or model.with_name(f"{stem}.tuned.onnx")
-    check_model_output(target, [*model_inputs(model), *options.images], "--output")
     return target
 
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from krypton_compile.compiler.html_table import html_table
-from krypton_compile.files.write_all import write_all
+from krypton_compile.disk.write import write_all
 
 _HEADER = ("layer", "op", "shape", "became", "growth", "MACs", "incremental", "reason")
 _NUMBERS = frozenset({"growth", "MACs", "incremental"})
@@ -155,14 +155,18 @@ class Report:
         yield from (f"note: {note}" for note in self.notes)
         yield f"verification: {self.verification}"
 
-    def save(self, path: str | Path) -> None:
-        """Write everything as JSON."""
+    def to_json(self) -> bytes:
+        """The content of the file that :meth:`save` writes."""
         content = asdict(self) | {
             "redundancy_paper": self.redundancy_paper,
             "redundancy_overlap": self.redundancy_overlap,
             "incremental_share": self.incremental_share,
         }
-        write_all({Path(path): (json.dumps(content, indent=1) + "\n").encode()})
+        return (json.dumps(content, indent=1) + "\n").encode()
+
+    def save(self, path: str | Path) -> None:
+        """Write everything as JSON."""
+        write_all({Path(path): self.to_json()})
 
 
 def _ratio(whole: float, part: float) -> float:

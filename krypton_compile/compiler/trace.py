@@ -17,12 +17,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import onnx
 import onnx_ir as ir
 
 from krypton_compile.compiler.trace_files import SharedWeights, body_to_proto, count_nodes, graph_to_proto, to_light
+from krypton_compile.disk.write import create
 from krypton_compile.passes.body import BODY, IncrementalBody
 from krypton_compile.passes.frontend import FRONTEND, SourceModel
 from krypton_compile.passes.runner import Observer, Pass
@@ -70,10 +71,12 @@ class Trace:
         self._before = b""
         self._number = 0
         _prepare(folder)
+        self._table: BinaryIO | None = None
         self._weights = SharedWeights(folder / WEIGHTS)
 
     def __enter__(self) -> Watch:
-        (self._folder / TABLE).write_text(_line(*_HEADER) + "\n", "utf-8")
+        self._table = create(self._folder / TABLE)
+        self._write(_line(*_HEADER))
         self._weights.__enter__()
         return Watch(
             self._observe("frontend", lambda source: to_light(source.proto, self._weights)),
@@ -86,6 +89,8 @@ class Trace:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._weights.__exit__(kind, error, where)
+        if self._table is not None:
+            self._table.close()
 
     def _observe(self, stage: str, to_proto: Callable[[_Subject], onnx.ModelProto]) -> Observer[_Subject]:
         def observe(name: str, subject: _Subject, seconds: float, failure: BaseException | None) -> None:
@@ -95,7 +100,8 @@ class Trace:
                 return
             proto = to_proto(subject)
             content = proto.SerializeToString(deterministic=True)
-            (self._folder / f"{self._number:02d}_{stage}_{name}.onnx").write_bytes(content)
+            with create(self._folder / f"{self._number:02d}_{stage}_{name}.onnx") as file:
+                file.write(content)
             after = count_nodes(proto.graph)
             self._add(stage, name, str(after), seconds, "unchanged" if content == self._before else "")
             self._before, self._nodes = content, after
@@ -103,9 +109,12 @@ class Trace:
         return observe
 
     def _add(self, stage: str, name: str, after: str, seconds: float, remark: str) -> None:
-        line = _line(str(self._number), stage, name, str(self._nodes), after, f"{seconds:.3f}", remark)
-        with (self._folder / TABLE).open("a", encoding="utf-8") as table:
-            table.write(f"{line}\n")
+        self._write(_line(str(self._number), stage, name, str(self._nodes), after, f"{seconds:.3f}", remark))
+
+    def _write(self, line: str) -> None:
+        assert self._table is not None
+        self._table.write(f"{line}\n".encode("utf-8", "backslashreplace"))
+        self._table.flush()
 
 
 class NoTrace:
@@ -132,7 +141,7 @@ def _prepare(folder: Path) -> None:
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}: expected a folder for the trace, found a file")
     files = sorted(folder.iterdir())
-    others = [file.name for file in files if not _OURS.fullmatch(file.name)]
+    others = [file.name for file in files if not _OURS.fullmatch(file.name) or file.is_symlink() or not file.is_file()]
     if files and (others or folder / TABLE not in files):
         raise FileExistsError(
             f"{folder}: expected a new or an empty folder for the trace, or one that holds an earlier trace alone, "

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from onnx import TensorProto, helper
 
 from krypton_compile.contract import schemas
+from krypton_compile.disk.write import create
 from krypton_compile.passes.body import IncrementalBody
 from krypton_compile.passes.frontend.check_model import sort_nodes
 from krypton_compile.passes.frontend.subgraphs import subgraphs
@@ -33,7 +34,7 @@ class SharedWeights:
         self._known: dict[int, tuple[ir.TensorProtocol, Place]] = {}
 
     def __enter__(self) -> SharedWeights:
-        self._file = self._path.open("wb")
+        self._file = create(self._path)
         return self
 
     def __exit__(

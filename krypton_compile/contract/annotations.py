@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from krypton_compile.contract.layouts import LAYOUTS
+from krypton_compile.disk.read import parse_json
 
 FORMAT_VERSION = 4
 
@@ -204,8 +205,8 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 def _load(what: str, text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse_json(text, finite=False)
+    except ValueError as error:
         raise ValueError(
             f"stored {what}: expected JSON, found {text[:80]!r} ({error}); compile the model again"
         ) from error

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from krypton_compile.disk.read import parse_json, read_text
+
 _LISTED = 8
 """Candidates that a message names; more do not help."""
 _LONGEST = 1 << 22
@@ -33,16 +35,17 @@ def read_labels(path: str | Path, classes: int | None = None, gaps: bool = True)
     """
     path = Path(path)
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path)
         if path.suffix in (".json", ".manifest"):
-            content = json.loads(text)
+            content = parse_json(text)
             if isinstance(content, dict) and isinstance(content.get("LabelFileName"), str):
-                return read_labels(path.parent / Path(content["LabelFileName"]).name, classes, gaps)
+                inner = path.parent / Path(content["LabelFileName"]).name
+                if inner.suffix == ".manifest":
+                    raise ValueError(f'"LabelFileName" is {inner.name!r}; expected a file of labels')
+                return read_labels(inner, classes, gaps)
             labels = _from_json(content, gaps)
         else:
             labels = _without_numbers(text.rstrip().splitlines())
-    except RecursionError as error:
-        raise ValueError(f"{path}: expected a list of labels, found JSON nested too deeply") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     labels = [label.strip() for label in labels]

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from krypton_compile.disk.read import parse_json
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
@@ -30,6 +32,12 @@ UNKNOWN_PREPROCESSING = (
     "the model does not say how pictures become its input; give --preprocess imagenet|unit|tf|caffe|none "
     "or a preprocessor_config.json (or --mean, --std, --scale)"
 )
+
+LARGEST_SIDE = 1 << 16
+"""Pixels of a side of a picture."""
+_LARGEST = 1e30
+"""Of scale, mean and std: beyond it, or below its inverse, float32 is at its ends."""
+_LONGEST = 80
 
 
 @dataclass(frozen=True)
@@ -68,10 +76,11 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         """Refuse numbers that give no usable input."""
+        self._check_kinds()
         for name, numbers in (("scale", (self.scale,)), ("mean", self.mean), ("std", self.std)):
-            if not numbers or not all(map(math.isfinite, numbers)):
-                raise ValueError(f"{name} {numbers}; expected finite numbers")
-        if self.scale == 0 or 0 in self.std:
+            if not numbers or not all(abs(number) <= _LARGEST for number in numbers):
+                raise ValueError(f"{name} {_shown(numbers)}; expected finite numbers, of at most {_LARGEST:g}")
+        if any(abs(number) < 1 / _LARGEST for number in (self.scale, *self.std)):
             raise ValueError("scale and std divide the pixels; expected numbers other than 0")
         if self.short_side is not None and (self.short_side < 1 or self.resize != "crop"):
             raise ValueError(f"short side {self.short_side}; expected at least 1, together with resize 'crop'")
@@ -87,6 +96,22 @@ class Preprocessing:
         ):
             if value not in known:
                 raise ValueError(f"{name} {value!r}; expected one of {', '.join(known)}")
+
+    def _check_kinds(self) -> None:
+        """Refuse what is no number where a number belongs, as a file may say anything."""
+        for name in ("scale", "mean", "std", "share"):
+            for number in _each(getattr(self, name)):
+                if isinstance(number, bool) or not isinstance(number, Real):
+                    raise ValueError(f"{name} {_shown(getattr(self, name))}; expected numbers")
+        for name in ("short_side", "size", "scaled", "fill"):
+            for number in _each(getattr(self, name)):
+                if isinstance(number, bool) or not isinstance(number, Integral) or int(number) > LARGEST_SIDE:
+                    raise ValueError(
+                        f"{name.replace('_', ' ')} {_shown(getattr(self, name))}; expected whole numbers, of at most "
+                        f"{LARGEST_SIDE}"
+                    )
+        if not isinstance(self.whole, bool):
+            raise ValueError(f"whole {_shown(self.whole)}; expected true or false")
 
     def _check_file_modes(self) -> None:
         if (self.scaled is not None) != (self.resize in _WITH_SCALED):
@@ -135,8 +160,8 @@ class Preprocessing:
             ValueError: if the text is no JSON, has other fields, or holds values that are refused anyway.
         """
         try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            fields = parse_json(text)
+        except ValueError as error:
             raise ValueError(f"preprocessing: expected JSON, found {text[:80]!r} ({error})") from error
         known = {field.name for field in dataclasses.fields(cls)} - _SELDOM.keys()
         if not isinstance(fields, dict) or set(fields) - _SELDOM.keys() != known:
@@ -145,8 +170,8 @@ class Preprocessing:
         values: dict[str, Any] = {name: tuple(n) if isinstance(n, list) else n for name, n in fields.items()}
         try:
             return cls(**values)
-        except TypeError as error:
-            raise ValueError(f"preprocessing: {error} among {text}") from error
+        except (TypeError, OverflowError) as error:
+            raise ValueError(f"preprocessing: {error} among {text[:200]}") from error
 
     def normalise(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The equation above on [..., C] in the model's channel order."""
@@ -158,6 +183,18 @@ class Preprocessing:
         if numbers.size not in (1, channels):
             raise ValueError(f"{name} has {numbers.size} numbers; the model's input has {channels} channels")
         return numbers
+
+
+def _each(value: object) -> tuple[object, ...]:
+    """A field's numbers: several, one, or none where it is left out."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+
+
+def _shown(value: object) -> str:
+    text = str(value) if isinstance(value, tuple) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 _SELDOM: dict[str, object] = {"scaled": None, "fill": (0, 0, 0), "share": None, "centre": "floor", "whole": True}

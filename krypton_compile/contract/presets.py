@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from krypton_compile.contract.huggingface import is_processor, read_processor
 from krypton_compile.contract.preprocessing import PRESETS, Preprocessing
 from krypton_compile.contract.timm import is_timm, read_timm
+from krypton_compile.disk.read import parse_json, read_text
+from krypton_compile.errors import FileError
 
 
 def read_recipe(name: str) -> Preprocessing:
@@ -34,9 +35,9 @@ def read_configuration(path: str | Path) -> Preprocessing:
         ValueError: if it is no such file, or says what ``Preprocessing`` cannot; the message names the field.
     """
     try:
-        return _read(json.loads(Path(path).read_text("utf-8")), Path(path))
-    except RecursionError as error:
-        raise ValueError(f"{path}: expected a preprocessor_config.json, found JSON nested too deeply") from error
+        return _read(parse_json(read_text(path)), Path(path))
+    except FileError:
+        raise
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     except TypeError as error:

@@ -9,6 +9,8 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from krypton_compile.disk.read import open_regular
+
 _EXPORT = "export the model with torch.onnx.export"
 _UNPACK = "unpack it first"
 _TF2ONNX = "convert it with tf2onnx: python -m tf2onnx.convert"
@@ -90,7 +92,7 @@ def describe_file(path: Path) -> str | None:
     if path.is_dir():
         return _folder(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(4096)
     except OSError:
         return None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError, EncodeError
 
-from krypton_compile.errors import ModelError
+from krypton_compile.disk.read import open_regular
+from krypton_compile.disk.write import naming, real_target, replacing
+from krypton_compile.errors import FileError, ModelError
 from krypton_compile.files.file_kind import describe_file
 from krypton_compile.stages import BESIDE, one_line
 
@@ -46,10 +48,10 @@ def sha256(source: Source) -> str:
     """
     if isinstance(source, (str, os.PathLike)):
         try:
-            with Path(source).open("rb") as file:
+            with open_regular(source) as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise ModelError(f"{describe(source)}: {error.strerror}: {error.filename}") from error
+            raise ModelError(f"{describe(source)}: {error.strerror or error}") from error
     if isinstance(source, bytes):
         return hashlib.sha256(source).hexdigest()
     proto = ir.to_proto(source) if isinstance(source, ir.Model) else source
@@ -69,31 +71,38 @@ def is_large(proto: onnx.ModelProto) -> bool:
         return True
 
 
-def save_proto(proto: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
-    """Writes the whole file or nothing; weights beyond protobuf's 2 GB go to ``<path>.data``."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-        temporary = Path(folder) / target.name
-        try:
-            if is_large(proto):
-                data = f"{target.name}.data"
-                ir.save(ir.from_proto(proto), temporary, external_data=data)  # onnx's own would empty the given proto
-                (Path(folder) / data).replace(target.parent / data)
+def save_proto(proto: onnx.ModelProto, path: str | os.PathLike[str], more: Mapping[Path, bytes] | None = None) -> None:
+    """Writes the whole file or nothing; weights beyond protobuf's 2 GB go to ``<path>.data``.
+
+    ``more`` are other files that are written with it, all of them or none.
+    """
+    target, more = Path(path), more or {}
+    data = Path(f"{real_target(target)}.data")
+    is_split = is_large(proto)
+    targets = (data, target, *more) if is_split else (target, *more)
+    with replacing(*targets) as places:
+        with naming(target):
+            if is_split:
+                # onnx's own would empty the given proto
+                ir.save(ir.from_proto(proto), places[target], external_data=data.name)
             else:
-                onnx.save_model(proto, temporary)
-            temporary.replace(target)
-        except OSError as error:  # that of a full disk does not say where
-            raise OSError(error.errno, error.strerror or str(error), str(target)) from error
+                with places[target].open("xb") as file:
+                    file.write(proto.SerializeToString())
+        for other, content in more.items():
+            with naming(other), places[other].open("xb") as file:
+                file.write(content)
 
 
 def _parse(source: str | os.PathLike[str] | bytes) -> onnx.ModelProto:
     try:
         if isinstance(source, bytes):
             return onnx.load_model_from_string(source)
-        return onnx.load_model(source)
+        with open_regular(source):  # no pipe, for whose writer onnx would wait
+            return onnx.load_model(source)
     except FileNotFoundError as error:
         raise ModelError(f"{describe(source)}: {error.strerror}: {error.filename}") from error
+    except FileError as error:
+        raise ModelError(str(error)) from error
     except onnx.checker.ValidationError as error:  # of external data alone
         raise ModelError(f"{describe(source)}: {one_line(error)}. {BESIDE}") from error
     except (DecodeError, ValueError, OSError) as error:

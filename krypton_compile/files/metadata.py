@@ -1,17 +1,18 @@
-"""Add metadata to a compiled file without writing its weights again.
+"""Add metadata to a compiled file without reading its weights.
 
 In protobuf's encoding a message may be extended at its end: each entry of a repeated field carries the field's number,
 and readers gather them from wherever they lie. So
 
     file + (tag of ModelProto.metadata_props, length, StringStringEntryProto { key = 1, value = 2 }) ...
 
-is the same model with more metadata, for onnx, onnxruntime and model_file.py alike.
+is the same model with more metadata, for onnx, onnxruntime and model_file.py alike. It is written beside the file and
+takes its place when it is whole: bytes that are appended while the process is killed would leave a damaged one.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,23 +20,24 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from krypton_compile.contract.annotations import MODEL_KEY
+from krypton_compile.disk.read import open_regular
+from krypton_compile.disk.write import updating
 from krypton_compile.errors import ModelError
 from krypton_compile.files.model_file import LENGTH, read_scalar, read_varint
 
 _METADATA = 14
+_PIECE = 1 << 22
 
 
 def store(path: str | Path, entries: Mapping[str, str]) -> None:
-    """Append ``entries`` that the file does not hold yet; on any error the file stays as it was.
+    """Add ``entries`` that the file does not hold yet; on any error the file stays as it was.
 
     Raises:
         OSError: if the file cannot be read or written.
         ModelError: if the file is no whole compiled model.
         ValueError: if the file holds another value of one of the keys already.
     """
-    # Unbuffered: a buffer that could not be written would be tried again when the file is closed.
-    with Path(path).open("r+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # another process may be storing too; closing the file lets it go
+    with updating(Path(path)) as (file, changed):
         there = read_metadata(path)
         if MODEL_KEY not in there:
             raise ModelError(f"{path}: this is no compiled model. Run krypton-compile on it first.")
@@ -46,15 +48,8 @@ def store(path: str | Path, entries: Mapping[str, str]) -> None:
         for key, value in entries.items():
             if key not in there:
                 added.metadata_props.add(key=key, value=value)
-        size = file.seek(0, os.SEEK_END)
-        try:
-            left = memoryview(added.SerializeToString())
-            while left:
-                left = left[file.write(left) :]
-            os.fsync(file.fileno())
-        except BaseException:
-            file.truncate(size)
-            raise
+        shutil.copyfileobj(file, changed, _PIECE)
+        changed.write(added.SerializeToString())
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -66,8 +61,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """
     found = {}
     path = Path(path)
-    with path.open("rb") as file:
-        end = path.stat().st_size
+    with open_regular(path) as file:
+        end = os.fstat(file.fileno()).st_size
         try:
             while file.tell() < end:
                 key = read_varint(file)

@@ -24,7 +24,8 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import external_data_helper, numpy_helper
 
-from krypton_compile.errors import ModelError
+from krypton_compile.disk.read import is_regular, open_regular
+from krypton_compile.errors import FileError, ModelError
 from krypton_compile.files.file_kind import describe_file
 from krypton_compile.stages import BESIDE, stage
 
@@ -99,14 +100,20 @@ def external_files(path: Path) -> list[Path]:
     tensors = external_data_helper._get_all_tensors(model)
     outside = [one for one in tensors if external_data_helper.uses_external_data(one)]
     names = {entry.value for one in outside for entry in one.external_data if entry.key == "location"}
-    return [path.parent / name for name in sorted(names)]
+    files = [path.parent / name for name in sorted(names)]
+    for file in files:
+        if file.exists() and not is_regular(file):
+            raise ModelError(f"{path}: its weights lie in {file}, which is no file. {BESIDE}")
+    return files
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             yield file
+    except FileError as error:
+        raise ModelError(str(error)) from error
     except OSError as error:
         found = f"expected an ONNX model, found {describe_file(path)}." if path.is_dir() else error.strerror
         raise ModelError(f"{path}: {found}") from error

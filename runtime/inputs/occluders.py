@@ -10,7 +10,6 @@ Colours are a picture's (0..255, through the model's preprocessing) or, in ``spa
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.layouts import KINDS, axes_of, channel_axis, last_channels
 from krypton_compile.contract.preprocessing import Preprocessing
-from krypton_compile.errors import OcclusionError
+from krypton_compile.errors import FileError, OcclusionError
 from krypton_compile.runtime.inputs.given import as_array, own_input
 from krypton_compile.runtime.inputs.image import is_picture, read_input
 from krypton_compile.runtime.inputs.pictures import ArrayLayout
@@ -33,6 +32,10 @@ NAMED = (*COLOURS, "mean", "patch-mean", "blur", "noise", "pda")
 SPACES = ("picture", "input")
 BLUR = 10.0
 SAMPLES = 10
+MOST_SAMPLES = 10_000
+LARGEST_BLUR = 1000
+"""Pixels; of most pictures little but the mean is left long before."""
+LARGEST_SEED = (1 << 64) - 1
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -103,6 +106,13 @@ def make_occluder(baseline: object, canvas: Canvas, space: str = "picture", samp
     return Occluder("array", own_input(array, "baseline", shape, layout, canvas.preprocessing, canvas.own_shape))
 
 
+def names_file(baseline: str) -> bool:
+    """Tell whether a baseline is the path of a picture, and no colour or name."""
+    kind, _, argument = baseline.partition(":")
+    is_named = baseline in (*NAMED, *COLOURS) or (kind in ("blur", "noise") and _is_number(argument or "0"))
+    return not is_named and not all(map(_is_number, baseline.split(","))) and bool(Path(baseline).suffix)
+
+
 def check_space(space: str) -> None:
     """Refuse a ``baseline_space`` that is unknown.
 
@@ -117,10 +127,10 @@ def check_samples(samples: int) -> None:
     """Refuse a number of samples that cannot be drawn.
 
     Raises:
-        OcclusionError: if ``samples`` is not a whole number from 1 on.
+        OcclusionError: if ``samples`` is not a whole number from 1 to :data:`MOST_SAMPLES`.
     """
-    if int(samples) != samples or samples < 1:
-        raise OcclusionError(f"samples {samples!r}; expected a whole number, at least 1")
+    if int(samples) != samples or not 1 <= samples <= MOST_SAMPLES:
+        raise OcclusionError(f"samples {samples!r}; expected a whole number, at least 1 and at most {MOST_SAMPLES}")
 
 
 def _named(name: str, canvas: Canvas, space: str, samples: int) -> Occluder:
@@ -133,15 +143,17 @@ def _named(name: str, canvas: Canvas, space: str, samples: int) -> Occluder:
         return Occluder(name, canvas.image, lambda boxes, mask, _: _patch_means(canvas.pixels, boxes, mask))
     if kind == "blur" and (not argument or _is_number(argument)):
         sigma = float(argument or BLUR)
-        if not 0 < sigma < math.inf:
+        if not 0 < sigma <= LARGEST_BLUR:
             raise OcclusionError(
-                f"baseline {name!r}: expected a blur of more than 0 pixels, and not of infinitely many"
+                f"baseline {name!r}: expected a blur of more than 0 pixels, and finitely many, at most {LARGEST_BLUR}"
             )
         from scipy import ndimage  # 0.1 s to import
 
         blurred = ndimage.gaussian_filter(canvas.pixels.astype(np.float64), (sigma, sigma, 0), mode="nearest")
         return Occluder(f"blur:{sigma:g}", canvas.like_input(blurred))
-    if kind == "noise" and (not argument or argument.isdigit()):
+    if kind == "noise" and (not argument or argument.isdecimal()):
+        if len(argument) > len(str(LARGEST_SEED)) or int(argument or 0) > LARGEST_SEED:
+            raise OcclusionError(f"baseline {_cut(name)!r}: expected a seed of at most {LARGEST_SEED}")
         return Occluder(f"noise:{argument or 0}", canvas.like_input(_noise(canvas.pixels, int(argument or 0))))
     if name == "pda":
         return _pda(canvas, samples)
@@ -151,7 +163,7 @@ def _named(name: str, canvas: Canvas, space: str, samples: int) -> Occluder:
         if Path(name).suffix:
             return _picture(Path(name), canvas)
         known = ", ".join(NAMED)
-        raise OcclusionError(f"baseline {name!r}; expected {known}, a value, R,G,B or a picture's file") from None
+        raise OcclusionError(f"baseline {_cut(name)!r}; expected {known}, a value, R,G,B or a picture's file") from None
     return Occluder(_said(name, space), _colour(colour, canvas, space))
 
 
@@ -181,7 +193,13 @@ def _colour(colour: Array, canvas: Canvas, space: str) -> Array:
 
 
 def _picture(source: object, canvas: Canvas) -> Occluder:
-    shown = read_input(source, canvas.image.shape, canvas.layout, canvas.preprocessing, canvas.picture_layout)
+    try:
+        shown = read_input(source, canvas.image.shape, canvas.layout, canvas.preprocessing, canvas.picture_layout)
+    except OSError as error:
+        what = f"baseline {source}"
+        raise OSError(error.errno, error.strerror, what) if error.errno else FileError(f"baseline {error}") from error
+    except ValueError as error:
+        raise OcclusionError(f"baseline: {error}") from error
     return Occluder(Path(source).name if isinstance(source, os.PathLike) else "picture", shown.tensor)
 
 
@@ -219,6 +237,10 @@ def _pda(canvas: Canvas, samples: int) -> Occluder:
 
 def _numbers(colour: npt.NDArray[np.generic]) -> str:
     return ",".join(f"{number:g}" for number in np.atleast_1d(colour).tolist())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _is_number(text: str) -> bool:

@@ -6,14 +6,14 @@ Nothing is guessed: which axis holds the channels, what lies behind transparent 
 
 from __future__ import annotations
 
-import io
 import os
-import warnings
 from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
+
+from krypton_compile.disk.picture import decoding, open_picture
 
 PictureSource = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.uint8]
 ArrayLayout = Literal["HWC", "CHW"]
@@ -43,7 +43,7 @@ def load_picture(source: PictureSource, layout: ArrayLayout | None = None) -> Im
         name = f"array of {source.dtype} {list(source.shape)}"
         return _flat(Image.fromarray(_rows_first(source, layout, name)), name)
     if isinstance(source, bytes | bytearray | memoryview):
-        name, source = f"picture of {len(source)} bytes", io.BytesIO(source)
+        name = f"picture of {len(source)} bytes"
     elif isinstance(source, str | os.PathLike):
         name = os.fspath(source)
     elif callable(getattr(source, "read", None)):
@@ -53,26 +53,16 @@ def load_picture(source: PictureSource, layout: ArrayLayout | None = None) -> Im
             f"picture of type {type(source).__name__}; expected a path, a file or its bytes, a PIL image or a uint8 "
             "array"
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            file = Image.open(source)
-        except (FileNotFoundError, IsADirectoryError, PermissionError):
-            raise
-        except Exception as error:  # Pillow's plug-ins raise many types on damaged files
-            raise ValueError(f"{name}: cannot be read as an image ({error})") from error
-        with file:
-            return _flat(_upright(file, name), name)
+    with open_picture(source, name) as file:
+        return _flat(_upright(file, name), name)
 
 
 def _upright(image: Image.Image, name: str) -> Image.Image:
     """Decoded, and turned as the camera was."""
-    try:
+    with decoding(name):
         frames = getattr(image, "n_frames", 1)
         upright = ImageOps.exif_transpose(image)
         upright.load()
-    except Exception as error:  # so do its decoders
-        raise ValueError(f"{name}: cannot be read as an image ({error})") from error
     # A camera's MPO is a JPEG with previews behind it, and every viewer shows the first picture.
     if frames > 1 and image.format != "MPO":
         raise ValueError(f"{name}: {frames} frames; extract one")

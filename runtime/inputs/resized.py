@@ -14,6 +14,8 @@ FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 Size = tuple[int, int]
+LARGEST = 1 << 26
+"""Pixels of a picture that its centre is cut out of."""
 
 
 def resized(
@@ -46,6 +48,12 @@ def resized(
         raise ValueError(
             f"a picture of {_extent((image.height, image.width))} pixels (H x W) is too narrow to be scaled to "
             f"{_extent((extent[1], extent[0]))}; the model takes {_extent(size)}"
+        )
+    if extent[0] * extent[1] > LARGEST:
+        raise ValueError(
+            f"a picture of {_extent((image.height, image.width))} pixels (H x W) would be scaled to "
+            f"{_extent((extent[1], extent[0]))}, of which the model takes {_extent(size)}; cut it, or choose the "
+            "resize mode 'squeeze'"
         )
     scaled = image.resize(extent, how)
     if options.resize == "fit":

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from krypton_compile.contract.preprocessing import Preprocessing
-from krypton_compile.errors import OcclusionError
+from krypton_compile.disk.picture import decoding, open_picture
+from krypton_compile.errors import FileError, OcclusionError
 from krypton_compile.runtime.inputs.resized import resized
 
 SLIC = "slic:"
@@ -45,8 +46,11 @@ def _superpixels(text: str, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.in
     from skimage.segmentation import slic  # takes half a second to import
 
     count = text.removeprefix(SLIC)
-    if not count.isdigit() or int(count) < 1:
-        raise OcclusionError(f"segments {text!r}: expected slic:N, N superpixels, at least 1")
+    most = picture.shape[0] * picture.shape[1]
+    if not count.isdecimal() or len(count) > len(str(most)) or not 1 <= int(count) <= most:
+        raise OcclusionError(
+            f"segments {text[:100]!r}: expected slic:N, N superpixels, at least 1 and at most {most}, the pixels"
+        )
     labels = np.asarray(slic(picture, n_segments=int(count), start_label=0, channel_axis=-1), np.int64)
     if labels.max() == 0:
         raise OcclusionError(
@@ -61,10 +65,17 @@ def _read_labels(
 ) -> npt.NDArray[np.int64]:
     name = "segments" if isinstance(source, Image.Image) else f"segments {source}"
     try:
-        image = source if isinstance(source, Image.Image) else Image.open(source)
-        image.load()
-    except UnidentifiedImageError as error:
-        raise OcclusionError(f"{name}: cannot be read as a picture of labels") from error
+        if isinstance(source, Image.Image):
+            image = source
+            with decoding(name):
+                image.load()
+        else:
+            with open_picture(source, name) as image, decoding(name):
+                image.load()
+    except ValueError as error:
+        raise OcclusionError(f"{error}; expected a picture of labels") from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) if error.errno else FileError(f"segments {error}") from error
     if (image.height, image.width) != size:
         if preprocessing is None:
             raise OcclusionError(

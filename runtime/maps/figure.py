@@ -21,6 +21,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
+from krypton_compile.disk.earlier import PRODUCER
+
 DIVERGING = "RdBu_r"
 SEQUENTIAL = "viridis"
 ROOM = 30
@@ -137,7 +139,7 @@ def figure_png(
             parse_math=False,
         )
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DOTS)
+    figure.savefig(buffer, format="png", dpi=_DOTS, metadata={"Software": PRODUCER})
     return buffer.getvalue()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.files.write_all import write_all
+from krypton_compile.disk.write import write_all
 from krypton_compile.runtime.maps.draw import Drawable, draw_figure
 from krypton_compile.runtime.maps.heatmap import upsampling
 

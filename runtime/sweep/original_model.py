@@ -41,7 +41,7 @@ class OriginalModel:
     def __init__(self, path: str | os.PathLike[str], threads: int, output: OutputAnnotation | None = None) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it finds comes as an exception
         source, self._names, self._logits = _with_outputs(Path(path), output)
         self._index = () if output is None else tuple(slice(None) if at is None else at for at in output.index)
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -29,16 +31,51 @@ class _Rate(ProgressColumn):
         return Text("" if task.speed is None else f"{task.speed:.0f}/s", style="progress.data.speed")
 
 
+class _Deaf(io.TextIOBase):
+    """A terminal that may go away: what cannot be shown then is dropped, and the work goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+def _is_terminal() -> bool:
+    """Whether standard error is one; it may be closed, which raises a ValueError, or missing."""
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:
+        return False
+
+
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
     """Yield a callable ``(done, total)`` that draws on standard error; None where that is no terminal."""
-    if not sys.stderr.isatty():
+    if not _is_terminal():
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _Rate())
     clock = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, *clock, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
+    console = Console(file=_Deaf(sys.stderr))  # type: ignore[arg-type]  # more than this is not asked of it
+    with Progress(*columns, *clock, console=console, transient=True) as bar:
+        task = bar.add_task("".join(letter if letter.isprintable() else "?" for letter in label), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

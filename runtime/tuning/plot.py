@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from krypton_compile.disk.earlier import PRODUCER
 from krypton_compile.runtime.tuning.screening import Candidate
 from krypton_compile.runtime.tuning.tuner import Tuning
 
@@ -39,5 +40,5 @@ def plot_png(tuning: Tuning) -> bytes:
     axes.set_ylabel(f"{bound.measure}, worst image")
     axes.legend(fontsize=8)
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=120)
+    figure.savefig(data, format="png", dpi=120, metadata={"Software": PRODUCER})
     return data.getvalue()

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.usefixtures("folder")
 
 def test_an_interrupt_leaves_no_half_written_file(folder, monkeypatch, capsys):
     """While the second of three files is written: none of the three appears, an older one stays as it was."""
-    Path("scan_result.json").write_text("older")
+    older = '{"reduce": "mean", "upsample": null, "base_score": 1}'
+    Path("scan_result.json").write_text(older)
     opened = Path.open
 
     def interrupted(self, mode="r", *arguments, **options):
@@ -28,9 +29,9 @@ def test_an_interrupt_leaves_no_half_written_file(folder, monkeypatch, capsys):
     before = sorted(path.name for path in folder.iterdir())
     monkeypatch.setattr(Path, "open", interrupted)
     assert run() == 130
-    assert "what was not finished is not written" in capsys.readouterr().err
+    assert "nothing was written" in capsys.readouterr().err
     assert sorted(path.name for path in folder.iterdir()) == before
-    assert Path("scan_result.json").read_text() == "older"
+    assert Path("scan_result.json").read_text() == older
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(folder, monkeypatch, capsys):
@@ -54,7 +55,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(folder, monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["--patch-size", "64"], "patch height 64 exceeds the image's height 20"),
-        (["--stride", "0"], "stride 0"),
+        (["--stride", "0"], "--stride: '0'; expected a number of pixels"),
         (["--patch-size", "big"], "'big'; expected a number of pixels or HEIGHTxWIDTH"),
         (["--patch-size", "1x2x3"], "expected a number of pixels or HEIGHTxWIDTH"),
         (["--patch-size", "4,6", "--stride", "1,2,3"], "2 patch sizes and 3 strides"),
@@ -63,7 +64,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(folder, monkeypatch, capsys):
         (["--baseline", "purple"], "expected black, white, gray"),
         (["--baseline", "1,2"], "2 numbers for a model of 3 channels"),
         (["--baseline", "nowhere.png"], "nowhere.png"),
-        (["--baseline", "pda", "--samples", "0"], "samples 0"),
+        (["--baseline", "pda", "--samples", "0"], "--samples: '0'; expected a whole number from 1"),
         (["--target", "7"], "expected a class from 0 to 4"),
         (["--target", "glomia"], "glioma"),
         (["--activation", "relu"], "invalid choice"),
@@ -94,15 +95,19 @@ def test_a_full_disk_is_said_and_leaves_nothing(folder, monkeypatch, capsys):
         (["--mode", "fast"], "invalid choice"),
         (["--mean", "1,2"], "mean has 2 numbers"),
         (["--short-side", "20"], "crop"),
-        (["--output", "missing/out"], "missing is no directory"),
+        (["--output", "missing/out"], "--output or --output-dir: missing/out_overlay.png: there is no folder missing"),
         (["--output", "."], "expected a directory and the start of a file name"),
         (["--output", "x", "--output-dir", "y"], "names one picture's results"),
         (["--preprocess", "vgg"], "vgg"),
         (["--layout", "NHWC"], "was compiled as NCHW"),
         (["--labels", "nowhere.txt"], "nowhere.txt"),
-        (["--verify", "0"], "expected at least 1 window"),
-        (["--batch-size", "0"], "batch_size"),
-        (["--threads", "0"], "threads"),
+        (["--verify", "0"], "--verify: '0'; expected a whole number from 1"),
+        (["--batch-size", "0"], "--batch-size: '0'; expected a whole number from 1"),
+        (["--threads", "0"], "--threads: '0'; expected a whole number from 1"),
+        (["--threads", "1000000000000"], "--threads: '1000000000000'; expected a whole number"),
+        (["--baseline", "blur:1e9"], "at most 1000"),
+        (["--baseline", "noise:" + "9" * 30], "expected a seed of at most"),
+        (["--segments", "slic:" + "9" * 5000], "at most 480, the pixels"),
         (["--wrong"], "unrecognized arguments: --wrong"),
     ],
 )
@@ -116,7 +121,7 @@ def test_bad_arguments_are_one_line_and_exit_code_2(folder, capsys, arguments, m
     _, err = capsys.readouterr()
     assert message in err
     assert err.count("\n") == 1
-    assert [name for name in sorted(path.name for path in folder.iterdir()) if name not in before] in ([], ["y"])
+    assert [name for name in sorted(path.name for path in folder.iterdir()) if name not in before] == []
 
 
 def test_labels_of_another_number_are_refused(capsys):
@@ -129,9 +134,13 @@ def test_labels_of_another_number_are_refused(capsys):
 
 def test_an_unwritable_folder_is_refused_before_any_work(capsys, monkeypatch):
     Path("locked").mkdir()
-    monkeypatch.setattr("krypton_compile.cli.paths.os.access", lambda path, mode: False)
+
+    def refuse(path, *_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
     assert run("--output-dir", "locked") == 2
-    assert "no directory that can be written to" in capsys.readouterr().err
+    assert "--output-dir: locked/scan_overlay.png: Permission denied" in capsys.readouterr().err
 
 
 PICTURES = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from krypton_compile.files.write_all import write_all
+from krypton_compile.disk.write import write_all
 from krypton_compile.runtime.maps.figure import colourise, figure_png, overlay
 
 

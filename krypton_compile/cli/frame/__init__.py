@@ -1,0 +1,1 @@
+"""What every command shares: how it begins and ends, and how it speaks."""
