@@ -25,6 +25,7 @@ from krypton_compile.passes.lower.table import ON_VALUES, RULES, Rule
 from krypton_compile.passes.lower.values.baseline import Windows
 from krypton_compile.passes.lower.values.find_ill_conditioned import find_ill_conditioned
 from krypton_compile.passes.lower.values.pixel_local import to_delta
+from krypton_compile.passes.lower.values.quiet import quieten
 from krypton_compile.passes.lower.values.value_conv import lower_value_conv
 from krypton_compile.passes.shapes import static_shape
 
@@ -134,6 +135,8 @@ def _lower_node(node: ir.Node, context: LoweringContext) -> Outcome:
         reason = refused.reason
     else:
         context.forms[context.emitter.current(node.outputs[0])] = form
+        if node in context.conditioning.quiet:
+            quieten(node.outputs[0], context)
         return Outcome(node, INCREMENTAL, "approximate: its gate is frozen" if node in context.frozen else "")
     if str(node.name) in context.target.supposed and _suppose(node, context):
         return Outcome(node, INCREMENTAL, "supposed")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 from hypothesis import strategies as st
+from onnx import numpy_helper
 
 from krypton_compile import compile
 from tests.support.graphs import ints, parse, random_boxes, run_compiled, run_naive
@@ -21,8 +22,10 @@ CHANNELS = 4
 RELU = 9
 """The number of the layer whose Relu some channels never pass."""
 BOUND = 1e-5
-NOISE = 4
-"""A network that amplifies rounding may differ by so many times what onnxruntime differs from itself."""
+NOISE = 2
+"""A network that amplifies rounding may differ by so many times what its rounding moves it by."""
+DRAWS = 16
+"""How often that is tried: it is the numbers by chance near a pole that move, and each draw meets others."""
 EPSILONS = (1e-2, 1e-5, 1e-8, 1e-12)
 
 Weights = dict[str, np.ndarray]
@@ -59,8 +62,18 @@ LOCAL: dict[str, str] = {
     "softmax by hand": "m = ReduceMax(IN, AXIS) c = Sub(IN, m) x = Exp(c) s = ReduceSum(x, AXIS) OUT = Div(x, s)",
     "leaky by where": "p = Greater(IN, ZERO) l = Mul(IN, TENTH) OUT = Where(p, IN, l)",
     "where above": "p = GreaterOrEqual(IN, TENTH) OUT = Where(p, IN, ZERO)",
+    "masked": "p = Greater(IN, TENTH) f = Cast<to=1>(p) OUT = Mul(IN, f)",
+    "features": "OUT = Relu(IN)",
+    "hard swish": "OUT = HardSwish(IN)",
+    "gate": "s = Sigmoid(IN) OUT = Mul(IN, s)",
+    "largest features": "r = Relu(IN) OUT = MaxPool<kernel_shape=[3,3],pads=[1,1,1,1]>(r)",
+    "mean features": "r = Relu(IN) OUT = AveragePool<kernel_shape=[3,3],pads=[1,1,1,1]>(r)",
+    "depthwise": "r = Relu(IN) OUT = Conv<group=4,pads=[1,1,1,1]>(r, DEEP)",
+    "residual": "r = Relu(IN) c = Conv<pads=[1,1,1,1]>(r, FULL) OUT = Add(IN, c)",
+    "features of pixels": "r = Relu(IN) t = Transpose<perm=[0,2,3,1]>(r) m = MatMul(t, DENSE) "
+    "OUT = Transpose<perm=[0,3,1,2]>(m)",
 }
-"""Functions of single pixels; IN, OUT, EPS and the like are replaced, and other names get the layer's number."""
+"""Functions of neighbourhoods; IN, OUT, EPS and the like are replaced, and other names get the layer's number."""
 
 WHOLE: dict[str, str] = {
     "instance norm": "OUT = InstanceNormalization<epsilon=1e-5>(IN, SCALE, SHIFT)",
@@ -96,13 +109,16 @@ def guarded_networks(draw: st.DrawFn) -> Guarded:
         "ALL": ints(1, 2, 3),
         "SCALE": rng.uniform(0.5, 2, CHANNELS).astype(np.float32),
         "SHIFT": rng.uniform(-1, 1, CHANNELS).astype(np.float32),
+        "DEEP": (rng.standard_normal((CHANNELS, 1, 3, 3)) / 3).astype(np.float32),
+        "FULL": (rng.standard_normal((CHANNELS, CHANNELS, 3, 3)) / 6).astype(np.float32),
+        "DENSE": (rng.standard_normal((CHANNELS, CHANNELS)) / 2).astype(np.float32),
         "HALF": np.float32(0.45),
         "THREE": np.float32(3),
         "THIRD": np.float32(1 / 3),
         "ZERO": np.float32(0),
         "TENTH": np.float32(0.1),
     }
-    layers = draw(st.lists(st.sampled_from(sorted(LOCAL)), min_size=0, max_size=2))
+    layers = draw(st.lists(st.sampled_from(sorted(LOCAL)), min_size=0, max_size=3))
     whole = draw(st.sampled_from([None, None, *sorted(WHOLE)]))
     head = draw(st.sampled_from(sorted(HEADS)))
     text, value = [], "x"
@@ -178,27 +194,38 @@ def require_exact(made: Guarded) -> None:
     for row, (y, x, h, w) in enumerate(boxes):
         occluded[row, :, y : y + h, x : x + w] = made.baseline[0, :, y : y + h, x : x + w]
     expected = run_naive(made.model, occluded)
-    if not np.isfinite(expected).all():
-        return  # nor is the model itself
+    answered = np.isfinite(expected).all(axis=1)
+    boxes, occluded, expected = boxes[answered], occluded[answered], expected[answered]
+    if not answered.any():
+        return
     names = [value.name for value in compiled.graph.input]
     found = run_compiled(compiled, {names[0]: made.image, names[1]: boxes, names[2]: made.baseline})[0]
     assert np.isfinite(found).all(), f"box {boxes[~np.isfinite(found).all(axis=1)][0]}"
     scale = np.abs(expected).max()
     error = np.abs(found - expected).max(axis=1)
-    allowed = BOUND * scale + NOISE * own_noise(made, occluded, expected)
-    assert (error <= allowed).all(), (
-        f"box {boxes[error.argmax()]}: {error.max() / scale:.2g}, {allowed.max() / scale:.2g}"
-    )
+    for row in np.flatnonzero(error > BOUND * scale):
+        allowed = BOUND * scale + NOISE * own_noise(made.model, occluded[row : row + 1], expected[row])
+        assert error[row] <= allowed, f"box {boxes[row]}: {error[row] / scale:.2g}, {allowed / scale:.2g}"
 
 
-def own_noise(made: Guarded, occluded: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """By how much the model's scores move when its pixels move by one unit in the last place, for each picture."""
+def own_noise(model: onnx.ModelProto, picture: np.ndarray, expected: np.ndarray) -> float:
+    """By how much the scores move when pixels and weights move by one unit in the last place, up or down at random.
+
+    A weight's last place moves a sum as another order of its terms does; zeros stay zeros.
+    """
     rng = np.random.default_rng(2)
-    moved = [
-        run_naive(
-            made.model,
-            np.nextafter(occluded, np.where(rng.random(occluded.shape) < 0.5, np.inf, -np.inf).astype(np.float32)),
-        )
-        for _ in range(2)
-    ]
-    return np.abs(np.stack(moved) - expected).max(axis=(0, 2))
+
+    def moved(array: np.ndarray) -> np.ndarray:
+        towards = np.where(rng.random(array.shape) < 0.5, np.inf, -np.inf).astype(np.float32)
+        return np.where(array == 0, array, np.nextafter(array, towards))
+
+    largest = 0.0
+    for _ in range(DRAWS):
+        other = onnx.ModelProto()
+        other.CopyFrom(model)
+        for tensor in other.graph.initializer:
+            array = numpy_helper.to_array(tensor)
+            if array.dtype == np.float32 and array.ndim > 0:
+                tensor.CopyFrom(numpy_helper.from_array(moved(array), tensor.name))
+        largest = max(largest, float(np.abs(run_naive(other, moved(picture)) - expected).max()))
+    return largest

@@ -17,9 +17,11 @@ class Conditioning:
         read: tensors whose T' is read as exactly as it is known.
         behind: tensors that something ill-conditioned depends on. What is dense reads them likewise: nothing between
             is a delta any more, and a row of zeros, say, is to stay one up to the norm that divides by it.
+        quiet: convolutions and pools behind which such a tensor lies, whose T' is exact where they read zeros alone.
     """
 
     rows: frozenset[ir.Node] = frozenset()
     whole: frozenset[ir.Node] = frozenset()
     read: frozenset[ir.Value] = frozenset()
     behind: frozenset[ir.Value] = frozenset()
+    quiet: frozenset[ir.Node] = frozenset()

@@ -11,6 +11,7 @@ another result then. This pass over the base graph finds, once and before anythi
 * the reductions over the whole picture between them, which are computed of whole maps;
 * the tensors at which T' begins: they are read as the baseline's own where that is known (baseline.py);
 * all tensors behind these: a dense region begins at some of them.
+* the convolutions and pools behind these whose zeros must stay zeros (zeros.py, quiet.py).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from krypton_compile.passes.lower.dense_per_position import reads
 from krypton_compile.passes.lower.values.bounds import LowerBounds, begins_at_zero
 from krypton_compile.passes.lower.values.conditioning import Conditioning
 from krypton_compile.passes.lower.values.value_conv import is_depthwise
+from krypton_compile.passes.lower.values.zeros import find_quiet
 
 GUARD = 0.1
 """A number that never falls below this keeps its digits: 0.1 of a base of 1 has six of them."""
@@ -79,7 +81,10 @@ class _Search:
                 self._rows.add(node)
                 self._roots.add(node)
             self._follow(node, roots)
-        return Conditioning(frozenset(self._rows), frozenset(self._whole), frozenset(self._read), self._behind())
+        ends = [value for value in self._read if value.producer() not in self._rows]
+        quiet, products = find_quiet(ends, self._rows, self._moves, self._image)
+        rows = frozenset(self._rows) | products
+        return Conditioning(rows, frozenset(self._whole), frozenset(self._read), self._behind(), quiet)
 
     def _behind(self) -> frozenset[ir.Value]:
         """All moving values that something read exactly depends on."""

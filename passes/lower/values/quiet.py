@@ -4,7 +4,8 @@ Behind a Relu whole neighbourhoods of features vanish, in a dead channel or on a
 the bias but for rounding, and a norm without a bias before it makes of that rounding what it makes of a feature.
 
     N = Conv(sign(sum over channels |X|), ones)      how many pixels of the window are not 0: integers, exact
-    T' = bias where N0 + DN = 0, else T0 + D
+    T' = bias where N0 + DN = 0, else T0 + D         where T' is read itself (emit_quiet)
+    D  = bias - T0 where N0 + DN = 0, else D         where other ops lie between: T0 + D is then exactly 0 (quieten)
 
 The pixels are counted incrementally, as one channel.
 """
@@ -12,18 +13,14 @@ The pixels are counted incrementally, as one channel.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
 
 from krypton_compile.passes.lower.context import LoweringContext, array_of, input_of
 from krypton_compile.passes.lower.forms import Delta
-from krypton_compile.passes.lower.values.bounds import begins_at_zero
-
-_WINDOWS = ("Conv", "AveragePool")
-_KEEPING_ZEROS = frozenset("AveragePool Cast Dropout Identity MaxPool Sqrt Transpose".split())
-_ZERO_IF_ANY = frozenset(("Div", "Mul"))
-_DEPTH = 12
+from krypton_compile.passes.lower.values.zeros import is_window, vanishes
 
 
 def emit_quiet(value: ir.Value, rows: ir.Value, boxes: ir.Value, context: LoweringContext) -> ir.Value:
@@ -31,25 +28,60 @@ def emit_quiet(value: ir.Value, rows: ir.Value, boxes: ir.Value, context: Loweri
 
     Rows of other ops, of volumes, and of what is never exactly 0 stay as they are.
     """
+    form, node = context.forms[value], value.producer()
+    quiet = _find_quiet(value, boxes, context) if node is not None and vanishes(node.inputs[0]) else None
+    if quiet is None or not isinstance(form, Delta):
+        return rows
+    alone = _bias(value, form, context)
+    return context.emitter.emit("Where", [quiet, alone, rows], {}, f"{value.name}.rows.quiet", domain="")
+
+
+def quieten(value: ir.Value, context: LoweringContext) -> None:
+    """Let the delta of ``value`` be what makes T0 + D the bias where windows hold zeros alone."""
+    form = context.forms.get(value)
+    quiet = _find_quiet(value, form.boxes, context) if isinstance(form, Delta) else None
+    if quiet is None or not isinstance(form, Delta):
+        return
+    emitter, name = context.emitter, str(value.name)
+    base = emitter.base_map(value, form.layout)
+    before = emitter.emit_node("RowValues", [form.boxes, base], {}, f"{name}.base", f"{name}.base.changed").outputs[0]
+    alone = emitter.emit("Sub", [_bias(value, form, context), before], {}, f"{name}.alone.delta", domain="")
+    values = emitter.emit("Where", [quiet, alone, form.values], {}, f"{name}.delta.quiet", domain="")
+    context.forms[value] = replace(form, values=values)
+
+
+def _find_quiet(value: ir.Value, boxes: ir.Value, context: LoweringContext) -> ir.Value | None:
+    """Bool [R, 1]: which rows of ``boxes`` have windows of zeros alone; None where that cannot be told."""
     node, form = value.producer(), context.forms[value]
-    if node is None or node.op_type not in _WINDOWS or not isinstance(form, Delta) or form.depth > 1:
-        return rows
-    source, made = node.inputs[0], form.values.producer()
+    if node is None or not is_window(node) or not isinstance(form, Delta) or form.depth > 1:
+        return None
+    source, made = node.inputs[0], _made(form)
     x = context.forms.get(source) if source is not None else None
-    if source is None or not isinstance(x, Delta) or made is None or not _vanishes(source, _DEPTH):
-        return rows
-    bias = array_of(input_of(node, 2)) if node.op_type == "Conv" else None
-    if input_of(node, 2) is not None and bias is None and node.op_type == "Conv":
-        return rows
+    if source is None or not isinstance(x, Delta) or made is None:
+        return None
+    if node.op_type == "Conv" and input_of(node, 2) is not None and array_of(input_of(node, 2)) is None:
+        return None
     emitter, name = context.emitter, str(value.name)
     counts = _count_pixels(source, x, made, form, context)
     inputs = [boxes, counts[1], counts[0], form.boxes]
     counted = emitter.emit_node("RowValues", inputs, {}, f"{name}.pixels", f"{name}.pixels.changed").outputs[0]
     half = emitter.initializer(f"{name}.half", np.array(0.5, np.float32))
-    quiet = emitter.emit("Less", [counted, half], {}, f"{name}.quiet", domain="")
+    return emitter.emit("Less", [counted, half], {}, f"{name}.quiet", domain="")
+
+
+def _made(form: Delta) -> ir.Node | None:
+    """The op that reads the windows."""
+    made = form.values.producer()
+    if made is not None and made.op_type == "Where" and made.inputs[2] is not None:
+        made = made.inputs[2].producer()  # quietened
+    return made if made is not None and made.op_type in _MADE else None
+
+
+def _bias(value: ir.Value, form: Delta, context: LoweringContext) -> ir.Value:
+    node = value.producer()
+    bias = array_of(input_of(node, 2)) if node is not None and node.op_type == "Conv" else None
     numbers = np.zeros((1, form.channels), np.float32) if bias is None else bias.astype(np.float32).reshape(1, -1)
-    alone = emitter.initializer(f"{name}.alone", numbers)
-    return emitter.emit("Where", [quiet, alone, rows], {}, f"{name}.rows.quiet", domain="")
+    return context.emitter.initializer(f"{value.name}.alone", numbers)
 
 
 def _count_pixels(
@@ -89,24 +121,5 @@ def _count_pixels(
     return counts, counted
 
 
+_MADE = ("IncrementalAveragePool", "IncrementalConv", "IncrementalMaxPool")
 _ATTRIBUTES = ("kernel_shape", "strides", "pads", "dilations", "input_shape", "output_shape")
-
-
-def _vanishes(value: ir.Value, depth: int) -> bool:
-    """Whether exact zeros are to be expected: the value is a Relu's, or made of such by ops that keep zeros."""
-    node = value.producer()
-    if node is None or depth == 0:
-        return False
-    op = node.op_type
-    if op in ("Relu", "ThresholdedRelu"):
-        return True
-    if op == "Clip":
-        return begins_at_zero(node)
-    inputs = [each for each in node.inputs if each is not None]
-    if op == "Concat":
-        return all(_vanishes(each, depth - 1) for each in inputs)
-    if op in _ZERO_IF_ANY:
-        return any(_vanishes(each, depth - 1) for each in inputs[: 1 if op == "Div" else 2])
-    if op in _KEEPING_ZEROS or (op == "Conv" and len(inputs) == 2):
-        return _vanishes(inputs[0], depth - 1)
-    return False
