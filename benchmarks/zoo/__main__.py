@@ -106,9 +106,7 @@ def _do(step: str, entry: Entry, record: Record, budget: float) -> None:
     with TemporaryDirectory() as folder:
         compiled = Path(folder) / "compiled.krypton.onnx"
         if step == "check":
-            record.checked = check(
-                found.path, compiled, image, patch_size=entry.patch, stride=entry.stride
-            )
+            record.checked = check(found.path, compiled, image, patch_size=entry.patch, stride=entry.stride)
             return
         from krypton_compile import compile
 

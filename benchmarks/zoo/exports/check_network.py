@@ -49,7 +49,10 @@ def check_network(export: Export) -> Row:
             row.failure = _one_line(error)
             return row
     row.seconds, row.share, row.used, row.rounding = (
-        round(checked.compile_seconds, 1), checked.share, checked.used, checked.rounding
+        round(checked.compile_seconds, 1),
+        checked.share,
+        checked.used,
+        checked.rounding,
     )
     row.redundancy, row.reason = checked.redundancy_overlap, _reason(checked)
     if checked.spread <= SPREAD:

@@ -90,7 +90,9 @@ def _section(records: dict[str, list[Row]]) -> str:
         good = sum(row.good for row in rows)
         whole = sum(row.good and row.share > 1 - 1e-9 for row in rows)
         parts.append(f"\n### {source}\n\n{len(rows)} networks, {good} compiled and exact, {whole} of them incremental")
-        parts.append(" from end to end.\n\n| network | export | exact | incremental | R taps | compiled in | dense because |\n")
+        parts.append(
+            " from end to end.\n\n| network | export | exact | incremental | R taps | compiled in | dense because |\n"
+        )
         parts.append("|---|---|---|---|---|---|---|\n")
         parts += [_line(row) for row in rows]
     return "".join(parts)

@@ -20,6 +20,7 @@ from krypton_compile.contract.layouts import spatial_axes, swapped
 from krypton_compile.passes.lower.context import LoweringContext, input_of
 from krypton_compile.passes.lower.emit import emit_depth_gather
 from krypton_compile.passes.lower.forms import Delta, Flat, Form, make_delta
+from krypton_compile.passes.lower.reasons import why_reshaped
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.shapes import permutation, static_shape
 
@@ -36,7 +37,7 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
         return _lower_pad(node, context, x)
     output = static_shape(node.outputs[0])
     if output != (1, x.channels * math.prod(x.spatial)):
-        raise Refused(f"it reshapes to {list(output)}, which neither keeps nor flattens the map")
+        raise Refused(why_reshaped(node, output, math.prod(x.spatial)))
     return Flat(x, source)
 
 

@@ -56,3 +56,24 @@ def test_a_delta_and_its_full_map_live_side_by_side() -> None:
     report = compile_and_check(model)
     assert became(report, "Conv") == {"incremental"}
     assert became(report, "Add") == {"dense"}
+
+
+@pytest.mark.parametrize(
+    ("middle", "weights", "why"),
+    [
+        (
+            "q = Reshape(r, to) n = InstanceNormalization(q, s, b) h = Reshape(n, back)",
+            {"to": ints(0, 2, -1), "back": ints(0, 8, 9, 10), "s": (2,), "b": (2,)},
+            "for InstanceNormalization: its statistics are of the whole map",
+        ),
+        (ATTENTION, {"to": ints(0, 8, 90), "back": ints(0, 8, 9, 10)}, "a row of tokens as attention reads them"),
+        (
+            "q = Reshape(r, to) t = Transpose<perm=[0,2,1,3]>(q) h = Reshape(t, back)",
+            {"to": ints(0, 8, 45, 2), "back": ints(0, 8, 9, 10)},
+            "neither keeps nor flattens the map",
+        ),
+    ],
+)
+def test_a_reshape_without_a_rule_says_what_it_is_for(middle: str, weights: dict, why: str) -> None:
+    weights = {"w0": (8, 3, 3, 3), "fw": (5, 8)} | weights
+    assert why in reasons(compile_and_check(parse(f"{STEM} {middle} {HEAD}", **weights)), "Reshape")
