@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.runtime.approximation.bounds import LOWER_IS_BETTER
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.several_sizes import SizesExplanation
 
@@ -93,12 +94,18 @@ def _named(explanation: Explanation | SizesExplanation, index: int) -> str:
 
 
 def _estimates(explanation: Explanation) -> str:
-    return ", ".join(f"{name} about {value:.2f}" for name, value in explanation.estimated_quality.items())
+    texts, limits = [], explanation.estimated_limit
+    for name, value in explanation.estimated_quality.items():
+        least = f", {limits[name]:.2f} at {'most' if name in LOWER_IS_BETTER else 'least'}" if name in limits else ""
+        texts.append(f"{name} about {value:.2f}{least}")
+    return "; ".join(texts)
 
 
 def _approximate_lines(explanation: Explanation) -> list[str]:
     frozen = f"APPROXIMATE      frozen gates: {explanation.frozen_gates} keep the values of the whole image"
     gates = [frozen] if explanation.frozen_gates else []
+    if explanation.every_window:
+        gates.append(f"every window     {explanation.every_window}")
     if explanation.approximation.exact:
         return gates
     total = explanation.scored.size
@@ -114,8 +121,7 @@ def _approximate_lines(explanation: Explanation) -> list[str]:
     check = explanation.check
     if check is not None:
         saved = f"{100 * check.tau_saves:.0f} % of a window's by tau, {100 * check.eps_saves:.0f} % of the rest by eps"
-        off = f"off by {check.mean:.2g} in the mean, {check.largest:.2g} at most"
         if check.tau_saves or check.eps_saves:
             lines.append(f"time avoided     about {saved}")
-        lines.append(f"checked          {check.windows} random windows scored exactly: {off}")
+        lines.append(f"checked          {check.describe()}")
     return lines

@@ -46,8 +46,8 @@ class Bound:
         return _loss(self.measure, getattr(quality, self.measure))
 
     def measured(self, loss: float) -> float:
-        """The value of the measure that a loss stands for."""
-        return _loss(self.measure, loss)
+        """The value of the measure that an estimated loss stands for, between 0 and 1."""
+        return min(1.0, max(0.0, _loss(self.measure, loss)))
 
     @property
     def allowed(self) -> float:

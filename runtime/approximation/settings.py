@@ -144,7 +144,8 @@ def _read_sampling(fields: Mapping[str, Any] | None) -> Sampling | None:
     if fields is None:
         return None
     bounds, floors = tuple(map(parse_bound, fields["bounds"])), tuple(map(float, fields["floors"]))
-    return Sampling(fields["share"], bounds, float(fields["scale"]), floors, int(fields["first"]))
+    scale = None if fields["scale"] is None else float(fields["scale"])
+    return Sampling(fields["share"], bounds, scale, floors, int(fields["first"]))
 
 
 def settings_for(bound: Bound, tuned: Approximation | None, tuned_bounds: Sequence[str]) -> Approximation:

@@ -20,20 +20,43 @@ from krypton_compile.runtime.maps.heatmap import count_windows, make_map
 
 Array = npt.NDArray[np.float32]
 
+CONFIDENCE = 0.95
+"""The confidence with which a check tells how many windows may be off by more than those that it saw."""
+
 
 @dataclass(frozen=True)
 class Check:
     """The error of an approximate map on ``windows`` of it, drawn at random and scored exactly.
 
-    ``largest`` and ``mean`` are absolute differences of the target's score; ``tau_saves`` the share of the time that
-    the propagation threshold saves on these windows, ``eps_saves`` what the value threshold saves of the rest.
+    They are drawn from the ``of`` windows that may be off: those that were interpolated, or all that change a pixel
+    where the thresholds leave something out. ``largest`` and ``mean`` are absolute differences of the target's score
+    on the windows that were drawn; other windows may be off by more, see ``unseen``. ``tau_saves`` is the share of the
+    time that the propagation threshold saves on these windows, ``eps_saves`` what the value threshold saves of the
+    rest.
     """
 
     windows: int
+    of: int
     largest: float
     mean: float
     tau_saves: float
     eps_saves: float
+
+    @property
+    def unseen(self) -> float:
+        """The share of the windows that may be off by more than ``largest``, at 95 % confidence (Wilks 1941)."""
+        return 0.0 if self.windows == self.of else 1 - (1 - CONFIDENCE) ** (1 / self.windows)
+
+    def describe(self) -> str:
+        """The check in a line."""
+        if not self.windows:
+            return "no window is interpolated or cut"
+        off = f"off by {self.mean:.2g} in the mean, {self.largest:.2g} at most"
+        text = f"{off}, on {self.windows} random windows of {self.of}, scored exactly"
+        if not self.unseen:
+            return text
+        confidence = f"{100 * CONFIDENCE:.0f} % confidence"
+        return f"{text}; up to {100 * self.unseen:.0f} % of them may be off by more ({confidence})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,8 +78,10 @@ class Explanation(Answer):
         approximation: what was left out.
         scored: bool [n_y, n_x], the windows that were scored; the others are interpolated.
         check: of an approximate map, else None.
-        estimated_quality: of a sampled or progressive map, what its measures are taken to be against the exact one, by
-            how much the last windows still changed (sampling.py); empty where that is not known.
+        estimated_quality: of a sampled or progressive map, what its measures are about, against the exact one, by how
+            much the last windows still changed (sampling.py); as often better as worse. Empty where not known.
+        estimated_limit: the same, as bad as it gets on all but a few of 100 maps.
+        every_window: why every window was scored though a bound was asked for; empty where not.
         estimated_error: of a progressive map: root of the mean square by which the windows scored last differ from what
             they were interpolated to be; 0 at the end, NaN where there was nothing to compare with.
     """
@@ -72,6 +97,8 @@ class Explanation(Answer):
     scored: npt.NDArray[np.bool_]
     check: Check | None = None
     estimated_quality: Mapping[str, float] = field(default_factory=dict)
+    estimated_limit: Mapping[str, float] = field(default_factory=dict)
+    every_window: str = ""
     estimated_error: float = 0.0
 
     @property
@@ -153,8 +180,10 @@ class Explanation(Answer):
             "exact": self.exact,
             "frozen_gates": self.frozen_gates,
             "approximation": None if self.approximation.exact else write_settings(self.approximation),
-            "check": None if check is None else asdict(check),
+            "check": None if check is None else {**asdict(check), "unseen": check.unseen},
             "estimated_quality": dict(self.estimated_quality),
+            "estimated_limit": dict(self.estimated_limit),
+            "every_window": self.every_window or None,
             "precision": self.precision,
             "resolution": self.resolution,
             "seconds": self.seconds,
@@ -206,14 +235,14 @@ class Explanation(Answer):
     def _worth(self) -> str:
         """Tell that the map is exact, or what was left out and by how much it is off."""
         if self.exact:
-            return "exact"
+            return f"exact ({self.every_window})" if self.every_window else "exact"
         parts = [] if self.approximation.exact else [self.approximation.describe()]
         if self.frozen_gates:
             parts.append(f"{self.frozen_gates} frozen gates")
         if not self.scored.all():
             parts.append(f"{int(self.scored.sum())} of {self.scored.size} windows scored, the others interpolated")
         if self.check is not None:
-            parts.append(f"off by {self.check.mean:.2g} in the mean of {self.check.windows} windows that were checked")
+            parts.append(self.check.describe())
         elif math.isfinite(self.estimated_error) and self.estimated_error > 0:
             parts.append(f"off by about {self.estimated_error:.2g}")
         return "; ".join([f"approximate: {parts[0]}", *parts[1:]])

@@ -48,7 +48,8 @@ def compare(exact: Map, other: Map, measures: Collection[str] = MEASURES) -> Qua
         same = float(np.array_equal(a, b))
         return Quality(same, same, same, same, 1 - same)
     known = _around(covered)  # beyond it both are zero, which would count as alike
-    pictures = [np.where(covered, values, 0)[known] for values in (exact, other)]
+    # In float64: the squares of a class of tiny probability are 0 in float32, and the similarity 0 / 0.
+    pictures = [np.where(covered, values, 0)[known].astype(np.float64) for values in (exact, other)]
     window = min(_WINDOW, (min(pictures[0].shape) - 1) // 2 * 2 + 1)
     similarity: Any = structural_similarity  # it ships no types
 

@@ -13,13 +13,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from krypton_compile.runtime.approximation import lattice, refining, sampling
+from krypton_compile.runtime.approximation import calibration, lattice, refining, sampling
 from krypton_compile.runtime.approximation.bounds import Bound
 from krypton_compile.runtime.approximation.settings import EXACT
 from krypton_compile.runtime.approximation.thresholds import NOTHING_LEFT_OUT
 from krypton_compile.runtime.engine.scorer import Scorer
 from krypton_compile.runtime.maps.explanation import Explanation
-from krypton_compile.runtime.sweep.strategies import fill_from_groups, map_change
+from krypton_compile.runtime.sweep.sampled import fill_from_groups, first_class, map_change
 from krypton_compile.runtime.sweep.windows_scored import Mask, Sweep, explain_now, score
 
 STAGES = (1, *sampling.STAGES)
@@ -50,13 +50,19 @@ def _by_groups(scorer: Scorer, sweep: Sweep) -> Iterator[Explanation]:
         off = _score_new(scorer, sweep, new)
         error = off if count > 1 else error
         fill_from_groups(sweep, count)
-        estimated = {}
-        if count in sampling.STAGES:
-            loss = sampling.estimate_loss(count, map_change(sweep, count, [_ESTIMATED])[0])
-            estimated = {_ESTIMATED.measure: _ESTIMATED.measured(loss)}
-        yield _map_now(scorer, sweep, error, estimated)
+        yield _map_now(scorer, sweep, error, _estimate(sweep, count))
         if sweep.scored.all():
             return
+
+
+def _estimate(sweep: Sweep, count: int) -> dict[str, float]:
+    """What a map of so many groups is about worth; empty where that is not known."""
+    measure, overlap = _ESTIMATED.measure, sweep.windows.overlap
+    if count not in sampling.STAGES or calibration.find(measure, overlap) is None:
+        return {}
+    change = map_change(sweep, count, [_ESTIMATED])[0]
+    loss = sampling.estimate_loss(measure, overlap, first_class(sweep), count, change)
+    return {measure: _ESTIMATED.measured(loss.about)}
 
 
 def _coarse_to_fine(scorer: Scorer, sweep: Sweep) -> Iterator[Explanation]:

@@ -11,7 +11,7 @@ from scipy.interpolate import RBFInterpolator
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation import interpolation, lattice
 from krypton_compile.runtime.approximation.bounds import Bound
-from krypton_compile.runtime.approximation.sampling import RATIOS, STAGES, Sampling, usual_loss
+from krypton_compile.runtime.approximation.sampling import RATIOS, STAGES, Loss, Sampling, usual_loss
 
 SHAPES = [(53, 53), (20, 20), (37, 61), (1, 1), (1, 9), (2, 3), (8, 8)]
 
@@ -97,7 +97,7 @@ def usual_change(count: int) -> float:
     return TYPICAL[count] / ratio if ratio else 0.0
 
 
-def walk(sampling: Sampling, change) -> tuple[int, tuple[float, ...], list[int]]:
+def walk(sampling: Sampling, change) -> tuple[int, tuple[Loss, ...], list[int]]:
     asked: list[int] = []
 
     def changes(count: int) -> list[float]:
@@ -111,7 +111,7 @@ def test_sampling_stops_where_the_estimate_keeps_the_bound() -> None:
     sampling = Sampling(bounds=(Bound("ssim", 0.9),), scale=1.0)
     count, estimate, asked = walk(sampling, usual_change)
     assert count == next(stage for stage, loss in TYPICAL.items() if loss <= 0.1)
-    assert estimate[0] == pytest.approx(TYPICAL[count])
+    assert estimate[0].limit == pytest.approx(TYPICAL[count])
     assert asked == [16, count]
     easier, _, _ = walk(sampling, lambda stage: usual_change(stage) / 3)
     harder, _, passed = walk(sampling, lambda stage: usual_change(stage) * 3)
@@ -137,16 +137,16 @@ def test_finer_strides_begin_with_smaller_shares() -> None:
 def test_a_map_that_never_settles_is_scored_whole(bound: Bound) -> None:
     count, estimate, _ = walk(Sampling(bounds=(bound,)), lambda _: 1.0)
     assert count == lattice.GROUPS
-    assert estimate == (0.0,)
+    assert estimate == (Loss(0.0, 0.0),)
 
 
 def test_floors_and_first_come_from_tuning() -> None:
     bounds = (Bound("ssim", 0.9), Bound("rank", 0.9))
     count, estimate, asked = walk(Sampling(bounds=bounds, floors=(0.05, 0.02), first=40), lambda _: 0.0)
-    assert (count, estimate, asked) == (40, (0.05, 0.02), [40])
+    assert (count, estimate, asked) == (40, (Loss(0.05, 0.05), Loss(0.02, 0.02)), [40])
     count, estimate, _ = walk(Sampling(bounds=bounds, floors=(0.2, 0.0)), lambda _: 0.0)
     assert count == lattice.GROUPS
-    assert math.isclose(estimate[0], 0.2)
+    assert math.isclose(estimate[0].limit, 0.2)
 
 
 def test_shares_are_whole_groups() -> None:
