@@ -55,13 +55,18 @@ class Comparison:
     noise: float = 0.0
     of_one_colour: bool = True
 
+    @property
+    def holds(self) -> bool:
+        """Whether the difference is a number within its bound."""
+        return self.difference <= self.bound
+
     def require(self) -> None:
         """Refuse a difference beyond the bound.
 
         Raises:
             VerificationError: if ``difference`` is larger than ``bound``, or is not a number.
         """
-        if not self.difference <= self.bound:
+        if not self.holds:
             raise VerificationError(
                 f"box (starts, sizes) {list(self.box)}: '{self.name}' differs from the original model by "
                 f"{self.difference:.3g}, expected at most {self.bound:.3g}. Nothing is written; please report this."
@@ -168,7 +173,8 @@ def _positions(interface: Interface, grid: geometry.Boxes, rng: np.random.Genera
     sizes = interface.image_shape
     patch = grid[int(geometry.areas(grid).argmax()), len(sizes) :].tolist()
     corners = product(*((0, size - extent) for size, extent in zip(sizes, patch, strict=True)))
-    chosen = [(*corner, *patch) for corner in corners] + [(*(0,) * len(sizes), *sizes)]
+    origin = (0,) * len(sizes)
+    chosen = [(*corner, *patch) for corner in corners] + [(*origin, *sizes), (*origin, *sizes[:-1], -(-sizes[-1] // 2))]
     interior = rng.integers(0, len(grid), _INTERIOR)
     return np.concatenate([np.array(chosen, np.int32), grid[interior]])
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy.typing as npt
 import onnx
-import onnx_ir as ir
 
-from krypton_compile.compiler.annotate import annotate
 from krypton_compile.compiler.class_names import read_names
-from krypton_compile.compiler.fallbacks import find_fallbacks
-from krypton_compile.compiler.layers import report_layers
+from krypton_compile.compiler.make_incremental import Making
 from krypton_compile.compiler.provenance import provenance, require_uncompiled
 from krypton_compile.compiler.reference_patch import make_reference_patch
 from krypton_compile.compiler.report import Report
@@ -23,13 +19,11 @@ from krypton_compile.contract.annotations import OUTPUT_KEY, TARGETS, OutputAnno
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import ModelError
 from krypton_compile.files.loading import Source, describe, load_proto, save_proto
-from krypton_compile.passes.body import BODY, COUNTING, begin_body
 from krypton_compile.passes.frontend import FRONTEND, SourceModel
 from krypton_compile.passes.frontend.read_graph import read_graph
 from krypton_compile.passes.interface import find_interface
 from krypton_compile.passes.runner import run
-from krypton_compile.passes.simplify import CLEAN_UP, SIMPLIFY
-from krypton_compile.passes.verify import compare_models
+from krypton_compile.passes.simplify import SIMPLIFY
 from krypton_compile.stages import INVALID, REPORT, stage
 
 
@@ -120,36 +114,8 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
             about[OUTPUT_KEY] = write_output(OutputAnnotation(source.scores, source.output_index or ()))
         patch = make_reference_patch(patch_size, stride, interface)
         report = Report(describe(model), patch.size, patch.stride, len(patch.grid), notes=source.notes)
-
-        def count(supposed: frozenset[str]) -> Report:
-            copy = base.clone()
-            again = find_interface(copy.graph, input_name, source.output_name, source.layout)
-            body = begin_body(copy, again, patch.grid, target=target, frozen_gates=frozen_gates, supposed=supposed)
-            run(COUNTING, body)
-            return replace(report, layers=report_layers(body))
-
-        with stage("make the graph incremental", REPORT):
-            if explain_fallbacks:
-                report.fallbacks = find_fallbacks(count)
-            body = begin_body(base, interface, patch.grid, target=target, frozen_gates=frozen_gates)
-            body.chunk = chunk
-            run(BODY, body, watch.body)
-            report.layers = report_layers(body)
-            run(CLEAN_UP, base, watch.clean_up)
-        annotate(body, about)
-        compiled = ir.to_proto(base)
-    if verify:
-        with stage("verify the compiled model", REPORT):
-            comparison = compare_models(
-                source.proto,
-                compiled,
-                body.named_interface,
-                patch.grid,
-                integers=bool(source.pictures or source.integers),
-            )
-        if not body.context.frozen:
-            comparison.require()
-        report.verification = comparison.describe(len(body.context.frozen))
+        making = Making(source, patch, report, about, watch, chunk, target, frozen_gates)
+        compiled = making.make(base, verify=verify, explain_fallbacks=explain_fallbacks)
     if output is not None:
         save_proto(compiled, Path(output))
     return compiled, report

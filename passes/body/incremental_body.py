@@ -66,6 +66,7 @@ def begin_body(
     target: str = "cpu",
     frozen_gates: bool = False,
     supposed: frozenset[str] = frozenset(),
+    on_values: bool = False,
 ) -> IncrementalBody:
     """Begin the body of a simplified model: its inputs are there, and no nodes yet.
 
@@ -76,8 +77,9 @@ def begin_body(
         target: the execution provider that the body is for.
         frozen_gates: gates of squeeze-and-excitation keep the image's own values, which is approximate.
         supposed: names of nodes that are taken to keep changes where they are; such a body is for counting alone.
+        on_values: all that comes before an ill-conditioned op is computed on T' itself: slower, and as exact as can be.
     """
     contract = make_contract(model.graph, interface)
-    context = LoweringContext(model.graph, Target(target, frozen_gates, supposed))
+    context = LoweringContext(model.graph, Target(target, frozen_gates, supposed, on_values))
     inputs = make_occlusion_inputs(context, interface, contract)
     return IncrementalBody(model, interface, context, contract, inputs, grid)

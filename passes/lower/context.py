@@ -29,11 +29,13 @@ class Target:
             keeps the base image's numbers. This is approximate.
         supposed: names of nodes that are taken to keep changes where they are; such a body is
             for counting, and never runs.
+        on_values: whether all that comes before an ill-conditioned op is computed on T' itself.
     """
 
     provider: str = "cpu"
     frozen_gates: bool = False
     supposed: frozenset[str] = frozenset()
+    on_values: bool = False
 
     @property
     def cuda(self) -> bool:

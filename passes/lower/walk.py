@@ -21,6 +21,7 @@ from krypton_compile.passes.lower.dense_per_position import reads
 from krypton_compile.passes.lower.dense_rest import lower_rest, needs_the_rest
 from krypton_compile.passes.lower.forms import Delta, Dense, Form, make_delta
 from krypton_compile.passes.lower.refused import Refused
+from krypton_compile.passes.lower.rules.channels import lower_rows
 from krypton_compile.passes.lower.table import ON_VALUES, RULES, Rule
 from krypton_compile.passes.lower.values.baseline import Windows
 from krypton_compile.passes.lower.values.find_ill_conditioned import find_ill_conditioned
@@ -31,7 +32,8 @@ from krypton_compile.passes.shapes import static_shape
 
 _SLICED = ("chunk.slices", "chunk.slice_offsets")
 INCREMENTAL, DENSE, BASE_ONLY = "incremental", "dense", "base only"
-_VALUE_CONV = Rule(lower_value_conv)
+_ON_VALUES = {"Conv": Rule(lower_value_conv)} | dict.fromkeys(("Gather", "Slice", "Split"), Rule(lower_rows))
+"""The rules of ops on T' itself that see more than a pixel, or choose among its channels."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def lower(context: LoweringContext, interface: Interface, inputs: OcclusionInput
         )
         context.begin_baseline(windows, interface.image_shape)
     nodes = [node for node in emitter.graph if node.domain != DOMAIN]
-    context.conditioning = find_ill_conditioned(nodes, image)
+    context.conditioning = find_ill_conditioned(nodes, image, everywhere=context.target.on_values)
     for index, node in enumerate(nodes):
         emitter.source = node
         reason = needs_the_rest(node) if any(value in context.forms for value in reads(node)) else None
@@ -154,7 +156,7 @@ def _by_rules(node: ir.Node, rules: Sequence[Rule], context: LoweringContext) ->
     reasons: list[str] = []
     if node in conditioning.rows:
         try:
-            return (_VALUE_CONV if node.op_type == "Conv" else ON_VALUES).apply(node, context)
+            return _ON_VALUES.get(node.op_type, ON_VALUES).apply(node, context)
         except Refused as refused:
             if node in conditioning.whole:
                 raise Refused("what follows needs more digits of its result than a delta carries") from refused

@@ -15,9 +15,10 @@ import onnx_ir as ir
 
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.emit import Emitter
-from krypton_compile.passes.lower.forms import Delta, Form
+from krypton_compile.passes.lower.forms import Form, Ragged
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.sliced_axes import Indices, chosen_places, sliced_axes
+from krypton_compile.passes.lower.values.pixel_local import rows_of
 from krypton_compile.passes.shapes import static_shape
 
 
@@ -32,7 +33,22 @@ def lower(node: ir.Node, context: LoweringContext) -> Form:
     return forms[0]
 
 
-def _chosen(emitter: Emitter, x: Delta, chosen: Indices, name: str) -> ir.Value:
+def lower_rows(node: ir.Node, context: LoweringContext) -> Form:
+    """The same choice on rows of T', for every output."""
+    value = context.value(node, 0)
+    form = context.forms.get(value)
+    if not isinstance(form, Ragged):
+        raise Refused("its input is dense, or flattened")
+    x = rows_of(value, form.live, context)
+    forms = []
+    for output, chosen in zip(node.outputs, _choices(node, context, x), strict=True):
+        values = _chosen(context.emitter, x, chosen, str(output.name))
+        forms.append(replace(x, values=values, channels=len(chosen)))
+        context.forms[output] = forms[-1]
+    return forms[0]
+
+
+def _chosen(emitter: Emitter, x: Ragged, chosen: Indices, name: str) -> ir.Value:
     if len(chosen) and (np.diff(chosen) == 1).all():
         bounds = [
             (part, np.array([at], np.int64)) for part, at in (("from", chosen[0]), ("to", chosen[-1] + 1), ("axis", 1))
@@ -43,7 +59,7 @@ def _chosen(emitter: Emitter, x: Delta, chosen: Indices, name: str) -> ir.Value:
     return emitter.emit("Gather", [x.values, indices], {"axis": 1}, f"{name}.delta", domain="")
 
 
-def _choices(node: ir.Node, context: LoweringContext, x: Delta) -> list[Indices]:
+def _choices(node: ir.Node, context: LoweringContext, x: Ragged) -> list[Indices]:
     """The channels of each output."""
     axis, everything = x.channel_axis, np.arange(x.channels)
     if node.op_type == "Expand":

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 import onnx_ir as ir
 
 from krypton_compile.passes.lower.context import array_of, input_of
+from krypton_compile.passes.lower.dense_batch_axis import POINTWISE
 from krypton_compile.passes.lower.dense_per_position import reads
 from krypton_compile.passes.lower.values.bounds import LowerBounds, begins_at_zero
 from krypton_compile.passes.lower.values.conditioning import Conditioning
@@ -53,18 +54,26 @@ _THROUGH = (
 _AFTER_RESIDUALS = frozenset(("Add", "Conv", "Div", "LayerNormalization", "MatMul", "Mul", "RMSNormalization"))
 """What may read a sum of branches so that the smaller one counts: a norm, what its exporter writes for one, the
 depthwise convolution or the product with a matrix before it, sums."""
+_LINEAR = frozenset("Concat Conv Gather MatMul Slice Split".split())
 _MOVES = frozenset("Dropout Flatten Reshape Squeeze Transpose Unsqueeze".split())
 
 
-def find_ill_conditioned(nodes: Iterable[ir.Node], image: ir.Value) -> Conditioning:
-    """Find what a base graph must compute on T' itself; ``nodes`` are in order."""
-    return _Search(list(nodes), image).run()
+def find_ill_conditioned(nodes: Iterable[ir.Node], image: ir.Value, everywhere: bool = False) -> Conditioning:
+    """Find what a base graph must compute on T' itself.
+
+    Args:
+        nodes: all of the graph's, in order.
+        image: its input.
+        everywhere: whether linear layers are passed as well, so that T' is followed back as far as ops know it. A
+            delta has the digits of a branch, unless the branch itself vanishes: untrained networks have such.
+    """
+    return _Search(list(nodes), image, everywhere).run()
 
 
 class _Search:
-    def __init__(self, nodes: list[ir.Node], image: ir.Value) -> None:
+    def __init__(self, nodes: list[ir.Node], image: ir.Value, everywhere: bool) -> None:
         self._nodes, self._image, self._bounds = nodes, image, LowerBounds()
-        self._moves = {image}
+        self._moves, self._everywhere = {image}, everywhere
         for node in nodes:
             if any(value in self._moves for value in reads(node)):
                 self._moves.update(node.outputs)
@@ -160,7 +169,7 @@ class _Search:
     def _passes(self, node: ir.Node, residual: bool) -> bool:
         """Whether a node's T' must be computed on T' of its inputs."""
         op, moving = node.op_type, [value for value in node.inputs if value in self._moves]
-        if op in _MOVES or op in _POOLS or _pools_all(node):
+        if op in _MOVES or op in _POOLS or _pools_all(node) or (self._everywhere and op in _LINEAR | POINTWISE):
             return True
         if op == "Clip":
             return not begins_at_zero(node)

@@ -29,7 +29,13 @@ from krypton_compile.passes.shapes import permutation, static_shape
 
 _ALONG_AXIS = {"ArgMax": 0, "ArgMin": 0, "Hardmax": -1, "LogSoftmax": -1, "LpNormalization": -1, "Softmax": -1}
 _FROM_AXIS = {"LayerNormalization": -1, "RMSNormalization": -1}
-_OPS = (POINTWISE | REDUCTIONS | _ALONG_AXIS.keys() | _FROM_AXIS.keys() | {"CumSum", "Expand", "Transpose"}) - {
+_OPS = (
+    POINTWISE
+    | REDUCTIONS
+    | _ALONG_AXIS.keys()
+    | _FROM_AXIS.keys()
+    | {"Concat", "CumSum", "Expand", "MatMul", "Transpose"}
+) - {
     "Dropout",
     "Identity",
 }
@@ -176,6 +182,20 @@ def _on_rows(node: ir.Node, context: LoweringContext, place: Ragged) -> tuple[di
     if op == "Expand":
         context.constant(node, 1, "sizes")
         return {}, 1
+    if op == "MatMul":
+        if (
+            place.channels_first
+            or node.inputs[0] not in context.forms
+            or context.constant(node, 1, "weights").ndim != 2
+        ):
+            raise Refused("it is no product of each pixel's channels with a matrix")
+        return {}, 1
+    if op == "Concat":
+        if node.attributes.get_int("axis") % rank != place.channel_axis or any(
+            value not in context.forms for value in node.inputs
+        ):
+            raise Refused("it does not concatenate the channels of maps alone")
+        return {"axis": 1}, 0
     if op == "CumSum":
         if int(context.constant(node, 1, "axes").reshape(-1)[0]) % rank != place.channel_axis:
             raise Refused("its sums run along the map: what changes at one end changes the other")
@@ -202,6 +222,8 @@ def _on_rows(node: ir.Node, context: LoweringContext, place: Ragged) -> tuple[di
 def _axes_input(node: ir.Node, context: LoweringContext, rest: int) -> list[ir.Value]:
     if not rest:
         return []
+    if node.op_type == "MatMul":
+        return [context.value(node, 1)]
     numbers, layout = [1], context.forms[context.value(node, 0)]
     if node.op_type == "Expand" and isinstance(layout, Ragged):
         numbers = [1, static_shape(node.outputs[0])[layout.channel_axis]]

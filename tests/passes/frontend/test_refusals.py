@@ -110,7 +110,7 @@ def test_symbolic_size_with_a_size(tmp_path: Path, capsys) -> None:
     assert compile_cli.main([str(tmp_path / "m.onnx"), "--image-size", "20", "24", "--report", str(report)]) == 0
     assert (tmp_path / "m.krypton.onnx").exists()
     assert "redundancy_overlap" in report.read_text()
-    assert "verification: 8 positions" in capsys.readouterr().out
+    assert "verification: 9 positions" in capsys.readouterr().out
 
 
 def test_a_named_output_is_chosen() -> None:
@@ -118,7 +118,7 @@ def test_a_named_output_is_chosen() -> None:
     for name, classes in (("g", 8), ("y", 5)):
         compiled, report = compile(model, output_name=name)
         assert compiled.graph.output[1].type.tensor_type.shape.dim[1].dim_value == classes
-        assert report.verification.startswith("8 positions")
+        assert report.verification.startswith("9 positions")
 
 
 @pytest.mark.parametrize("kind", ["bytes", "proto", "ir", "path"])

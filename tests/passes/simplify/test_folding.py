@@ -89,7 +89,7 @@ def test_folding_keeps_the_names_of_what_others_read() -> None:
     weights = {"w0": (8, 3, 3, 3), "w1": (8, 8, 3, 3), "fw": (5, 8), "k1": ONE_A_CHANNEL["k1"]}
     model = parse(f"{body} y = Gemm<transB=1>(f, fw)", scores=scores, **weights)
     _, report = compile(model, output_name="y")
-    assert report.verification.startswith("8 positions")
+    assert report.verification.startswith("9 positions")
     assert [layer.op for layer in report.layers][:3] == ["Conv", "Relu", "Conv"]
 
 
