@@ -7,7 +7,7 @@ base maps, occlusion, thresholds --score-->  the model's output for each box, ch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation.thresholds import NOTHING_LEFT_OUT, Thresholds
 from krypton_compile.runtime.engine.chunks import run_chunks
 from krypton_compile.runtime.engine.compiled_model import CompiledModel
+from krypton_compile.runtime.engine.input_range import describe_excess
 from krypton_compile.runtime.engine.occlusion import Occlusion
 from krypton_compile.runtime.engine.sessions import Sessions
 from krypton_compile.runtime.engine.work import PreparedImage
@@ -78,9 +79,10 @@ class Scorer:
             OcclusionError: if ``image`` or ``baseline`` has another dtype or shape, or is not finite.
         """
         shapes = self.model.image_shape, self.model.full_shape
-        return self.sessions.prepare(
+        prepared = self.sessions.prepare(
             arrays.check_image(image, "image", *shapes), arrays.make_baseline(baseline, *shapes)
         )
+        return replace(prepared, excess=describe_excess(prepared.image, self.model.preprocessing))
 
     def changes(self, prepared: PreparedImage, boxes: Boxes) -> npt.NDArray[np.bool_]:
         """Bool [P]: whether image and baseline differ in a pixel of each box; where not, its scores are the base's."""

@@ -34,24 +34,36 @@ def choose_windows(image: Array, baseline: Array, boxes: Boxes, layout: str) -> 
     return np.unique(np.concatenate([largest[: count // 2], spread]))
 
 
-def measure_error(logits: Array, expected: Array, base: Array) -> float:
+def measure_error(logits: Array, expected: Array, base: Array, excess: str = "") -> float:
     """Measure the largest difference of logits [P, K], in units of the largest; ``base`` [K].
 
-    Classes that are finite for no image are left out; NaN elsewhere is an infinite difference.
+    Classes that are finite for no image are left out; NaN elsewhere is an infinite difference. Where the image is
+    far from its range, as ``excess`` says (input_range.py), the unit of a window is its own largest logit: the base's
+    may be a thousand times as large.
     """
     alive = np.isfinite(base) | np.isfinite(expected).any(axis=0)
     logits, expected, base = logits[:, alive], expected[:, alive], base[alive]
     smallest = float(np.finfo(np.float32).tiny)
-    scale = max(float(np.abs(expected).max(initial=0)), float(np.abs(base).max(initial=0)), smallest)
-    error = float(np.abs(logits.astype(np.float64) - expected).max(initial=0)) / scale
+    own = np.abs(expected).max(axis=1, initial=0)
+    largest = max(float(own.max(initial=0)), float(np.abs(base).max(initial=0)))
+    scales = np.maximum(own if excess else largest, smallest)
+    error = float((np.abs(logits.astype(np.float64) - expected).max(axis=1, initial=0) / scales).max(initial=0))
     return error if np.isfinite(error) else np.inf
 
 
-def warn_of_error(error: float, windows: int) -> None:
-    """Tell the caller of an explanation that its windows differ from the model by more than rounding."""
+def warn_of_error(error: float, windows: int, excess: str = "") -> None:
+    """Tell the caller of an explanation that its windows differ from the model by more than rounding.
+
+    ``excess`` says that the image is far from its range, where it is.
+    """
+    cause = (
+        f"{excess} Where images are far too large, digits of what a window leaves are lost. Check how the image is "
+        "scaled."
+        if excess
+        else "Networks that amplify rounding do this; if yours should not, please report it."
+    )
     warnings.warn(
         f"{windows} windows differ from the model on really occluded images by up to {error:.1e} of its largest "
-        f"output; expected at most {SELF_CHECK_BOUND:.0e}. Smaller differences between windows mean nothing. Networks "
-        "that amplify rounding do this; if yours should not, please report it.",
+        f"output; expected at most {SELF_CHECK_BOUND:.0e}. Smaller differences between windows mean nothing. {cause}",
         stacklevel=6,
     )

@@ -257,16 +257,17 @@ class Sessions:
         base = prepared.base_scores if prepared.base_logits is None else prepared.base_logits
         rows = [self._base_rows(self._base_outputs(work.hidden(row, layout), prepared.baseline)) for row in at]
         expected = np.stack([scores if logits is None else logits for scores, logits in rows])
-        self.error = self_check.measure_error(self.run_chunk(work, at)[self.kinds - 1], expected, base)
+        excess, scores = prepared.excess, self.run_chunk(work, at)[self.kinds - 1]
+        self.error = self_check.measure_error(scores, expected, base, excess)
         if self._model.frozen_gates:
             return  # approximate by wish
         if self.error > SELF_CHECK_BOUND and self._may_fall_back:
             self.precision = "float32"
             self.incremental = self.make_incremental(self.precision)
             work = replace(work, session=self.incremental)
-            self.error = self_check.measure_error(self.run_chunk(work, at)[self.kinds - 1], expected, base)
+            self.error = self_check.measure_error(self.run_chunk(work, at)[self.kinds - 1], expected, base, excess)
         if self.error > SELF_CHECK_BOUND and self.precision != "bfloat16":
-            self_check.warn_of_error(self.error, len(at))
+            self_check.warn_of_error(self.error, len(at), excess)
 
     def _count_classes(self) -> int:
         shapes = [value.shape for value in self.incremental.get_outputs()][: self.kinds]

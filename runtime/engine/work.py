@@ -15,7 +15,10 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """An image whose base maps are computed; what :meth:`OcclusionSession.score` takes, as often as one likes."""
+    """An image whose base maps are computed; what :meth:`OcclusionSession.score` takes, as often as one likes.
+
+    ``excess`` says by how much it is far from its range (input_range.py); it is "" where it is not.
+    """
 
     image: Array
     baseline: Array
@@ -23,6 +26,7 @@ class PreparedImage:
     base_logits: Array | None
     feeds: dict[str, ort.OrtValue]
     magnitudes: dict[str, float]
+    excess: str = ""
 
 
 @dataclass(frozen=True)
