@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from krypton_compile.compiler.cache import cache_root, content_key
+from krypton_compile.compiler.private import make_private, require_private
 from krypton_compile.contract.annotations import read_labels, write_labels
 from krypton_compile.contract.preprocessing import Preprocessing
 
@@ -53,7 +54,7 @@ class Memory:
         """Keep the preprocessing, unless one is known.
 
         Raises:
-            OSError: if it cannot be written; nothing is left half then.
+            OSError: if it cannot be written, or others could write there; nothing is left half then.
         """
         if self.preprocessing() is None:
             self._write(PREPROCESSING, preprocessing.to_json())
@@ -89,15 +90,20 @@ class Memory:
         with contextlib.suppress(OSError):
             # A file of which nothing can be remembered need not be hashed: half a gigabyte takes half a second.
             if self._cached or any(self._folder.glob(f"{self._size}-*.{kind}.json")):
-                return self.place(kind).read_text("utf-8", errors="replace")
+                place = self.place(kind)
+                for path in (cache_root(), self._folder, place):  # what others wrote is not what the user said
+                    require_private(path, path.stat())
+                return place.read_text("utf-8", errors="replace")
         return None
 
     def _write(self, kind: str, text: str) -> None:
         path, useless = self.place(kind), self._read(kind) is not None
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(cache_root())
+        make_private(path.parent)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
             temporary.write_text(text, "utf-8")
+            temporary.chmod(0o600)
             if useless:
                 temporary.replace(path)
             else:

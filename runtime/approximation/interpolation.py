@@ -4,13 +4,15 @@
 
 over the 16 nearest scored windows i: the best linear unbiased estimate of a field whose variogram is linear (Matheron
 1963; the same as a linear radial basis function with a constant). Nothing is fitted, and no scale has to be chosen.
-Weights depend on the places alone: windows that see their neighbours alike share one system, and all is remembered.
+Weights depend on the places alone: windows that see their neighbours alike share one system, and the weights used last
+are remembered, up to so many bytes.
 """
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,8 @@ from krypton_compile.runtime.approximation import lattice
 
 Array = npt.NDArray[np.float32]
 
+KEPT_BYTES = 64 << 20
+"""How much is remembered: all stages of a picture of 224 pixels at stride 2; of finer grids, the last stages."""
 _NEIGHBOURS = 16
 
 
@@ -30,6 +34,12 @@ class Interpolation:
 
     known: npt.NDArray[np.bool_]
     weights: csr_array  # [others, known]
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes."""
+        weights = self.weights
+        return int(self.known.nbytes + weights.data.nbytes + weights.indices.nbytes + weights.indptr.nbytes)
 
     def others(self, values: Array) -> Array:
         """Estimate the others [others, K] from ``values`` [rows, columns, K] that are right where they are known."""
@@ -42,11 +52,42 @@ class Interpolation:
         return filled
 
 
-@lru_cache(maxsize=64)
+class _Kept:
+    """The interpolations that were used last, of at most KEPT_BYTES together. Threads share it."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[tuple[object, ...], Interpolation] = OrderedDict()
+        self._lock = threading.Lock()
+        self.nbytes = 0
+
+    def find(self, key: tuple[object, ...]) -> Interpolation | None:
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+            return self._entries.get(key)
+
+    def keep(self, key: tuple[object, ...], made: Interpolation) -> None:
+        with self._lock:
+            if key in self._entries or made.nbytes > KEPT_BYTES:
+                return
+            self._entries[key] = made
+            self.nbytes += made.nbytes
+            while self.nbytes > KEPT_BYTES:
+                self.nbytes -= self._entries.popitem(last=False)[1].nbytes
+
+
+KEPT = _Kept()
+
+
 def from_groups(shape: tuple[int, int], count: int, stride: tuple[int, int]) -> Interpolation:
     """Interpolate from the first ``count`` groups of a grid (lattice.py) whose windows are ``stride`` pixels apart."""
-    known = lattice.first(shape, count)
-    return Interpolation(known, _weights(known, stride))
+    key = (shape, count, stride)
+    found = KEPT.find(key)
+    if found is None:
+        known = lattice.first(shape, count)
+        found = Interpolation(known, _weights(known, stride))
+        KEPT.keep(key, found)
+    return found
 
 
 def _weights(known: npt.NDArray[np.bool_], stride: tuple[int, int]) -> csr_array:

@@ -163,3 +163,19 @@ def test_shares_are_whole_groups() -> None:
 def test_bad_sampling_is_refused(arguments) -> None:
     with pytest.raises(OcclusionError, match="sampling"):
         Sampling(**arguments)
+
+
+def test_interpolations_are_remembered_up_to_so_many_bytes(monkeypatch):
+    kept = interpolation._Kept()
+    monkeypatch.setattr(interpolation, "KEPT", kept)
+    first = interpolation.from_groups((40, 40), 8, (2, 2))
+    assert interpolation.from_groups((40, 40), 8, (2, 2)) is first
+    assert first.nbytes == kept.nbytes > 100_000
+    monkeypatch.setattr(interpolation, "KEPT_BYTES", 3 * first.nbytes)
+    for count in range(2, 40, 2):
+        interpolation.from_groups((40, 40), count, (2, 2))
+        assert kept.nbytes <= 3 * first.nbytes
+    assert interpolation.from_groups((40, 40), 8, (2, 2)) is not first  # others were used since
+    last = interpolation.from_groups((40, 40), 8, (2, 2))
+    interpolation.from_groups((100, 100), 8, (2, 2))  # alone beyond the limit: not remembered, and drops nothing
+    assert interpolation.from_groups((40, 40), 8, (2, 2)) is last
