@@ -118,9 +118,8 @@ def real_target(path: Path) -> Path:
     if kind is not None:
         raise FileError(f"{path}: expected a file or a new name, found {kind}, which is not replaced")
     for number, stream in enumerate(("standard input", "standard output", "standard error output")):
-        with contextlib.suppress(OSError):
-            if os.path.samestat(status, os.fstat(number)):
-                raise FileError(f"{path}: is the command's own {stream}; choose a file")
+        if _is_at(path, number):
+            raise FileError(f"{path}: is the command's own {stream}; choose a file")
     return real
 
 
@@ -201,7 +200,7 @@ def _room(parent: Path) -> Iterator[Path]:
 def _is_at(path: Path, descriptor: int) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

@@ -85,7 +85,7 @@ def changed(rng: np.random.Generator, value: Any) -> Any:
     if isinstance(value, list) and value and rng.random() < 0.7:
         at = int(rng.integers(len(value)))
         return [*value[:at], changed(rng, value[at]), *value[at + 1 :]] if rng.random() < 0.7 else value[:at]
-    if isinstance(value, int | float) and not isinstance(value, bool) and rng.random() < 0.5:
+    if isinstance(value, int | float) and abs(value) < 1e300 and not isinstance(value, bool) and rng.random() < 0.5:
         return value * float(rng.choice([0, -1, 0.5, 1e-30, 1e30, 3]))
     return junk(rng)
 
@@ -143,7 +143,7 @@ def hostile_metadata(rng: np.random.Generator, path: Path) -> None:
         )
         try:
             value = json.loads(entries.get(key, "null"))
-        except ValueError:
+        except (ValueError, RecursionError):
             value = entries[key]
         if value is None:
             value = list(LABELS)

@@ -1,0 +1,1 @@
+"""The doors to a user's files."""

@@ -1,0 +1,130 @@
+"""Values of options, good and absurd, and the places that outputs are sent to."""
+
+from __future__ import annotations
+
+NUMBERS = tuple(
+    "0 1 2 3 4 5 -1 7 16 1000 65536 65537 1000000000000 1e9 nan inf x 4x4 0x4 4x 1,2 , ² 99999999999999999999".split()
+)
+MODELS = (
+    "tiny.onnx",
+    "tiny.krypton.onnx",
+    "bare.krypton.onnx",
+    "a0.png",
+    "none.onnx",
+    "folder",
+    "fifo",
+    "dev",
+    "empty",
+)
+PLACES = (
+    *("new.onnx", "folder", "fifo", "dev", "link", "loop", "tiny.onnx", "hard.onnx", "a0.png", "precious.txt", "."),
+    *("missing/x.onnx", "n" * 250, "n" * 300, "/dev/stdout", "we\x1b[2Kird", "", "tiny.krypton.onnx", "folder/in"),
+    *("\udcff", "labels.txt", "older.json", "../up", "precious.txt/x"),
+)
+VALUES: dict[str, tuple[str, ...]] = {
+    "--target": ("argmax", "all", "1", "99", "cat", "d", "", "²", "\x1b[2K", "-1", "9" * 5000),
+    "--value": ("score", "x"),
+    "--activation": ("softmax", "sigmoid", "pre", "x"),
+    "--patch-size": (*NUMBERS, "4,5", "4,5,6", "3x5", "40"),
+    "--stride": (*NUMBERS, "4,5"),
+    "--edge": ("valid", "shift", "x"),
+    "--roi": ("0,0,8,8", "0,0,99,99", "-1,0,3,3", "1,2", "a,b,c,d", f"0,0,{10**30},4", "5,5,5,5"),
+    "--segments": (
+        *("slic:4", "slic:0", f"slic:{10**20}", "slic:x", "slic:²", "slic:192", "slic:"),
+        "a1.png",
+        "none.png",
+    ),
+    "--baseline": (
+        *(
+            "mean",
+            "patch-mean",
+            "blur",
+            "blur:3",
+            "blur:1e9",
+            "blur:nan",
+            "blur:-1",
+            "noise",
+            "noise:7",
+            "pda",
+            "a1.png",
+        ),
+        *(
+            f"noise:{'9' * 5000}",
+            "noise:²",
+            "1,2,3",
+            "1,2",
+            "300",
+            "nan",
+            "none.png",
+            "fifo.png",
+            "",
+            ":",
+            "white",
+            "\x1b",
+        ),
+    ),
+    "--baseline-space": ("picture", "input"),
+    "--samples": (*NUMBERS[:6], "1000000000000"),
+    "--reduce": ("sum", "none", "x"),
+    "--upsample": ("bilinear", "bicubic", "x"),
+    "--verify": ("1", "5", "0", "1000000000000", "x"),
+    "--original": ("tiny.onnx", "a0.png", "none.onnx", "fifo", "tiny.krypton.onnx"),
+    "--mode": ("exact", "approximate", "progressive"),
+    "--quality": ("ssim>=0.5", "error<=0.1", "x", "ssim>=nan", "rank>=9", "top10>=0.1", "ssim>=", "color_ssim>=0.5"),
+    "--sample": ("0.5", "0", "nan", "1", "1e-9", "x"),
+    "--tau": ("0.5", "0", "2", "nan", "1,1", "x", "0.5,0.5,0.5"),
+    "--eps": ("0.1", "1", "-1", "nan", "x"),
+    "--drilldown": ("0.5,4", "nan,4", "2,4", "0.5,0", "x"),
+    "--precision": ("float32", "bfloat16", "x"),
+    "--threads": ("1", "2", "0", "-1", "1000000000000", "x"),
+    "--batch-size": ("1", "3", "0", "1000000000000", "x"),
+    "--layout": ("NCHW", "NHWC", "HW", "x"),
+    "--channels": ("3", "1", "0", "1000000000000"),
+    "--input-name": ("x", "nothing", "", "\x1b[2K"),
+    "--output-name": ("y", "nothing", ""),
+    "--output-index=": ("0", "-1", ":", "x", "9" * 30),
+    "--hold": ("x=1", "x", "=", "z=1,2", "z=none.npy", "z=hold.npy", f"z={'9' * 400}", "z=nan"),
+    "--chunk": ("1", "7", "0", "1000000000000"),
+    "--preprocess": ("imagenet", "unit", "x", "p.json", "none.json", "fifo.json", "labels.json", "\x1b[2K.json"),
+    "--scale": ("255", "0", "nan", "1e-300", "x", "1e308"),
+    "--mean": ("0.5", "0.5,0.5,0.5", "1,2", "nan", "1e300", "x"),
+    "--std": ("0.5", "0", "1,2", "1e-300", "x"),
+    "--color": ("bgr", "x"),
+    "--resize": ("squeeze", "crop", "none"),
+    "--short-side": ("16", "1", "0", "1000000000000", "5000"),
+    "--interpolation": ("nearest", "lanczos", "x"),
+    "--labels": (
+        "labels.txt",
+        "labels.json",
+        "labels.manifest",
+        "none.txt",
+        "fifo",
+        "folder",
+        "dev",
+        "a0.png",
+        "empty",
+    ),
+    "--keep": ("0.5", "0", "nan", "2"),
+    "--confidence": ("0.5", "0", "1", "nan"),
+    "--target-speedup": ("2", "nan", "-1", "x"),
+    "--target ": ("cuda", "cpu", "x"),
+}
+MODEL = "--layout --channels --input-name --output-name --output-index= --hold --chunk".split()
+PIXELS = "--preprocess --scale --mean --std --color --resize --short-side --interpolation --labels".split()
+OPTIONS = {
+    "compile": [*MODEL, *PIXELS, "--patch-size", "--stride", "--target "],
+    "explain": [
+        *MODEL,
+        *PIXELS,
+        *"--target --value --activation --patch-size --stride --edge --roi --segments --baseline".split(),
+        "--baseline-space",
+        *"--samples --reduce --upsample --verify --original --mode --quality --sample --tau --eps --drilldown".split(),
+        *"--precision --threads --batch-size".split(),
+    ],
+    "tune": [*MODEL, *PIXELS[:-1], "--baseline", "--threads", "--keep", "--confidence", "--target-speedup"],
+}
+FLAGS = {
+    "compile": ("--no-verify", "--force", "--debug", "--frozen-gates", "--explain-fallbacks", "--help"),
+    "explain": ("--plan", "--store", "--force", "--debug", "--frozen-gates", "--help"),
+    "tune": ("--in-place", "--force", "--help"),
+}
