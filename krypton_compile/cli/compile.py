@@ -25,7 +25,7 @@ def _compile(options: argparse.Namespace, terminal: Terminal) -> int:
     # These import onnx: not for --help.
     from krypton_compile.cli.labels_beside import count_classes, find_labels
     from krypton_compile.cli.named import check_named, named_files, of_option
-    from krypton_compile.cli.outputs import MODEL, REPORT, Outputs, model_inputs
+    from krypton_compile.cli.outputs import MODEL, REPORT, Outputs, model_inputs, weights_of
     from krypton_compile.cli.recipe import asked_preprocessing
     from krypton_compile.compiler.pipeline import compile
     from krypton_compile.contract.annotations import LABELS_KEY, write_labels
@@ -36,6 +36,7 @@ def _compile(options: argparse.Namespace, terminal: Terminal) -> int:
     check_named(files)
     outputs = Outputs([*model_inputs(options.model), *files.values()], options.force)
     outputs.claim(output, "--output", MODEL)
+    outputs.check(weights_of(output), "--output")
     if options.report:
         outputs.claim(options.report, "--report", REPORT)
     if options.trace:
@@ -65,7 +66,7 @@ def _compile(options: argparse.Namespace, terminal: Terminal) -> int:
     save_proto(compiled, output, {options.report: report.to_json()} if options.report else {})
     terminal.left = "what was written is whole"
     terminal.say_all(report.lines())
-    weights = Path(f"{output}.data")  # beyond protobuf's 2 GB
+    weights = weights_of(output)
     written = [output, weights if weights.is_file() else None, options.report, options.trace]
     terminal.say(f"wrote {outputs.listed([path for path in written if path])}")
     return DONE

@@ -19,7 +19,7 @@ from krypton_compile.cli.open_model import find_original, open_model
 from krypton_compile.cli.outputs import Outputs, model_inputs
 from krypton_compile.cli.paths import find_pictures, find_prefixes
 from krypton_compile.cli.summary import progress_line, short, summary
-from krypton_compile.disk.write import write_all
+from krypton_compile.disk.write import prove, write_all
 from krypton_compile.errors import KryptonError
 from krypton_compile.runtime.inputs.image import read_input
 from krypton_compile.runtime.inputs.prepare import Prepared
@@ -54,6 +54,8 @@ def explain_all(options: argparse.Namespace, terminal: Terminal) -> int:
     outputs = Outputs([*model_inputs(options.model), *pictures, *files.values()], options.force)
     prefixes = find_prefixes(pictures, outputs, options.output, options.output_dir)
     opened = open_model(options, terminal.say)
+    if options.store:
+        prove(opened.path)
     session = opened.session
     request = make_request(options, choose_approximation(options, session, terminal.say))
     run = _Run(options, session, request, len(pictures), terminal, outputs)

@@ -149,6 +149,11 @@ def _identity(path: Path) -> Identity:
     return status.st_dev, status.st_ino
 
 
+def weights_of(path: Path) -> Path:
+    """The file beside a compiled model in which its weights lie, if it is beyond protobuf's 2 GB."""
+    return Path(f"{path}.data")
+
+
 def model_inputs(model: Path) -> list[Path]:
     """The model and the files of its weights."""
     try:

@@ -13,7 +13,7 @@ import onnx
 from krypton_compile.cli.frame.terminal import Terminal
 from krypton_compile.cli.named import check_named, named_files, of_option
 from krypton_compile.cli.open_model import open_given, recall
-from krypton_compile.cli.outputs import MODEL, PICTURE, Outputs, model_inputs
+from krypton_compile.cli.outputs import MODEL, PICTURE, Outputs, model_inputs, weights_of
 from krypton_compile.cli.recipe import read_preprocessing
 from krypton_compile.compiler.remembered import Memory
 from krypton_compile.contract.annotations import (
@@ -61,6 +61,7 @@ def tune_file(options: argparse.Namespace, terminal: Terminal) -> None:
         prove(target)
     else:
         outputs.claim(target, "--output", MODEL)
+        outputs.check(weights_of(target), "--output")
     outputs.claim(plot, "--output", PICTURE)
     session = recall(opened.session, Memory(opened.path, opened.cached))
     preprocessing = read_preprocessing(options, session.preprocessing)

@@ -69,6 +69,7 @@ def labels_in_metadata(metadata: Mapping[str, str], classes: int) -> tuple[str, 
             content = _parse(text)
             content = dict(enumerate(content)) if isinstance(content, tuple | list) else content
             labels = tuple(label.strip() for label in _by_number(content, gaps=False))
+            "".join(labels).encode()  # halves of characters are refused
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # a text that means something else
             continue
         if len(labels) == classes and "" not in labels:

@@ -14,6 +14,7 @@ from PIL import Image
 from krypton_compile.cli import compile as compile_cli
 from krypton_compile.cli import explain as explain_cli
 from krypton_compile.cli import tune as tune_cli
+from krypton_compile.files.metadata import read_metadata
 from tests.support.explaining import ENDINGS, LABELS
 from tests.support.small import small_model
 
@@ -68,6 +69,78 @@ def test_an_input_is_not_written_over(folder, capsys, main, line, message):
     assert message in err
     assert err.count("\n") == 1
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def state(folder):
+    kinds = {path.name: path.lstat() for path in folder.iterdir()}
+    return {name: (status.st_mode, status.st_ino, status.st_mtime_ns) for name, status in kinds.items()}
+
+
+@pytest.mark.parametrize("place", ["pipe", "null", "missing/x", "loop", "notes.onnx/x"])
+@pytest.mark.parametrize(
+    ("main", "line", "option"),
+    [
+        (compile_cli.main, ["small.onnx"], "--output"),
+        (compile_cli.main, ["small.onnx"], "--report"),
+        (tune_cli.main, TUNE, "--output"),
+    ],
+)
+def test_a_place_that_is_no_file_is_refused_with_its_option_before_the_work(
+    folder, capsys, monkeypatch, main, line, option, place
+):
+    """A device is not replaced, even by root; nothing is compiled or tuned first."""
+    os.mkfifo("pipe")
+    Path("null").symlink_to(os.devnull)
+    Path("loop").symlink_to("loop")
+    before = state(folder)
+    for work in ("krypton_compile.compiler.pipeline.compile", "krypton_compile.cli.tune_model.tune"):
+        monkeypatch.setattr(work, lambda *_, **__: pytest.fail("worked before the place was proved"))
+    assert main([*line, option, place]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert f"error: {option}: {place}: " in err
+    assert state(folder) == before
+    assert Path(os.devnull).is_char_device()
+
+
+def test_the_name_of_a_device_is_no_start_of_names(folder, capsys):
+    assert explain_cli.main(["small.krypton.onnx", "scan.png", "--output", os.devnull]) == 2
+    assert "--output /dev/null: expected the start of file names, found a device" in capsys.readouterr().err
+
+
+def test_a_link_stays_a_link_in_place(folder):
+    Path("link.krypton.onnx").symlink_to("small.krypton.onnx")
+    line = ["link.krypton.onnx", *TUNE[1:], "--patch-size", "6", "--stride", "12", "--in-place"]
+    before = Path("small.krypton.onnx").read_bytes()
+    assert tune_cli.main(line) == 0
+    assert Path("link.krypton.onnx").is_symlink()
+    assert Path("small.krypton.onnx").read_bytes() != before
+    assert "krypton.tuning" in read_metadata("small.krypton.onnx")
+
+
+def test_a_model_is_kept_where_its_picture_cannot_be_written(folder, capsys):
+    """It was changed before, and the exit code said that nothing went well."""
+    Path("small.krypton.tuning.png").mkdir()
+    before = Path("small.krypton.onnx").read_bytes()
+    assert tune_cli.main([*TUNE, "--in-place"]) == 2
+    assert "small.krypton.tuning.png is a folder" in capsys.readouterr().err
+    assert Path("small.krypton.onnx").read_bytes() == before
+
+
+def test_no_folder_is_made_for_nothing(folder):
+    assert explain_cli.main(["small.krypton.onnx", "scan.png", "--patch-size", "64", "--output-dir", "maps/deep"]) == 2
+    assert not Path("maps").exists()
+    assert explain_cli.main(["small.krypton.onnx", "scan.png", "--plan", "--output-dir", "maps"]) == 0
+    assert not Path("maps").exists()
+
+
+def test_an_input_in_the_folder_of_a_trace_is_not_deleted(folder, capsys):
+    assert compile_cli.main(["small.onnx", "--trace", "trace"]) == 0
+    capsys.readouterr()
+    first = sorted(Path("trace").glob("*.onnx"))[0]
+    assert compile_cli.main([str(first), "-o", "new.onnx", "--trace", "trace"]) == 2
+    assert "an input" in capsys.readouterr().err
+    assert first.exists()
 
 
 def test_a_compiled_file_is_replaced_and_all_that_is_written_is_named(folder, capsys):

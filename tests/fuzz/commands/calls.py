@@ -77,8 +77,10 @@ def make_call(rng: np.random.Generator, folder: Path) -> Call:
         call.words += [f"{option}{value}"] if option.endswith("=") else [option.strip(), value]
     if rng.random() < 0.2:
         call.words.append(str(rng.choice(FLAGS[call.command])))
-    if "--force" in call.words and {"precious.txt", "link", "empty"} & call.outputs:
-        call.outputs |= {"precious.txt"}
+    if "--force" in call.words:
+        call.outputs |= {"precious.txt", "older.json", "tiny.krypton.onnx"}
+        call.outputs |= set() if "--labels" in call.words else {"labels.txt"}
+    call.outputs.discard(model if "--in-place" not in call.words and "--store" not in call.words else "")
     return call
 
 

@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import importlib
 import io
 import itertools
 import os
+import pkgutil
 import resource
 import secrets
 import shutil
@@ -76,10 +78,10 @@ def run(seeds: range, show: bool = False, seconds: float | None = None) -> Tally
 
 def import_all() -> None:
     """Import what the commands import when they work, so that the forked ones need not."""
-    from krypton_compile.cli import explain_pictures, tune_model  # noqa: F401
-    from krypton_compile.compiler import pipeline  # noqa: F401
-    from krypton_compile.runtime.maps import figure  # noqa: F401
-
+    for folder in ("cli", "contract", "files", "compiler", "passes", "runtime"):
+        package = importlib.import_module(f"krypton_compile.{folder}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     gc.collect()
     gc.freeze()  # a collection in a forked process would copy all pages
 

@@ -96,6 +96,7 @@ def run(count: int, seed: int, cold: float = 0.25) -> Kills:
             for picture in ("a0.png", "a1.png"):
                 pictures.good(rng, earlier / picture)
             call = Call(command, words)
+            print(way, flush=True)
             times = [_timed(lambda call=call, earlier=earlier: _forked(call, earlier, root)) for _ in range(2)]
             for _ in range(count):
                 number = SIGNALS[int(rng.integers(len(SIGNALS)))]
