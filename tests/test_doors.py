@@ -26,6 +26,8 @@ OPENS = {
     "krypton_compile/cli/explain_pictures.py": "makes the folder of --output-dir",
     "krypton_compile/compiler/alone.py": "locks of the cache",
     "krypton_compile/compiler/cache.py": "the cache's own folder",
+    "krypton_compile/compiler/entries.py": "likewise",
+    "krypton_compile/compiler/private.py": "likewise",
     "krypton_compile/compiler/remembered.py": "likewise",
     "krypton_compile/compiler/trace.py": "the trace's own folder, whose files are deleted and made by the writer",
     "krypton_compile/files/loading.py": "onnx reads what the reader has looked at",

@@ -95,6 +95,7 @@ def test_an_output_over_the_model(tmp_path: Path, capsys) -> None:
 def test_a_model_that_would_differ_is_not_written(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     onnx.save(good(), tmp_path / "m.onnx")
     monkeypatch.setattr("krypton_compile.passes.verify.LOGIT_BOUND", 1e-12)
+    monkeypatch.setattr("krypton_compile.passes.verify.NOISE_FACTOR", 0)  # onnxruntime differs from itself by as much
     assert "differs from the original" in refused([str(tmp_path / "m.onnx")], tmp_path, capsys)
 
 
