@@ -20,10 +20,10 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
+from krypton_compile.passes.bounds import LowerBounds, begins_at_zero
 from krypton_compile.passes.lower.context import array_of, input_of
 from krypton_compile.passes.lower.dense_batch_axis import POINTWISE
 from krypton_compile.passes.lower.dense_per_position import reads
-from krypton_compile.passes.lower.values.bounds import LowerBounds, begins_at_zero
 from krypton_compile.passes.lower.values.conditioning import Conditioning
 from krypton_compile.passes.lower.values.value_conv import is_depthwise
 from krypton_compile.passes.lower.values.zeros import find_quiet

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Set
 
 import onnx_ir as ir
 
+from krypton_compile.passes.bounds import begins_at_zero
 from krypton_compile.passes.lower.context import array_of, input_of
-from krypton_compile.passes.lower.values.bounds import begins_at_zero
 
 _WINDOWS = ("AveragePool", "Conv", "MatMul", "MaxPool")
 _MAKING_ZEROS = frozenset(

@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from krypton_compile.passes.bounds import is_nonnegative
 from krypton_compile.passes.shapes import has_static_shape, static_shape
 from krypton_compile.passes.simplify.folding.through_layouts import axis_before, source_of
-from krypton_compile.passes.simplify.nonnegative import is_nonnegative
 from krypton_compile.passes.window_of import end_pads, read_axes, slice_window
 
 _WINDOWED = ("Conv", "AveragePool", "MaxPool")

@@ -14,10 +14,10 @@ import math
 import numpy as np
 import onnx_ir as ir
 
+from krypton_compile.passes.bounds import is_nonnegative
 from krypton_compile.passes.simplify.formulas.ceil_pool import explicit_window
 from krypton_compile.passes.simplify.formulas.terms import insert, made_by, power, shape_of, take_over, with_number
 from krypton_compile.passes.simplify.initializers import add_initializer
-from krypton_compile.passes.simplify.nonnegative import is_nonnegative
 
 _ROUNDING = 1e-6
 """Of a third in float32."""
