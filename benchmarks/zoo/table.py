@@ -24,8 +24,7 @@ they have more exact zeros than random ones, and are faster.
 - *exact* is the largest difference from onnxruntime on really occluded images over {boxes} random boxes,
   in units of the bound (1e-5 of the largest logit); at most 1 is exact. The number in brackets says
   by how much onnxruntime differs from itself at another optimisation level. Boxes are at most half
-  of the image: where all of it is one colour, GroupNormalization divides by the deviation of a
-  constant map, and makes much of the rounding of T0 + D (0.27 of BiT's largest logit).
+  of the image; "Norms at every window" below hides the whole picture as well.
 - *incremental* is the share of the multiply-adds of convolutions and products of matrices that is
   in incremental layers.
 - *R* is the ratio of naive to incremental multiply-adds, at patch 16 and stride 4 where the row has

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -64,9 +63,9 @@ def write_layers(records: dict[str, list[Checked]], path: Path) -> None:
 
 
 def kept_section(text: str) -> str:
-    """The section as a document has it, with its marks; nothing where there is none."""
-    match = re.search(f"{BEGIN}\n.*?{END}\n", text, re.DOTALL)
-    return f"\n{match.group()}" if match else ""
+    """The section as a document has it and all that follows it, with their marks; nothing where there is none."""
+    _, found, rest = text.partition(f"{BEGIN}\n")
+    return f"\n{found}{rest}" if found else ""
 
 
 def _section(records: dict[str, list[Checked]]) -> str:
