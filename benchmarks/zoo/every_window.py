@@ -55,8 +55,8 @@ _PAIRS = 5
 _INTRODUCTION = """## Norms at every window
 
 Untrained networks with biases of zero, whose norms have nothing left to divide by behind a window,
-at every window of a quarter of the picture's sides, half of that apart, and with the whole picture
-hidden: on noise and on an object on black, with the baselines zero, black and mean, by
+at every window of a quarter of the picture's sides, half of that apart (volumes: side by side), and
+with the whole picture hidden: on noise and on an object on black, with the baselines zero, black and mean, by
 
     python -m benchmarks.zoo.every_window
 
@@ -160,7 +160,8 @@ def _no_baseline(self: LoweringContext, *_: object) -> None:
 def _windows(sizes: tuple[int, ...]) -> Boxes:
     """Every window of a grid, and the whole picture."""
     patch = [size // 4 for size in sizes]
-    starts = np.meshgrid(*(np.arange(0, n - p + 1, max(1, p // 2)) for n, p in zip(sizes, patch, strict=True)))
+    steps = [max(1, size // 2) if len(sizes) < 3 else size for size in patch]  # else a volume has 343 of them
+    starts = np.meshgrid(*(np.arange(0, n - p + 1, s) for n, p, s in zip(sizes, patch, steps, strict=True)))
     corners = np.stack([axis.reshape(-1) for axis in starts], axis=1)
     boxes = np.concatenate([corners, np.tile(patch, (len(corners), 1))], axis=1)
     return np.concatenate([boxes, [[0] * len(sizes) + list(sizes)]]).astype(np.int32)

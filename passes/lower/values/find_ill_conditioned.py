@@ -108,7 +108,7 @@ class _Search:
         op, inputs = node.op_type, [value for value in node.inputs if value is not None]
         if op in _NORMS or op in _STEPS or _chooses(node):
             return inputs
-        if op == "BatchNormalization" and (node.attributes.get_int("training_mode", 0) or self._measures(inputs)):
+        if op == "BatchNormalization" and (node.attributes.get_int("training_mode", 0) != 0 or self._measures(inputs)):
             return inputs
         if op in _POLES:
             return inputs if self._near_zero(inputs[0]) else []

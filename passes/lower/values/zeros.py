@@ -54,7 +54,7 @@ def find_quiet(
             if not is_end:
                 windows.add(node)
             inputs = inputs[:1]
-        elif node.op_type in ("Div", "Mul") and len(moves.intersection(inputs)) > 1 and vanishes(value, image):
+        elif node.op_type in ("Div", "Mul") and len(moves & set(inputs)) > 1 and vanishes(value, image):
             products.add(node)
         pending += [(each, False) for each in inputs]
     return frozenset(windows), frozenset(products)
