@@ -21,10 +21,13 @@ from typing import Any
 import numpy.typing as npt
 import onnx
 
+from krypton_compile.compiler.arguments import check_arguments
 from krypton_compile.compiler.cache import CacheError, open_cached
+from krypton_compile.contract import validate
 from krypton_compile.contract.annotations import MODEL_KEY, TARGETS
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import ModelError, NotCompiledError
+from krypton_compile.runtime.by_value import ByValue
 from krypton_compile.runtime.engine.providers import CPU, CUDA
 from krypton_compile.runtime.engine.split_file import IN_MEMORY
 from krypton_compile.runtime.session import OcclusionSession
@@ -34,8 +37,8 @@ Function = Callable[..., Any]
 """A torch module, or another function of torch tensors."""
 
 
-@dataclass(frozen=True)
-class Export:
+@dataclass(frozen=True, eq=False)
+class Export(ByValue):
     """Answers to what an export leaves open, for models that are not compiled yet; None where the model tells.
 
     They are arguments of :func:`krypton_compile.compile`, which says more of each.
@@ -115,6 +118,7 @@ def open_session(  # noqa: PLR0913 - the face: what a user may say of a model th
         OSError: if neither the cache of compiled models can be written to, of which a warning tells, nor the
             system's folder of temporary files.
     """
+    validate.require("export", export, isinstance(export, Export), "an Export", ModelError)
     export = export if image_size is None else replace(export, image_size=image_size)
     opened = open_compiled(model, export, device, threads, precision, example)
     if preprocessing is None and labels is None:
@@ -131,8 +135,9 @@ def open_compiled(
     example: object = None,
 ) -> Opened:
     """Open a model, and tell where its compiled file is; arguments and errors are those of :func:`open_session`."""
-    if device not in TARGETS:
-        raise ModelError(f"device {device!r}; expected one of {', '.join(TARGETS)}")
+    validate.require_one_of("device", device, TARGETS, ModelError)
+    validate.require("export", export, isinstance(export, Export), "an Export", ModelError)
+    check_arguments(export.arguments())
     if callable(model):
         from krypton_compile.from_torch.module import export_module  # torch takes a second, and need not be there
 
@@ -184,6 +189,7 @@ def _session(model: Path | bytes, device: str, threads: int | None, precision: s
 
 def _source(model: Model) -> Path | bytes:
     if isinstance(model, str | os.PathLike):
+        validate.require("model", model, validate.is_path(model), "a path without zero bytes", ModelError)
         return Path(model)
     if isinstance(model, onnx.ModelProto):
         content: bytes = model.SerializeToString(deterministic=True)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.runtime.approximation.bounds import parse_bound
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation, settings_for
@@ -104,8 +105,7 @@ class OcclusionSession(OpenModel):
         Raises:
             ValueError: if ``quality`` is no bound.
         """
-        bounds = () if self.tuning is None else self.tuning.bounds
-        return settings_for(parse_bound(quality), self.tuned, bounds)
+        return settings_for(parse_bound(quality), self.tuned, self.scorer.model.tuned_bounds)
 
     def prepare(self, image: npt.ArrayLike, baseline: npt.ArrayLike = 0.0) -> PreparedImage:
         """Run the model once on the image itself; see :meth:`Scorer.prepare`."""
@@ -193,7 +193,7 @@ class OcclusionSession(OpenModel):
         baseline: object = None,
         target: int | str | None = None,
         classes: Classes = None,
-        approximation: Approximation = EXACT,
+        approximation: Approximation | str = EXACT,
         check: bool = True,
         progress: Progress | bool | None = None,
         *,
@@ -281,6 +281,8 @@ class OcclusionSession(OpenModel):
                 model than the one that was compiled.
             ModelError: if ``original`` cannot be run.
         """
+        made = isinstance(explanation, Explanation | SizesExplanation)
+        validate.require("explanation", explanation, made, "what explain() returns for one image")
         space = explanation.activation
         request = Request(
             baseline=baseline, baseline_space=baseline_space, samples=samples, activation=space, layout=layout

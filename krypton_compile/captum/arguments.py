@@ -10,6 +10,8 @@ from numbers import Integral
 
 import torch
 
+from krypton_compile.contract.validate import show
+
 Tensors = tuple[torch.Tensor, ...]
 Baselines = tuple[torch.Tensor | int | float, ...]
 
@@ -111,6 +113,10 @@ def _read_baseline(value: object, tensor: torch.Tensor) -> torch.Tensor | int | 
     if value is None:
         return 0
     if isinstance(value, int | float):
+        _require(
+            isinstance(value, float) or abs(value) < 2**63,
+            f"baselines: expected a number of 64 bits, found {show(value)}",
+        )
         return value
     if not isinstance(value, torch.Tensor):
         raise AssertionError(f"baselines: expected a number or a tensor, found {type(value).__name__}")

@@ -101,7 +101,7 @@ class _Run:
         """Say what a picture would take."""
         expected = estimate(self.session.scorer, shown, self.request)
         each = f", each of {self.count} pictures" if self.count > 1 else ""
-        less = "" if self.request.approximation.exact else "; approximate maps take less"
+        less = "" if self.request.settings.exact else "; approximate maps take less"
         self.terminal.say(f"plan             {expected.describe()}{each}{less}")
 
     def explain(self, path: Path, shown: Prepared, prefix: Path) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy.typing as npt
 import onnx
 
+from krypton_compile.compiler.arguments import check_arguments
 from krypton_compile.compiler.class_names import read_names
 from krypton_compile.compiler.make_incremental import Making
 from krypton_compile.compiler.provenance import provenance, require_uncompiled
 from krypton_compile.compiler.reference_patch import make_reference_patch
 from krypton_compile.compiler.report import Report
 from krypton_compile.compiler.trace import NoTrace, Trace
-from krypton_compile.contract.annotations import OUTPUT_KEY, TARGETS, OutputAnnotation, write_output
+from krypton_compile.contract import validate
+from krypton_compile.contract.annotations import OUTPUT_KEY, OutputAnnotation, write_output
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import ModelError
 from krypton_compile.files.loading import Source, describe, load_proto, save_proto
@@ -90,12 +92,13 @@ def compile(  # noqa: PLR0913 - the face of the compiler: what a user may say of
         VerificationError: if the compiled model differs from the original.
         OSError: if ``output`` or ``trace`` cannot be written, or the folder ``trace`` holds other files.
     """
-    if target not in TARGETS:
-        raise ModelError(f"target: expected one of {', '.join(TARGETS)}, found {target!r}")
+    check_arguments(locals())
+    readable = validate.is_path(model) or isinstance(model, bytes | onnx.ModelProto | ir.Model)
+    validate.require("model", model, readable, "a path, bytes, an onnx.ModelProto or an onnx_ir.Model", ModelError)
     proto = require_uncompiled(model, load_proto(model))
     source = SourceModel(proto, input_name, output_name, held or {}, layout, image_size, channels)
     if output_index is not None:
-        source.output_index = (output_index,) if isinstance(output_index, int) else tuple(output_index)
+        source.output_index = tuple(output_index) if isinstance(output_index, Sequence) else (output_index,)
     names = read_names(proto)
     with Trace(Path(trace), source.proto) if trace is not None else NoTrace() as watch:
         with stage("read the model's inputs, outputs and weights", INVALID):

@@ -35,7 +35,7 @@ def make_reference_patch(
 
 def _per_axis(value: int | tuple[int, ...], interface: Interface) -> tuple[int, ...]:
     axes = len(interface.image_shape)
-    numbers = (value,) * axes if isinstance(value, int) else tuple(value)
+    numbers = tuple(value) if isinstance(value, list | tuple) else (value,) * axes
     if len(numbers) != axes:
         raise ModelError(f"patch size or stride {numbers}: expected one number, or {axes} for this {KINDS[axes]}")
     return numbers

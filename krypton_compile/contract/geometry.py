@@ -235,7 +235,7 @@ def occlusion_grid(
         raise ValueError(f"edge {edge!r}; expected one of {', '.join(EDGES)}")
     axes = []
     for axis, name in enumerate(_AXES[len(image_shape)]):
-        size, extent, step = image_shape[axis], patch[axis], stride[axis]
+        size, extent, step = image_shape[axis], patch[axis], min(stride[axis], image_shape[axis])
         if step < 1:
             raise ValueError(f"stride {step} on the {name} axis; expected at least 1")
         if extent < 1:

@@ -5,6 +5,7 @@ Every image that is really occluded, to check or to verify a result, is made her
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import TypeVar
 
@@ -56,6 +57,18 @@ def occlude(
             new = shown if rows is None else rows[part].reshape(pixels.shape)
         pixels[...] = new if mask is None else np.where(mask[part].reshape(*sizes, 1), new, pixels)
     return copies
+
+
+def leave_image(boxes: npt.NDArray[np.integer], image_shape: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Tell which boxes [P, 2n], integers of any width, do not lie inside an image of n sizes: bool [P].
+
+    No start and size are added: their sum may be beyond 64 bits, and then looks like a box inside.
+    """
+    if boxes.dtype.kind == "u":  # what 64 bits with a sign do not hold leaves every image
+        boxes = np.minimum(boxes, np.iinfo(np.int64).max)
+    starts, sizes = np.split(boxes.astype(np.int64), 2, axis=1)
+    negative = (starts < 0) | (sizes < 0)
+    return np.asarray((negative | (starts > np.asarray(image_shape) - np.maximum(sizes, 0))).any(axis=1))
 
 
 def changed_boxes(different: npt.NDArray[np.bool_], boxes: Boxes) -> npt.NDArray[np.bool_]:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import torch
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.exactness import EXPORT_BOUND
 from krypton_compile.errors import ModelError
 from krypton_compile.from_torch.export import ImageFunction, export
@@ -54,10 +55,11 @@ def _example(
     example: object, image_size: tuple[int, ...] | None, modules: list[torch.nn.Module], name: str
 ) -> torch.Tensor:
     parameter = next((each for module in modules for each in module.parameters()), torch.empty(0))
-    if isinstance(example, torch.Tensor):
-        return example.detach().to(parameter.device)[:1]
     if example is not None:
-        return torch.as_tensor(np.asarray(example), device=parameter.device)[:1]
+        array = example if isinstance(example, torch.Tensor) else validate.as_array("example", example)
+        whole = array.ndim > 0 and (isinstance(array, torch.Tensor) or array.dtype.kind in "biuf")
+        validate.require("example", example, whole, "an image, a tensor or array [1, C, H, W]", ModelError)
+        return torch.as_tensor(array, device=parameter.device).detach()[:1]
     if image_size is None:
         raise ModelError(
             f"{name}: expected an image that it takes, or its size: open_session(module, torch.rand(1, 3, 224, 224)) "

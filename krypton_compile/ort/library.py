@@ -6,6 +6,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from krypton_compile.contract import validate
 from krypton_compile.errors import LibraryError
 
 _NAME = "libkrypton_ops.so"
@@ -24,6 +25,7 @@ def get_library_path(cuda: bool = False) -> str:
     Raises:
         LibraryError: if there is no such file.
     """
+    validate.require("cuda", cuda, validate.is_truth(cuda), "True or False", LibraryError)
     given = os.environ.get("KRYPTON_OPS_LIBRARY")
     path = Path(given) if given else _installed(_CUDA_NAME if cuda else _NAME)
     if path.is_file():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from krypton_compile.contract.validate import show
 from krypton_compile.errors import OcclusionError
 
 MEASURES = ("ssim", "color_ssim", "rank", "top10", "error")
@@ -104,10 +105,10 @@ def parse_bound(text: str) -> Bound:
     Raises:
         ValueError: if ``text`` names no measure, has the wrong sign for it, or no value between 0 and 1.
     """
-    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*([0-9.eE+-]+)\s*", text)
+    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*([0-9.eE+-]+)\s*", text) if isinstance(text, str) else None
     if match is None or match[1] not in MEASURES:
         raise ValueError(
-            f"quality {text!r}: expected MEASURE>=VALUE with one of {', '.join(MEASURES)}, or error<=VALUE"
+            f"quality {show(text)}: expected MEASURE>=VALUE with one of {', '.join(MEASURES)}, or error<=VALUE"
         )
     sign = "<=" if match[1] in LOWER_IS_BETTER else ">="
     if match[2] != sign:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from krypton_compile.contract import validate
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation.bounds import Bound
 from krypton_compile.runtime.approximation.calibration import STAGES, calibrated
@@ -70,7 +71,7 @@ class Sampling:
 
     Raises:
         OcclusionError: if neither or both of ``share`` and ``bounds`` are given, ``share`` is not in (0, 1], ``first``
-            is no number of groups, or there are not as many ``floors`` as bounds.
+            is no number of groups, there are not as many ``floors`` as bounds, or a field is of another type.
     """
 
     share: float | None = None
@@ -80,12 +81,19 @@ class Sampling:
     first: int = 0
 
     def __post_init__(self) -> None:
+        several = isinstance(self.bounds, tuple) and all(isinstance(bound, Bound) for bound in self.bounds)
+        validate.require("sampling: bounds", self.bounds, several, "a tuple of bounds (parse_bound)")
         if (self.share is None) == (not self.bounds):
             raise OcclusionError("sampling: expected a share of the windows or bounds on the quality, one of them")
-        if self.share is not None and not 0 < self.share <= 1:
-            raise OcclusionError(f"sampling: expected a share above 0 and up to 1, found {self.share}")
-        if not 0 <= self.first <= GROUPS:
-            raise OcclusionError(f"sampling: expected to begin with 0 to {GROUPS} groups, found {self.first}")
+        if self.share is not None and not (validate.is_share(self.share) and self.share > 0):
+            found = validate.show(self.share)
+            raise OcclusionError(f"sampling: expected a share above 0 and up to 1, found {found}")
+        if not validate.is_count(self.first, 0) or self.first > GROUPS:
+            found = validate.show(self.first)
+            raise OcclusionError(f"sampling: expected to begin with 0 to {GROUPS} groups, found {found}")
+        validate.require("sampling: scale", self.scale, validate.is_number(self.scale), "a number")
+        floors = isinstance(self.floors, tuple) and all(map(validate.is_number, self.floors))
+        validate.require("sampling: floors", self.floors, floors, "a tuple of numbers")
         if self.floors and len(self.floors) != len(self.bounds):
             raise OcclusionError(f"sampling: expected a floor for each of {len(self.bounds)} bounds")
 

@@ -19,10 +19,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from krypton_compile import features
+from krypton_compile.contract import validate
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation.bounds import Bound, parse_bound
 from krypton_compile.runtime.approximation.sampling import Sampling
-from krypton_compile.runtime.approximation.thresholds import Thresholds, check_precision
+from krypton_compile.runtime.approximation.thresholds import Thresholds, check_precision, check_shares
+from krypton_compile.runtime.by_value import ByValue
 
 Pair = tuple[int, int]
 
@@ -35,7 +37,7 @@ class DrillDown:
     choose and interpolate.
 
     Raises:
-        OcclusionError: if ``r`` is not in [0, 1], or a coarse stride or patch is below 1.
+        OcclusionError: if ``r`` is not in [0, 1], or a coarse stride or patch is no pair of integers from 1 on.
     """
 
     r: float = 0.25
@@ -43,24 +45,26 @@ class DrillDown:
     coarse_patch: Pair | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.r <= 1:
-            raise OcclusionError(f"drill-down: expected a share r from 0 to 1, found {self.r}")
-        for name, pair in (("stride", self.coarse_stride), ("patch", self.coarse_patch or (1, 1))):
-            if min(pair) < 1:
-                raise OcclusionError(f"drill-down: expected a coarse {name} of at least 1, found {pair}")
+        if not validate.is_share(self.r):
+            raise OcclusionError(f"drill-down: expected a share r from 0 to 1, found {validate.show(self.r)}")
+        first = (1, 1) if self.coarse_patch is None else self.coarse_patch
+        for name, pair in (("stride", self.coarse_stride), ("patch", first)):
+            if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(validate.is_count, pair)):
+                found = validate.show(pair)
+                raise OcclusionError(f"drill-down: expected a coarse {name} (h, w) of at least 1, found {found}")
 
     def steps(self, stride: Pair) -> Pair:
         """The number of windows at the final stride, along each axis, of which stage 1 scores one."""
         return -(-self.coarse_stride[0] // stride[0]), -(-self.coarse_stride[1] // stride[1])
 
 
-@dataclass(frozen=True)
-class Approximation:
+@dataclass(frozen=True, eq=False)
+class Approximation(ByValue):
     """All settings; ``tau`` and ``eps`` are one number, or one for each layer group of the model.
 
     Raises:
         OcclusionError: if both ``drill_down`` and ``sampling`` are given, ``precision`` is neither "bfloat16" nor None,
-            or a drill-down is given and this release has none.
+            a drill-down is given and this release has none, or a field is of another type.
     """
 
     tau: float | Sequence[float] = 1.0
@@ -71,6 +75,9 @@ class Approximation:
 
     def __post_init__(self) -> None:
         check_precision(self.precision)
+        check_shares(self.tau, self.eps)
+        for name, value, kind in (("drill_down", self.drill_down, DrillDown), ("sampling", self.sampling, Sampling)):
+            validate.require(name, value, value is None or isinstance(value, kind), f"a {kind.__name__} or None")
         if self.drill_down is not None and not features.DRILL_DOWN:
             raise OcclusionError("approximation: this release has no drill-down; use sampling, or tune the model again")
         if self.drill_down is not None and self.sampling is not None:
@@ -114,7 +121,7 @@ def write_settings(approximation: Approximation) -> dict[str, object]:
     """Write settings as fields that are ready for JSON."""
     drill = approximation.drill_down
     thresholds = {
-        name: list(value) if isinstance(value, Sequence) else value
+        name: value if validate.is_number(value) else list(value)  # type: ignore[arg-type]
         for name, value in (("tau", approximation.tau), ("eps", approximation.eps))
     }
     fields: dict[str, object] = {**thresholds, "drill_down": None if drill is None else asdict(drill), "sampling": None}
@@ -171,4 +178,4 @@ def choose_coarse_stride(stride: int, r: float, speed_up: float) -> int:
 
 
 def _numbers(value: float | Sequence[float]) -> str:
-    return "/".join(f"{number:g}" for number in value) if isinstance(value, Sequence) else f"{value:g}"
+    return f"{value:g}" if validate.is_number(value) else "/".join(f"{number:g}" for number in value)  # type: ignore[union-attr]

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract import validate
+from krypton_compile.contract.validate import as_array
 from krypton_compile.errors import OcclusionError
+from krypton_compile.runtime.by_value import ByValue
 
 REDUCED = "bfloat16"
 
@@ -21,12 +24,25 @@ def check_precision(precision: str | None) -> None:
     Raises:
         OcclusionError: if ``precision`` is neither "bfloat16" nor None.
     """
-    if precision not in (None, REDUCED):
-        raise OcclusionError(f"approximation: expected precision {REDUCED} or None, found {precision!r}")
+    if precision is not None and not validate.is_one_of(precision, (REDUCED,)):
+        raise OcclusionError(f"approximation: expected precision {REDUCED} or None, found {validate.show(precision)}")
 
 
-@dataclass(frozen=True)
-class Thresholds:
+def check_shares(tau: object, eps: object) -> None:
+    """Refuse thresholds that are no numbers; which of them fit a model, :meth:`Thresholds.arrays` says.
+
+    Raises:
+        OcclusionError: if one of them is neither a number nor a list of some.
+    """
+    for name, value in (("tau", tau), ("eps", eps)):
+        several = isinstance(value, list | tuple | np.ndarray) and np.ndim(as_array(name, value)) == 1
+        numbers = value if several else [value]
+        fits = all(map(validate.is_number, numbers))  # type: ignore[arg-type]
+        validate.require(name, value, fits, "a number, or one for each layer group")
+
+
+@dataclass(frozen=True, eq=False)
+class Thresholds(ByValue):
     """The share of each window's effect that is computed; by default all of it.
 
     Attributes:
@@ -37,7 +53,7 @@ class Thresholds:
         precision: "bfloat16" for products of reduced precision where the processor makes them faster, or None.
 
     Raises:
-        OcclusionError: if ``precision`` is neither "bfloat16" nor None.
+        OcclusionError: if ``precision`` is neither "bfloat16" nor None, or ``tau`` or ``eps`` no numbers.
     """
 
     tau: float | Sequence[float] = 1.0
@@ -46,11 +62,12 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         check_precision(self.precision)
+        check_shares(self.tau, self.eps)
 
     @property
     def exact(self) -> bool:
         """Whether nothing is left out."""
-        taus, epses = (value if isinstance(value, Sequence) else (value,) for value in (self.tau, self.eps))
+        taus, epses = _each(self.tau), _each(self.eps)
         return all(tau == 1 for tau in taus) and all(eps == 0 for eps in epses) and self.precision is None
 
     def arrays(self, groups: Sequence[str]) -> tuple[Array, Array]:
@@ -68,6 +85,10 @@ class Thresholds:
 
 
 NOTHING_LEFT_OUT = Thresholds()
+
+
+def _each(value: float | Sequence[float]) -> Sequence[float]:
+    return (value,) if validate.is_number(value) else value  # type: ignore[return-value]
 
 
 def _per_group(name: str, value: float | Sequence[float], groups: Sequence[str]) -> Array:

@@ -10,6 +10,7 @@ from pathlib import Path
 import onnx
 
 from krypton_compile import features
+from krypton_compile.contract import validate
 from krypton_compile.contract.annotations import (
     FROZEN_KEY,
     LABELS_KEY,
@@ -65,6 +66,11 @@ class CompiledModel:
     frozen_gates: tuple[str, ...]
 
     @property
+    def tuned_bounds(self) -> tuple[str, ...]:
+        """The bounds that its settings were tuned for."""
+        return () if self.tuning is None else self.tuning.bounds
+
+    @property
     def layout(self) -> str:
         """The axis order of its input, such as "NCHW"."""
         return self.annotation.layout
@@ -109,9 +115,13 @@ class CompiledModel:
         """The same model with another preprocessing or other labels; what is None stays as it is.
 
         Raises:
-            OcclusionError: if ``preprocessing`` is given for a model whose input is no picture.
+            OcclusionError: if ``preprocessing`` is given for a model whose input is no picture, or an argument is of
+                another type.
             OSError, ValueError: if ``preprocessing`` names neither a preset nor a recipe, or does not fit the model.
         """
+        told = preprocessing is None or isinstance(preprocessing, str | Preprocessing)
+        validate.require("preprocessing", preprocessing, told, "a name or a Preprocessing")
+        validate.require("labels", labels, labels is None or validate.are_texts(labels), "a list of names")
         recipe = read_recipe(preprocessing) if isinstance(preprocessing, str) else preprocessing
         if recipe is not None:
             recipe.check_fits(self.image_size, self.channels)

@@ -11,13 +11,14 @@ import numpy.typing as npt
 from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.occlude import occlude
+from krypton_compile.runtime.by_value import ByValue
 from krypton_compile.runtime.inputs import arrays
 
 Array = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Occlusion:
+@dataclass(frozen=True, eq=False)
+class Occlusion(ByValue):
     """Boxes of an image, and what shows inside them.
 
     Attributes:

@@ -11,6 +11,7 @@ from typing import Any, Self
 import onnx
 import onnxruntime as ort
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import ModelError, OcclusionError
 from krypton_compile.runtime.engine.providers import Provider
@@ -61,6 +62,8 @@ class Origin:
 
     def _source(self) -> Path | bytes:
         if isinstance(self.model, str | os.PathLike):
+            fits = validate.is_path(self.model)
+            validate.require("model", self.model, fits, "a path without zero bytes", ModelError)
             return Path(self.model)
         if isinstance(self.model, onnx.ModelProto):
             content: bytes = self.model.SerializeToString()

@@ -28,6 +28,7 @@ import onnx
 import onnx.parser
 import onnxruntime as ort
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.errors import LibraryError
 from krypton_compile.ort.errors import explain, quiet_options
@@ -70,7 +71,13 @@ def place(providers: Sequence[Provider] | None) -> Placement:
     Raises:
         LibraryError: if ``providers`` name one of which this onnxruntime knows nothing.
     """
-    placed, gpu = list(providers or (CPU,)), None
+    asked = (CPU,) if providers is None else providers
+    if not isinstance(asked, list | tuple) or not all(map(_is_provider, asked)):
+        raise LibraryError(
+            f"providers {validate.show(providers)}: expected a list of names, or of pairs (name, options); "
+            f"{_ONLY_THESE}, {CUDA} and {CPU}"
+        )
+    placed, gpu = list(asked or (CPU,)), None
     for index, provider in enumerate(placed):
         name, options = (provider, {}) if isinstance(provider, str) else provider
         if name != CUDA and name not in ort.get_available_providers():
@@ -84,6 +91,11 @@ def place(providers: Sequence[Provider] | None) -> Placement:
             placed[index] = (CUDA, {"use_tf32": "0", **options})
             gpu = int(options.get("device_id", 0))
     return Placement(tuple(placed), gpu)
+
+
+def _is_provider(value: object) -> bool:
+    pair = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Mapping)
+    return isinstance(value[0] if pair else value, str)  # type: ignore[index]
 
 
 def _check_available() -> None:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.contract import geometry
+from krypton_compile.contract import geometry, validate
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.layouts import channel_axis
 from krypton_compile.contract.occlude import changed_boxes
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.approximation.thresholds import NOTHING_LEFT_OUT, Thresholds
+from krypton_compile.runtime.by_value import ByValue
 from krypton_compile.runtime.engine.chunks import run_chunks
 from krypton_compile.runtime.engine.compiled_model import CompiledModel
 from krypton_compile.runtime.engine.input_range import describe_excess
@@ -31,8 +32,8 @@ Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class OcclusionScores:
+@dataclass(frozen=True, eq=False)
+class OcclusionScores(ByValue):
     """Outputs for P boxes: ``scores`` [P, K], ``base_scores`` [K]; logits where the model ends in Softmax.
 
     Where some classes were asked for, scores and logits have only their columns; the base ones have all.
@@ -68,24 +69,26 @@ class Scorer:
         """The number of classes."""
         return self.sessions.classes
 
-    def prepare(self, image: npt.ArrayLike, baseline: npt.ArrayLike = 0.0) -> PreparedImage:
+    def prepare(self, image: npt.ArrayLike, baseline: npt.ArrayLike = 0.0, measured: bool = False) -> PreparedImage:
         """Run the model once on the image itself.
 
         Args:
             image: float32, the model's own input shape.
             baseline: a number, or an array like the image: the pixels that show inside a box.
+            measured: whether the error of this image's windows is wanted; else those of the session's first image are
+                checked alone.
 
         Raises:
             OcclusionError: if ``image`` or ``baseline`` has another dtype or shape, or is not finite.
         """
         shapes = self.model.image_shape, self.model.full_shape
-        prepared = self.sessions.prepare(
-            arrays.check_image(image, "image", *shapes), arrays.make_baseline(baseline, *shapes)
-        )
+        pixels, hidden = arrays.check_image(image, "image", *shapes), arrays.make_baseline(baseline, *shapes)
+        prepared = self.sessions.prepare(pixels, hidden, measured)
         return replace(prepared, excess=describe_excess(prepared.image, self.model.preprocessing))
 
     def changes(self, prepared: PreparedImage, boxes: Boxes) -> npt.NDArray[np.bool_]:
         """Bool [P]: whether image and baseline differ in a pixel of each box; where not, its scores are the base's."""
+        _check_prepared(prepared)
         different = (prepared.image != prepared.baseline).any(axis=channel_axis(self.model.full_layout))[0]
         return changed_boxes(different, boxes)
 
@@ -114,6 +117,8 @@ class Scorer:
         Raises:
             OcclusionError: if ``classes`` names no class, or a threshold is out of range.
         """
+        _check_prepared(prepared, thresholds)
+        validate.require("progress", progress, progress is None or callable(progress), "a callable (done, total)")
         columns = arrays.check_classes(classes, self.classes)
         base_logits, shape = prepared.base_logits, (len(occlusion.boxes), len(columns))
         scores = np.empty(shape, np.float32)  # every row comes once
@@ -144,6 +149,9 @@ class Scorer:
         Rows that change no pixel come first, with the base scores.
         """
         boxes, sessions = occlusion.boxes, self.sessions
+        fits = batch_size is None or validate.is_count(batch_size)
+        validate.require("batch_size", batch_size, fits, "None or at least 1 window")
+        _check_prepared(prepared, thresholds)
         columns = arrays.check_classes(classes, self.classes)
         changed = self.changes(prepared, boxes) if occlusion.patches is None else ~geometry.is_empty(boxes)
         work = sessions.begin(prepared, occlusion, thresholds)
@@ -164,3 +172,9 @@ class Scorer:
         chunk = batch_size or self.model.annotation.chunk
         for at, rows in run_chunks(lambda at: sessions.run_chunk(work, at), todo, chunk, sessions.workers):
             yield at, outputs(rows[0][:, columns], rows[1][:, columns] if sessions.kinds > 1 else None, True)
+
+
+def _check_prepared(prepared: object, thresholds: object = NOTHING_LEFT_OUT) -> None:
+    fits = isinstance(prepared, PreparedImage)
+    validate.require("prepared", prepared, fits, "an image that prepare() of this session has made ready")
+    validate.require("thresholds", thresholds, isinstance(thresholds, Thresholds), "a Thresholds")

@@ -1,7 +1,9 @@
 """A few windows of the work at hand, checked against the model itself run on the really occluded image.
 
-Instruction sets differ in how they round, and matrix tiles multiply in pieces of bfloat16, so a session measures on the
-machine that it runs on:    error = max |logit of the window - logit of the occluded image| / max |logit|
+Instruction sets differ in how they round, matrix tiles multiply in pieces of bfloat16, and a picture may amplify what
+another does not, so a session measures on the machine that it runs on, and for every picture whose error it tells:
+
+    error = max |logit of the window - logit of the occluded image| / max |logit|
 
 The windows that change the image most, where rounding shows most, and as many spread over the rest.
 """

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.annotations import EPS, TAU
 from krypton_compile.contract.exactness import SELF_CHECK_BOUND
 from krypton_compile.contract.schemas import PRECISIONS
@@ -23,9 +24,9 @@ from krypton_compile.ort.errors import explain, start_session
 from krypton_compile.ort.library import get_library_path, multiplies_bfloat16, multiplies_bfloat16x3
 from krypton_compile.runtime.approximation.thresholds import NOTHING_LEFT_OUT, REDUCED, Thresholds
 from krypton_compile.runtime.engine import self_check
-from krypton_compile.runtime.engine.compiled_model import AGAIN
 from krypton_compile.runtime.engine.cores import count_cores
 from krypton_compile.runtime.engine.occlusion import Occlusion
+from krypton_compile.runtime.engine.outputs import check_rows, count_classes
 from krypton_compile.runtime.engine.providers import (
     Provider,
     check_started,
@@ -38,11 +39,13 @@ from krypton_compile.runtime.engine.providers import (
     warn_of_waiting,
 )
 from krypton_compile.runtime.engine.split_file import Split, with_precision, with_weights
-from krypton_compile.runtime.engine.work import PreparedImage, Work
+from krypton_compile.runtime.engine.work import Measured, PreparedImage, Work
 
 Array = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
+MOST_THREADS = 1024
+"""More threads than that no machine keeps busy, and the system may refuse to start them."""
 _QUIET = 4
 """onnxruntime's log level at which it prints nothing of what it raises anyway."""
 
@@ -60,11 +63,12 @@ class Sessions:
 
     Attributes:
         precision: the one in force.
-        error: what the check at the first use measured, in units of the largest logit (self_check.py); NaN before.
+        error: the largest that checks measured of any image, in units of its largest logit (self_check.py); NaN before
+            the first one.
         classes: how many scores there are for each window.
 
     Raises:
-        OcclusionError: if ``precision`` is unknown, or ``threads`` is less than one.
+        OcclusionError: if ``precision`` is unknown, or ``threads`` is no number from 1 to :data:`MOST_THREADS`.
         ModelError: if onnxruntime cannot run the file.
         LibraryError: if the op library is missing or does not fit this onnxruntime.
     """
@@ -77,10 +81,13 @@ class Sessions:
         threads: int | None = None,
         precision: str | None = None,
     ) -> None:
-        if precision not in (None, *PRECISIONS):
-            raise OcclusionError(f"precision: expected one of {', '.join(PRECISIONS)} or None, found {precision!r}")
-        if threads is not None and threads < 1:
-            raise OcclusionError(f"threads: expected at least 1, found {threads}")
+        if precision is not None and not validate.is_one_of(precision, PRECISIONS):
+            found = validate.show(precision)
+            raise OcclusionError(f"precision: expected one of {', '.join(PRECISIONS)} or None, found {found}")
+        if threads is not None and not (validate.is_count(threads) and threads <= MOST_THREADS):
+            raise OcclusionError(
+                f"threads: expected at least 1, at most {MOST_THREADS}; found {validate.show(threads)}"
+            )
         self._model, self._beside = parts.model, parts.beside
         self._captured, self._limits = parts.captured, parts.limits
         self.threads = threads or count_cores()
@@ -108,19 +115,19 @@ class Sessions:
         if self._place.cuda:
             warn_of_waiting(self._model.path, self.incremental_part)
         self._in_bfloat16: ort.InferenceSession | None = None
-        self._lock = threading.Lock()
+        self._lock, self._first = threading.Lock(), threading.RLock()
         self.outputs = [value.name for value in self.incremental.get_outputs()]
         self.kinds = 2 if parts.model.has_logits else 1
-        self.classes = self._count_classes()
+        self.classes = count_classes(self._model.path, self.incremental, self.kinds)
 
-    def prepare(self, image: Array, baseline: Array) -> PreparedImage:
-        """Run the base half on an image."""
+    def prepare(self, image: Array, baseline: Array, measured: bool = False) -> PreparedImage:
+        """Run the base half on an image, the error of whose windows will be ``measured``."""
         outputs = self._base_outputs(image, baseline)
         scores, logits = self._base_rows(outputs)
         captured = dict(zip(self._captured, outputs, strict=False))
         feeds = {name: value for name, value in captured.items() if name not in self._limits}
         magnitudes = {name: float(captured[name].numpy()[0]) for name in self._limits}
-        return PreparedImage(image, baseline, scores, logits, feeds, magnitudes)
+        return PreparedImage(image, baseline, scores, logits, feeds, magnitudes, Measured(measured))
 
     def begin(self, prepared: PreparedImage, occlusion: Occlusion, thresholds: Thresholds) -> Work:
         """Make ready to run the incremental half on some boxes of a prepared image."""
@@ -137,22 +144,26 @@ class Sessions:
         feeds = {**work.feeds, inputs[0]: as_ort(hidden.boxes[at]), inputs[1]: as_ort(hidden.offsets[at])}
         values = self.run(work.session, self.outputs, {name: feeds[name] for name in inputs})
         rows = [value.numpy() for value in values]
-        self._check_rows(rows[: self.kinds], len(at))
+        check_rows(self._model.path, rows[: self.kinds], len(at), self.classes)
         return rows
 
     def check_once(self, work: Work, todo: Rows) -> None:
-        """Measure ``error`` on a few of the boxes ``todo`` at the first use; threads that share the sessions wait.
+        """Check a few of the boxes ``todo``: at the sessions' first use, and at that of an image whose error is wanted.
 
-        Where results should be exact and are not, float32 takes over.
+        Threads that share the image wait, at the first use all. Where results should be exact and are not, float32
+        takes over.
         """
-        prepared = work.prepared
-        with self._lock:
-            if not math.isnan(self.error) or not len(todo):
+        prepared, measured = work.prepared, work.prepared.measured
+        with measured.lock if measured.wanted else self._first:
+            known = measured.error if measured.wanted else self.error
+            if not math.isnan(known) or not len(todo):
                 return
             some = work.occlusion.boxes[todo]
             at = todo[self_check.choose_windows(prepared.image, prepared.baseline, some, self._model.full_layout)]
             exact = self._feed_thresholds(prepared, NOTHING_LEFT_OUT)
-            self._self_check(replace(work, feeds={**work.feeds, **exact}), at)
+            checked = replace(work, session=self.incremental, feeds={**work.feeds, **exact})
+            measured.error = self._self_check(checked, at)
+            self.error = max(measured.error, 0.0 if math.isnan(self.error) else self.error)
 
     def with_precision(self, work: Work, precision: str | None) -> Work:
         """The work by the session of a precision; that of bfloat16 is made when it is first asked for."""
@@ -246,45 +257,35 @@ class Sessions:
 
     def _base_rows(self, outputs: list[ort.OrtValue]) -> tuple[Array, Array | None]:
         rows = [value.numpy().reshape(-1).copy() for value in outputs[len(self._captured) :]]
-        self._check_rows([row[None] for row in rows], 1)
+        check_rows(self._model.path, [row[None] for row in rows], 1, self.classes)
         if not all(np.isfinite(row).any() for row in rows):  # single classes may be masked, or not trained
             raise OcclusionError("the model's output for this image is not finite; check the image's preprocessing")
         return rows[0], rows[1] if len(rows) > 1 else None
 
-    def _self_check(self, work: Work, at: Rows) -> None:
-        """Measure ``error`` on the boxes ``at``; where results should be exact and are not, float32 takes over."""
+    def _self_check(self, work: Work, at: Rows) -> float:
+        """Measure the error on the boxes ``at``; where results should be exact and are not, float32 takes over."""
         prepared, layout = work.prepared, self._model.full_layout
         base = prepared.base_scores if prepared.base_logits is None else prepared.base_logits
         rows = [self._base_rows(self._base_outputs(work.hidden(row, layout), prepared.baseline)) for row in at]
         expected = np.stack([scores if logits is None else logits for scores, logits in rows])
         excess, scores = prepared.excess, self.run_chunk(work, at)[self.kinds - 1]
-        self.error = self_check.measure_error(scores, expected, base, excess)
+        error = self_check.measure_error(scores, expected, base, excess)
         if self._model.frozen_gates:
-            return  # approximate by wish
-        if self.error > SELF_CHECK_BOUND and self._may_fall_back:
-            self.precision = "float32"
-            self.incremental = self.make_incremental(self.precision)
+            return error  # approximate by wish
+        if error > SELF_CHECK_BOUND and self._may_fall_back:
+            self._fall_back()
             work = replace(work, session=self.incremental)
-            self.error = self_check.measure_error(self.run_chunk(work, at)[self.kinds - 1], expected, base, excess)
-        if self.error > SELF_CHECK_BOUND and self.precision != "bfloat16":
-            self_check.warn_of_error(self.error, len(at), excess)
+            error = self_check.measure_error(self.run_chunk(work, at)[self.kinds - 1], expected, base, excess)
+        if error > SELF_CHECK_BOUND and self.precision != "bfloat16":
+            self_check.warn_of_error(error, len(at), excess)
+        return error
 
-    def _count_classes(self) -> int:
-        shapes = [value.shape for value in self.incremental.get_outputs()][: self.kinds]
-        same = len(shapes) == self.kinds and len({tuple(shape[1:]) for shape in shapes}) == 1
-        if not same or len(shapes[0]) != 2 or not isinstance(shapes[0][1], int):
-            raise ModelError(
-                f"{self._model.path}: expected rows of scores for each window, found the shapes {shapes}. {AGAIN}"
-            )
-        return int(shapes[0][1])
-
-    def _check_rows(self, rows: list[Array], count: int) -> None:
-        for row in rows:
-            if row.shape != (count, self.classes) or row.dtype != np.float32:
-                raise ModelError(
-                    f"{self._model.path}: expected scores of shape {[count, self.classes]}, found {row.dtype} "
-                    f"{list(row.shape)}. {AGAIN}"
-                )
+    def _fall_back(self) -> None:
+        """Multiply in float32 from now on; another thread may have found the same."""
+        with self._lock:
+            if self.precision != "float32":
+                self.incremental = self.make_incremental("float32")
+                self.precision = "float32"
 
 
 def _default_options(threads: int) -> ort.SessionOptions:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import threading
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,19 @@ from krypton_compile.runtime.engine.occlusion import Occlusion
 Array = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass
+class Measured:
+    """The error of one image's windows, in units of its largest logit (self_check.py); NaN until some were checked.
+
+    ``wanted`` is whether results tell it: then the image's own first windows are checked, not the session's alone.
+    """
+
+    wanted: bool = False
+    error: float = math.nan
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
 class PreparedImage:
     """An image whose base maps are computed; what :meth:`OcclusionSession.score` takes, as often as one likes.
 
@@ -26,10 +40,11 @@ class PreparedImage:
     base_logits: Array | None
     feeds: dict[str, ort.OrtValue]
     magnitudes: dict[str, float]
+    measured: Measured = field(default_factory=Measured)
     excess: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Work:
     """One prepared image and what is hidden of it; ``feeds`` are the inputs that all its chunks share."""
 

@@ -8,8 +8,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.geometry import Boxes, Pair
 from krypton_compile.contract.layouts import KINDS
+from krypton_compile.contract.occlude import leave_image
 from krypton_compile.errors import OcclusionError
 
 _ROWS = {1: "(x0, w)", 2: "(y0, x0, h, w)", 3: "(z0, y0, x0, d, h, w)"}
@@ -25,7 +27,7 @@ def check_image(
     Raises:
         OcclusionError: if ``image`` has another dtype or shape, or holds NaN or infinity; the message says what to do.
     """
-    array = np.asarray(image)
+    array = validate.as_array(name, image)
     if array.dtype != np.float32:
         raise OcclusionError(f"{name}: expected float32, found {array.dtype}; convert with .astype(numpy.float32)")
     if array.shape not in (shape, full):
@@ -72,18 +74,17 @@ def check_boxes(boxes: object, image_shape: tuple[int, ...]) -> Boxes:
     Raises:
         OcclusionError: if ``boxes`` have another dtype or shape, or one has a negative size or leaves the image.
     """
-    array = np.asarray(boxes)
+    array = validate.as_array("boxes", boxes)
     axes = len(image_shape)
     if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2 * axes:
         raise OcclusionError(
             f"boxes: expected integers of shape [P, {2 * axes}], rows {_ROWS[axes]}; found {array.dtype} {array.shape}"
         )
-    wide = array.astype(np.int64)
-    bad = (wide < 0).any(axis=1) | (wide[:, :axes] + wide[:, axes:] > image_shape).any(axis=1)
+    bad = leave_image(array, image_shape)
     if bad.any():
         row = int(bad.argmax())
         raise OcclusionError(
-            f"boxes: row {row} {_ROWS[axes].replace(' ', '')} {wide[row].tolist()} does not lie inside the image "
+            f"boxes: row {row} {_ROWS[axes].replace(' ', '')} {array[row].tolist()} does not lie inside the image "
             f"{_SIZES[axes]} {tuple(image_shape)}; clip it first"
         )
     return np.ascontiguousarray(array, np.int32)
@@ -95,7 +96,7 @@ def check_rows(rows: npt.ArrayLike, name: str, dtype: type[_Entry], shape: tuple
     Raises:
         OcclusionError: if ``rows`` have another dtype or shape, or are not finite.
     """
-    array = np.asarray(rows)
+    array = validate.as_array(name, rows)
     if array.dtype != dtype or array.shape != shape:
         wanted = f"{np.dtype(dtype).name} {shape}"
         raise OcclusionError(
@@ -114,9 +115,9 @@ def check_classes(classes: Sequence[int] | None, count: int) -> npt.NDArray[np.i
     """
     if classes is None:
         return np.arange(count)
-    array = np.asarray(classes)
+    array = validate.as_array("classes", classes)
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise OcclusionError(f"classes: expected a list of class indices, found {classes!r}")
+        raise OcclusionError(f"classes: expected a list of class indices, found {validate.show(classes)}")
     bad = (array < 0) | (array >= count)
     if bad.any():
         raise OcclusionError(f"class {array[bad.argmax()]}: expected one from 0 to {count - 1}")

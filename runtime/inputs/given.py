@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.layouts import axes_of, channel_axis, swapped
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
@@ -41,7 +42,7 @@ def as_array(image: object) -> Any:
     if isinstance(image, np.ndarray | str | os.PathLike | Image.Image) or is_stream(image):
         return image
     if isinstance(image, list | tuple) or hasattr(image, "__array__"):
-        return np.asarray(image)
+        return validate.as_array("image or baseline", image)
     return image
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from krypton_compile.contract import geometry
+from krypton_compile.contract import geometry, validate
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.contract.layouts import KINDS, axes_of, channel_axis, last_channels
 from krypton_compile.contract.preprocessing import Preprocessing
@@ -119,8 +119,7 @@ def check_space(space: str) -> None:
     Raises:
         OcclusionError: if ``space`` is none of :data:`SPACES`.
     """
-    if space not in SPACES:
-        raise OcclusionError(f"baseline_space {space!r}; expected one of {', '.join(SPACES)}")
+    validate.require_one_of("baseline_space", space, SPACES)
 
 
 def check_samples(samples: int) -> None:
@@ -129,8 +128,8 @@ def check_samples(samples: int) -> None:
     Raises:
         OcclusionError: if ``samples`` is not a whole number from 1 to :data:`MOST_SAMPLES`.
     """
-    if int(samples) != samples or not 1 <= samples <= MOST_SAMPLES:
-        raise OcclusionError(f"samples {samples!r}; expected a whole number, at least 1 and at most {MOST_SAMPLES}")
+    fits = validate.is_count(samples) and samples <= MOST_SAMPLES
+    validate.require("samples", samples, fits, f"a whole number, at least 1 and at most {MOST_SAMPLES}")
 
 
 def _named(name: str, canvas: Canvas, space: str, samples: int) -> Occluder:

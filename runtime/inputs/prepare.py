@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from krypton_compile.contract.preprocessing import Preprocessing
+from krypton_compile.runtime.by_value import ByValue
 from krypton_compile.runtime.inputs.pictures import ArrayLayout, PictureSource, load_picture
 from krypton_compile.runtime.inputs.resized import resized
 
@@ -18,8 +19,8 @@ COLOURS = {"black": 0.0, "white": 255.0, "gray": 128.0, "grey": 128.0}
 _AXES = {"NCHW": (2, 0, 1), "NHWC": (0, 1, 2)}
 
 
-@dataclass(frozen=True)
-class Prepared:
+@dataclass(frozen=True, eq=False)
+class Prepared(ByValue):
     """A model's input, float32 [1, ...], and the picture it shows, uint8 RGB [H, W, 3]."""
 
     tensor: npt.NDArray[np.float32]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.disk.picture import decoding, open_picture
 from krypton_compile.errors import FileError, OcclusionError
@@ -39,7 +40,7 @@ def read_segments(
         return _superpixels(segments, picture)
     if picture is not None and isinstance(segments, (str, Path, Image.Image)):
         return _read_labels(segments, preprocessing, (size[0], size[1]))
-    return np.asarray(segments)
+    return validate.as_array("segments", segments)
 
 
 def _superpixels(text: str, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
@@ -64,6 +65,8 @@ def _read_labels(
     source: str | Path | Image.Image, preprocessing: Preprocessing | None, size: tuple[int, int]
 ) -> npt.NDArray[np.int64]:
     name = "segments" if isinstance(source, Image.Image) else f"segments {source}"
+    named = isinstance(source, Image.Image) or validate.is_path(source)
+    validate.require("segments", source, named, "the path of a picture of labels")
     try:
         if isinstance(source, Image.Image):
             image = source

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.labels import find_label
 from krypton_compile.errors import OcclusionError
 
 ARGMAX, ALL = "argmax", "all"
+_DIGITS = 20
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def resolve_target(
         OcclusionError: if ``target`` is no index or label of a class, or that class's score is not finite.
     """
     count = len(base_scores)
-    if target is None or target in (ARGMAX, ALL):
+    if target is None or validate.is_one_of(target, (ARGMAX, ALL)):
         finite = np.where(np.isnan(base_scores), -np.inf, base_scores)  # a class that is not trained wins nothing
         return Target(int(finite.argmax()), target == ALL)
     if isinstance(target, str) and not target.removeprefix("-").isdecimal():
@@ -43,10 +44,9 @@ def resolve_target(
         except ValueError as error:
             raise OcclusionError(f"target: {error}") from error
         return _finite(named, base_scores)
-    try:
-        index = int(target) if isinstance(target, str) else operator.index(target)
-    except TypeError:
-        raise OcclusionError(f"target {target!r}: expected 'argmax', 'all', an index or a label") from None
+    text = isinstance(target, str) and len(target) <= _DIGITS
+    validate.require("target", target, text or validate.is_integer(target), "'argmax', 'all', an index or a label")
+    index = int(target)
     if not 0 <= index < count:
         single = "; the model has one output, so target 0 is its score" if count == 1 else ""
         raise OcclusionError(f"target {index}: expected a class from 0 to {count - 1}{single}")

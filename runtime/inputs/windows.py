@@ -19,6 +19,7 @@ import numpy.typing as npt
 from krypton_compile.contract import geometry
 from krypton_compile.contract.geometry import Boxes, Pair
 from krypton_compile.errors import OcclusionError
+from krypton_compile.runtime.by_value import ByValue
 
 Roi = tuple[int, ...]
 Size = int | tuple[int, ...]
@@ -29,8 +30,8 @@ _AXES = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
 _SIZES = {1: "(l,)", 2: "(h, w)", 3: "(d, h, w)"}
 
 
-@dataclass(frozen=True)
-class Windows:
+@dataclass(frozen=True, eq=False)
+class Windows(ByValue):
     """The parts of an image of ``image_shape`` that are hidden, in the order of their scores.
 
     Attributes:

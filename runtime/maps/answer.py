@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.errors import OcclusionError
+from krypton_compile.runtime.by_value import ByValue
 from krypton_compile.runtime.inputs.targets import ALL, resolve_target
 from krypton_compile.runtime.maps.draw import draw_figure, draw_overlay
 from krypton_compile.runtime.maps.save import make_files, save_files
@@ -25,8 +27,8 @@ Array = npt.NDArray[np.float32]
 Picture = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Subject:
+@dataclass(frozen=True, eq=False)
+class Subject(ByValue):
     """The subject of an explanation, whatever the windows.
 
     Attributes:
@@ -55,9 +57,12 @@ class Subject:
     model_sha256: str | None
 
 
-@dataclass(frozen=True, repr=False)
-class Answer:
-    """An explanation: it prints as a table, shows in a notebook, and is drawn and saved where it has a picture."""
+@dataclass(frozen=True, repr=False, eq=False)
+class Answer(ByValue):
+    """An explanation: it prints as a table, shows in a notebook, and is drawn and saved where it has a picture.
+
+    Two of them are equal (==) if all that they hold is, but for the time that they took.
+    """
 
     subject: Subject
 
@@ -151,7 +156,7 @@ class Answer:
         """
         if target is None:
             return self.target
-        if target == ALL:
+        if validate.is_one_of(target, (ALL,)):
             raise OcclusionError("target 'all': a map is of one class; take them one by one, of .classes")
         return resolve_target(target, self.base_scores, self.labels).index
 
@@ -210,9 +215,11 @@ class Answer:
         The map is float32 [H, W]; where all classes were asked for, [K', H, W].
 
         Raises:
-            OcclusionError: if the input is a signal or a volume.
+            OcclusionError: if the input is a signal or a volume, or ``prefix`` is no path.
             OSError: if a file cannot be written.
         """
+        named = validate.is_path(prefix) and bool(Path(prefix).name)
+        validate.require("prefix", prefix, named, "a path whose last part is the name that the files begin with")
         return save_files(self, Path(prefix), title, reduce, upsample)
 
     def common_meta(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.layouts import KINDS
 from krypton_compile.errors import OcclusionError
 from krypton_compile.runtime.maps.score_space import SPACES
@@ -87,6 +88,7 @@ def draw_figure(explanation: Drawable, title: str = "", reduce: str = "mean", up
     """
     from krypton_compile.runtime.maps.figure import figure_png  # likewise
 
+    validate.require("title", title, isinstance(title, str), "a text")
     picture, space = picture_of(explanation), SPACES[explanation.activation]
     signed = explanation.value == "difference"
     lines = [
@@ -95,7 +97,7 @@ def draw_figure(explanation: Drawable, title: str = "", reduce: str = "mean", up
         f"{explanation.setting()}, {explanation.occluder}, {'exact' if explanation.exact else 'approximate'}",
     ]
     label = f"{space} {'drop ' if signed else ''}when hidden"
-    label += ", summed over windows" if reduce == "sum" else ""
+    label += ", summed over windows" if validate.is_one_of(reduce, ("sum",)) else ""
     return figure_png(picture, explanation.panels(reduce, upsample), lines, label=label, signed=signed)
 
 

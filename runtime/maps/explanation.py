@@ -39,8 +39,8 @@ class Check:
     of: int
     largest: float
     mean: float
-    tau_saves: float
-    eps_saves: float
+    tau_saves: float = field(compare=False)
+    eps_saves: float = field(compare=False)
 
     @property
     def unseen(self) -> float:
@@ -59,7 +59,7 @@ class Check:
         return f"{text}; up to {100 * self.unseen:.0f} % of them may be off by more ({confidence})"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Explanation(Answer):
     """Scores of an occlusion grid, or of the regions of a label map, over a signal, a picture or a volume.
 
@@ -72,7 +72,8 @@ class Explanation(Answer):
         windows: where the image was hidden.
         changed: share of the windows that change a pixel; the others keep the base scores.
         precision: what convolutions might multiply in; "bfloat16" is of reduced precision, the others exact.
-        error: measured on a few windows against the model itself, in units of the largest logit (self_check.py).
+        error: measured on a few of these windows against the model itself, in units of the largest logit; NaN where no
+            window was scored (self_check.py).
         seconds: of base pass, windows and check together.
         frozen_gates: how many gates keep the values of the whole image (``krypton-compile --frozen-gates``).
         approximation: what was left out.
@@ -91,7 +92,7 @@ class Explanation(Answer):
     changed: float
     precision: str
     error: float
-    seconds: float
+    seconds: float = field(compare=False)
     frozen_gates: int
     approximation: Approximation
     scored: npt.NDArray[np.bool_]

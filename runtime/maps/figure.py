@@ -21,6 +21,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
+from krypton_compile.contract import validate
 from krypton_compile.disk.earlier import PRODUCER
 
 DIVERGING = "RdBu_r"
@@ -51,10 +52,9 @@ def overlay(
         ValueError: if sizes or dtypes do not match, ``alpha`` is outside [0, 1], or matplotlib has no map ``cmap``.
     """
     _check_picture(image_rgb, heatmap)
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha {alpha}; expected a number between 0 and 1")
+    validate.require("alpha", alpha, validate.is_share(alpha), "a number between 0 and 1")
     known = np.isfinite(heatmap)
-    opacity = np.full(heatmap.shape, alpha)
+    opacity = np.full(heatmap.shape, float(alpha))
     if signed:
         strongest = colour_range(heatmap)[1]
         opacity *= np.minimum(1, np.abs(np.where(known, heatmap, 0)) / (FULL * strongest))
@@ -71,8 +71,8 @@ def colourise(heatmap: Array, cmap: str | None = None, signed: bool = True) -> P
         ValueError: if matplotlib has no colour map ``cmap``.
     """
     name = _colours(cmap, signed)
-    if name not in colormaps:
-        raise ValueError(f"unknown colour map {cmap!r}; matplotlib lists them as matplotlib.colormaps")
+    if not isinstance(name, str) or name not in colormaps:
+        raise ValueError(f"unknown colour map {validate.show(cmap)}; matplotlib lists them as matplotlib.colormaps")
     low, high = colour_range(heatmap, signed)
     known = np.isfinite(heatmap)
     unit = (np.where(known, heatmap, low).astype(np.float64) - low) / (high - low)
@@ -151,7 +151,7 @@ def _numbers() -> ScalarFormatter:
 
 
 def _colours(cmap: str | None, signed: bool) -> str:
-    return cmap or (DIVERGING if signed else SEQUENTIAL)
+    return (DIVERGING if signed else SEQUENTIAL) if cmap is None else cmap
 
 
 def _shortened(text: str, room: int) -> str:

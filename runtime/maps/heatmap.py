@@ -18,7 +18,9 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.layouts import KINDS
+from krypton_compile.contract.occlude import leave_image
 from krypton_compile.runtime.inputs.windows import Windows, inside
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -36,10 +38,9 @@ def make_map(values: Array, windows: Windows, reduce: str = "mean", upsample: st
     Raises:
         ValueError: if ``reduce`` or ``upsample`` is unknown, or what already has a value a pixel is to be upsampled.
     """
-    if reduce not in REDUCTIONS:
-        raise ValueError(f"reduce {reduce!r}; expected one of {', '.join(REDUCTIONS)}")
-    if upsample not in (None, *UPSAMPLINGS):
-        raise ValueError(f"upsample {upsample!r}; expected one of {', '.join(UPSAMPLINGS)}")
+    validate.require_one_of("reduce", reduce, REDUCTIONS)
+    if upsample is not None:
+        validate.require_one_of("upsample", upsample, UPSAMPLINGS)
     if upsample is not None and reduce != "none":
         raise ValueError(f"upsample {upsample!r} with reduce {reduce!r}; only the grid of reduce='none' is upsampled")
     if upsample is not None and windows.roi is not None and windows.regions is None:
@@ -63,7 +64,9 @@ def make_map(values: Array, windows: Windows, reduce: str = "mean", upsample: st
 
 def upsampling(reduce: str, upsample: str | None) -> str | None:
     """The upsampling that gives a map one value a pixel: "nearest" for a grid, where none is named."""
-    return upsample or ("nearest" if reduce == "none" else None)
+    if upsample is None:
+        return "nearest" if validate.is_one_of(reduce, ("none",)) else None
+    return upsample
 
 
 def count_windows(windows: Windows) -> npt.NDArray[np.int64]:
@@ -93,8 +96,7 @@ def accumulate(
         raise ValueError(f"values {list(value.shape)} and boxes {list(boxes.shape)}; expected [P] and [P, {2 * axes}]")
     if not np.isfinite(value).all():
         raise ValueError(f"{np.count_nonzero(~np.isfinite(value))} of {len(value)} values are NaN or Inf")
-    wide = boxes.astype(np.int64)
-    outside = (boxes < 0).any(axis=1) | (wide[:, :axes] + wide[:, axes:] > image_shape).any(axis=1)
+    outside = leave_image(boxes, image_shape)
     if outside.any():
         first = int(np.argmax(outside))
         pixels = " x ".join(map(str, image_shape))

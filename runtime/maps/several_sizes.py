@@ -8,13 +8,14 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract import validate
 from krypton_compile.runtime.maps.answer import Answer
 from krypton_compile.runtime.maps.explanation import Explanation
 
 Array = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SizesExplanation(Answer):
     """One explanation a patch size, ``parts``, in the order of the sizes; its map is the mean of theirs."""
 
@@ -46,7 +47,7 @@ class SizesExplanation(Answer):
             ValueError: as :meth:`Explanation.heatmap`, or if ``reduce`` is "none" without upsampling: grids of
                 different sizes have no mean.
         """
-        if reduce == "none" and upsample is None:
+        if validate.is_one_of(reduce, ("none",)) and upsample is None:
             raise ValueError("reduce 'none' of several sizes: their grids differ; give upsample, or take one of .parts")
         maps = np.stack([part.heatmap(target, reduce=reduce, upsample=upsample) for part in self.parts])
         known = np.isfinite(maps)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from krypton_compile.contract.geometry import Boxes
 from krypton_compile.errors import OcclusionError
+from krypton_compile.runtime.by_value import ByValue
 from krypton_compile.runtime.engine.scorer import Scorer
 from krypton_compile.runtime.inputs.given import naming, several
 from krypton_compile.runtime.maps.explanation import Explanation
@@ -26,14 +27,14 @@ from krypton_compile.runtime.sweep.estimate import Estimate
 from krypton_compile.runtime.sweep.progress import progress_within
 from krypton_compile.runtime.sweep.progressive import sweep_progressively
 from krypton_compile.runtime.sweep.request import Request
-from krypton_compile.runtime.sweep.resolved import resolve, resolve_windows
+from krypton_compile.runtime.sweep.resolved import resolve, resolve_windows, settle
 from krypton_compile.runtime.sweep.strategies import sweep_once
 from krypton_compile.runtime.sweep.verify import Verification, verify
 from krypton_compile.runtime.sweep.windows_scored import Progress, plan, score_windows
 
 
-@dataclass(frozen=True)
-class Chunk:
+@dataclass(frozen=True, eq=False)
+class Chunk(ByValue):
     """Some windows of an explanation, as they get done: ``scores`` [n, K'] of ``boxes`` [n, 4], rows ``index`` [n]."""
 
     index: npt.NDArray[np.int64]
@@ -111,11 +112,12 @@ def iterate(scorer: Scorer, image: object, request: Request) -> Iterator[Chunk]:
     Raises:
         OcclusionError: if the request is of several sizes, or leaves windows out; and as :func:`explain`.
     """
+    request = settle(scorer, request)
     request.require_one_size()
     request.require_whole_windows("iter_explain()")
     resolved, (windows,) = resolve_windows(scorer, image, request)
     every = np.arange(len(windows.boxes))
-    scored = score_windows(scorer, resolved, windows, every, request.approximation.thresholds)
+    scored = score_windows(scorer, resolved, windows, every, request.settings.thresholds)
     return (Chunk(rows, windows.boxes[rows], scores) for rows, scores in scored)
 
 
@@ -128,7 +130,7 @@ def refine(scorer: Scorer, image: object, request: Request) -> Iterator[Explanat
         OcclusionError: if the request is of several sizes, or approximate; and as :func:`explain`.
     """
     request.require_one_size()
-    if not request.approximation.exact:
+    if not request.settings.exact:
         raise OcclusionError("approximation: progressive maps end exact; stop at the map that is good enough instead")
     resolved, (windows,) = resolve_windows(scorer, image, request)
     return sweep_progressively(scorer, plan(scorer, resolved, windows))

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from krypton_compile.contract import validate
 from krypton_compile.errors import OcclusionError
 
 
@@ -103,4 +104,4 @@ def reporter(
     elif callable(progress):
         yield progress
     else:
-        raise OcclusionError(f"progress {progress!r}; expected True or a callable (done, total)")
+        raise OcclusionError(f"progress {validate.show(progress)}; expected True or a callable (done, total)")

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Literal
 
-import numpy as np
 from PIL import Image
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.geometry import EDGES
 from krypton_compile.contract.layouts import KINDS
 from krypton_compile.errors import OcclusionError
-from krypton_compile.runtime.approximation.settings import EXACT, Approximation
+from krypton_compile.runtime.approximation.bounds import parse_bound
+from krypton_compile.runtime.approximation.settings import EXACT, Approximation, settings_for
+from krypton_compile.runtime.by_value import ByValue
 from krypton_compile.runtime.inputs.occluders import SAMPLES, check_samples, check_space
 from krypton_compile.runtime.inputs.pictures import ArrayLayout
 from krypton_compile.runtime.inputs.windows import Size, Strides
@@ -29,8 +31,8 @@ TARGET: Literal["target"] = "target"
 AUTO = "auto"
 
 
-@dataclass(frozen=True)
-class Request:
+@dataclass(frozen=True, eq=False)
+class Request(ByValue):
     """All that is asked of one image.
 
     It is checked once, when it is made; what depends on the model, such as classes and sizes, when it is put to one.
@@ -46,8 +48,8 @@ class Request:
         target: the class to explain: an index, a label, "all", or the predicted one: "argmax" or None.
         classes: those whose scores to keep, which saves memory and time on large grids; "target" the explained one
             alone; all when None.
-        approximation: what to leave out; nothing by default, :meth:`OcclusionSession.settings_for` a bound on the
-            quality.
+        approximation: what to leave out, nothing by default; or a bound on the quality as text, such as "ssim>=0.9",
+            for what keeps it on the model that is asked (:meth:`OcclusionSession.settings_for`).
         patch_sizes: several sizes in place of one ``patch_size``, a list: one map each, and their mean.
         edge: "truncate" cuts the last window at the far edge (Captum), "valid" takes full windows only, "shift"
             moves the last one inside (MONAI).
@@ -74,7 +76,7 @@ class Request:
     baseline: object = None
     target: int | str | None = None
     classes: Classes = None
-    approximation: Approximation = EXACT
+    approximation: Approximation | str = EXACT
     _: KW_ONLY
     patch_sizes: Sequence[Size] | None = None
     edge: str = "truncate"
@@ -97,17 +99,16 @@ class Request:
             ("activation", self.activation, ACTIVATIONS),
             ("edge", self.edge, EDGES),
         ):
-            if text not in known:
-                raise OcclusionError(f"{name} {text!r}; expected one of {', '.join(known)}")
+            validate.require_one_of(name, text, known)
         if self.baseline_space is not None:
             check_space(self.baseline_space)
         check_samples(self.samples)
+        _check_approximation(self.approximation)
         if isinstance(self.classes, str) and self.classes != TARGET:
             raise OcclusionError(f"classes {self.classes!r}; expected a list of class indices, or {TARGET!r}")
         size = self.batch_size
-        whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
-        if size != AUTO and not (whole and int(size) >= 1):
-            raise OcclusionError(f"batch_size {size!r}; expected {AUTO!r} or at least 1 window")
+        fits = validate.is_one_of(size, (AUTO,)) or validate.is_count(size)
+        validate.require("batch_size", size, fits, f"{AUTO!r} or at least 1 window")
 
     @property
     def several(self) -> bool:
@@ -118,6 +119,18 @@ class Request:
     def sizes(self) -> tuple[Size, ...]:
         """All patch sizes."""
         return (self.patch_size,) if self.patch_sizes is None else tuple(self.patch_sizes)
+
+    @property
+    def settings(self) -> Approximation:
+        """What is left out; of a bound as text, what keeps it on a model that was never tuned."""
+        asked = self.approximation
+        return asked if isinstance(asked, Approximation) else settings_for(parse_bound(asked), None, ())
+
+    def settled(self, tuned: Approximation | None, bounds: Sequence[str]) -> Request:
+        """The request to a model that was ``tuned`` for ``bounds``: with settings in place of a bound as text."""
+        if isinstance(self.approximation, Approximation):
+            return self
+        return replace(self, approximation=settings_for(parse_bound(self.approximation), tuned, bounds))
 
     @property
     def windows_at_once(self) -> int | None:
@@ -139,7 +152,7 @@ class Request:
         Raises:
             OcclusionError: if ``approximation`` samples the windows or drills down.
         """
-        if self.approximation.sampling is not None or self.approximation.drill_down is not None:
+        if self.settings.sampling is not None or self.settings.drill_down is not None:
             raise OcclusionError(
                 f"approximation: {doing} scores every window; give tau, eps and precision alone, or use explain()"
             )
@@ -154,7 +167,7 @@ class Request:
             return
         segments = self.segments if isinstance(self.segments, str | os.PathLike | Image.Image) else None
         asked = {
-            "approximation": None if self.approximation.exact else self.approximation,
+            "approximation": None if self.settings.exact else self.settings,
             "baseline_space": self.baseline_space,
             "samples": None if self.samples == SAMPLES else self.samples,
             "segments": segments,
@@ -166,6 +179,19 @@ class Request:
             raise OcclusionError(
                 f"{', '.join(names)}: for models of pictures; the model's input is a {KINDS[axes]}{more}"
             )
+
+
+def _check_approximation(asked: object) -> None:
+    if isinstance(asked, Approximation):
+        return
+    if not isinstance(asked, str):
+        raise OcclusionError(
+            f"approximation {asked!r}: expected an Approximation, or a bound on the quality such as 'ssim>=0.9'"
+        )
+    try:
+        parse_bound(asked)
+    except ValueError as error:
+        raise OcclusionError(f"approximation: {error}") from error
 
 
 def _check_sizes(name: str, sizes: object) -> None:

@@ -47,6 +47,11 @@ class Resolved:
     seconds: float
 
 
+def settle(scorer: Scorer, request: Request) -> Request:
+    """The request to this model: a bound as text becomes the settings that keep it."""
+    return request.settled(scorer.model.tuned, scorer.model.tuned_bounds)
+
+
 def resolve(scorer: Scorer, image: object, request: Request) -> Resolved:
     """Put a request to an image.
 
@@ -55,7 +60,7 @@ def resolve(scorer: Scorer, image: object, request: Request) -> Resolved:
         OSError, ValueError: if a picture cannot be read.
     """
     started = time.perf_counter()
-    model = scorer.model
+    model, request = scorer.model, settle(scorer, request)
     request.require_pictures(len(model.spatial))
     check_activation(request.activation, model.has_logits, scorer.classes)
     canvas, picture = _read(model, image, request)
@@ -64,7 +69,7 @@ def resolve(scorer: Scorer, image: object, request: Request) -> Resolved:
     space = request.baseline_space or ("picture" if shows_colours else "input")
     blank = ("black" if shows_colours else 0.0) if request.baseline is None else request.baseline
     occluder = make_occluder(blank, canvas, space, request.samples)
-    prepared = scorer.prepare(canvas.image, occluder.image)
+    prepared = scorer.prepare(canvas.image, occluder.image, True)
     base = activate(request.activation, prepared.base_scores, prepared.base_logits)
     target = resolve_target(request.target, base, model.labels)
     classes = _classes(request, target, scorer.classes)
@@ -91,7 +96,7 @@ def resolve_windows(scorer: Scorer, image: object, request: Request) -> tuple[Re
     Raises:
         OcclusionError, OSError, ValueError: as :func:`resolve`, or if the windows do not fit the image.
     """
-    spatial = scorer.model.spatial
+    spatial, request = scorer.model.spatial, settle(scorer, request)
     request.require_pictures(len(spatial))
     # Windows first where they do not depend on the picture: a bad size is told before the base pass.
     if request.segments is None:

@@ -33,7 +33,7 @@ def sweep_once(scorer: Scorer, sweep: Sweep, check: bool, progress: Progress | N
         OcclusionError: if regions are to be sampled or drilled down, between which nothing can be interpolated, or a
             bound has no calibration for these windows.
     """
-    approximation = sweep.resolved.request.approximation
+    approximation = sweep.resolved.request.settings
     drill, sampled = approximation.drill_down, approximation.sampling
     if sweep.windows.regions is not None and (drill is not None or sampled is not None):
         raise OcclusionError(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract import validate
 from krypton_compile.contract.exactness import SAME_HALF_MODEL, largest_difference
 from krypton_compile.contract.occlude import occlude
 from krypton_compile.errors import OcclusionError
@@ -57,8 +58,8 @@ def verify(
             does, or ``original`` is another model than the one that was compiled.
         ModelError: if ``original`` cannot be run.
     """
-    if count < 1:
-        raise OcclusionError(f"verify {count}: expected at least 1 window")
+    validate.require("verify", count, validate.is_count(count), "at least 1 window")
+    validate.require("original", original, original is None or validate.is_path(original), "the path of a model")
     if resolved.occluder.name != explanation.occluder:
         raise OcclusionError(
             f"the explanation hid windows by {explanation.occluder}, now asked for is {resolved.occluder.name}; "

@@ -161,7 +161,7 @@ def explain_now(
         windows=sweep.windows,
         changed=float((~sweep.unchanged).mean()),
         precision=sessions.precision if approximation.precision is None else approximation.precision,
-        error=sessions.error,
+        error=sweep.resolved.prepared.measured.error,
         seconds=sweep.seconds(),
         frozen_gates=len(scorer.model.frozen_gates),
         approximation=approximation,

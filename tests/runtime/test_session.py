@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from krypton_compile.contract.exactness import SELF_CHECK_BOUND
 from krypton_compile.contract.occlude import occlude
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
 from krypton_compile.ort.library import multiplies_bfloat16x3
-from krypton_compile.runtime import OcclusionSession
+from krypton_compile.runtime import Approximation, OcclusionSession
+from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.engine import self_check, sessions
 from tests.support.small import TOLERANCE, small_model
 
@@ -255,6 +257,49 @@ def test_the_first_use_measures_the_error(compiled: Path, image: np.ndarray) -> 
     assert explanation.error == session.error
     assert explanation.precision == session.precision == ("bfloat16x3" if multiplies_bfloat16x3() else "float32")
     assert 0 <= session.error <= SELF_CHECK_BOUND
+
+
+def test_each_picture_has_an_error_of_its_own(
+    compiled: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first picture's says nothing about the next one's, and neither does its silence."""
+    session = OcclusionSession(compiled, threads=1)
+    sessions, worse = session.scorer.sessions, 3 * image
+    right = sessions.run_chunk
+
+    def run_chunk(work, at):
+        factor = 1.001 if np.array_equal(work.prepared.image, worse) else 1.0
+        return [found * np.float32(factor) for found in right(work, at)]
+
+    monkeypatch.setattr(sessions, "run_chunk", run_chunk)
+    first = session.explain(image, 8, 4)
+    with pytest.warns(UserWarning, match=r"up to 1\.0e-03"):
+        second = session.explain(worse, 8, 4)
+    third = session.explain(image, 8, 4, approximation=Approximation(sampling=Sampling(share=0.5)), check=False)
+    assert max(first.error, third.error) <= SELF_CHECK_BOUND < 5e-4 < second.error < 2e-3
+    assert session.error == second.error
+    assert second.resolution > first.resolution
+    unchanged = session.explain(image, 8, 4, baseline=image)
+    assert np.isnan(unchanged.error)
+    boxes = first.boxes[:3]
+    session.score(session.prepare(worse), boxes)  # tells no error: without a warning
+    for part in session.explain(image, patch_sizes=[4, 8], stride=4).parts:
+        assert part.error <= SELF_CHECK_BOUND
+
+
+def test_a_later_picture_may_make_float32_take_over(
+    compiled: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "multiplies_bfloat16x3", lambda: True)
+    session = OcclusionSession(compiled, threads=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        session.explain(image, 8, 4)
+    assert session.precision == "bfloat16x3"
+    monkeypatch.setattr(sessions, "SELF_CHECK_BOUND", -1.0)
+    with pytest.warns(UserWarning, match="differ from the model on really occluded images"):
+        found = session.explain(2 * image, 8, 4)
+    assert found.precision == session.precision == "float32"
 
 
 def test_results_that_are_not_exact_make_float32_take_over(

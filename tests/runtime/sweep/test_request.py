@@ -82,6 +82,37 @@ def test_what_scores_every_window_takes_thresholds_alone(session, image, left_ou
         np.testing.assert_array_equal(chunk.scores, expected[chunk.index])
 
 
+def test_a_bound_as_text_is_what_settings_for_it_are(session, image):
+    """Wherever an Approximation is taken."""
+    text = " ssim >= 0.9"
+    chosen = session.settings_for("ssim>=0.9")
+    assert Request(approximation=text).settings == chosen
+    found, expected = (session.explain(image, 4, 1, approximation=each) for each in (text, chosen))
+    assert found == expected
+    assert found.approximation == chosen
+    parts = session.explain(image, patch_sizes=[4, 6], stride=1, approximation="error<=0.3").parts
+    assert [str(part.approximation.sampling.bounds[0]) for part in parts] == ["error<=0.3"] * 2
+    assert session.estimate(image, 6, 3, approximation=text).windows == 42
+    assert explain(session.scorer, image, Request(4, 1, approximation=text)) == expected
+    with pytest.raises(OcclusionError, match=r"iter_explain\(\) scores every window"):
+        session.iter_explain(image, 6, 3, approximation=text)
+    with pytest.raises(OcclusionError, match="progressive maps end exact"):
+        session.explain_progressively(image, 6, 3, approximation=text)
+    for wrong in ("ssim>0.9", "ssim<=0.9", "psnr>=0.9", "ssim>=2", "", "exact", None, 0.9, b"ssim>=0.9"):
+        with pytest.raises(OcclusionError, match=r"approximation.*(expected|bounded)"):
+            session.explain(image, 6, 3, approximation=wrong)
+
+
+def test_a_bound_as_text_takes_tuned_settings_that_imply_it():
+    tuned = Approximation(tau=0.5)
+    request = Request(approximation="ssim>=0.9")
+    assert request.settled(tuned, ["ssim>=0.95"]).settings == tuned
+    assert request.settled(tuned, ["ssim>=0.8"]).settings == request.settings
+    assert request.settled(None, ()).settings == request.settings
+    by_hand = Request(approximation=Approximation(eps=0.1))
+    assert by_hand.settled(tuned, ["ssim>=0.95"]) is by_hand
+
+
 def test_thresholds_are_one_value_everywhere(session, image):
     thresholds = Thresholds(0.5, [0.02] * 3)
     assert Approximation(0.5, [0.02] * 3).thresholds == thresholds
