@@ -8,6 +8,7 @@ from pathlib import Path
 
 from krypton_compile.contract import validate
 from krypton_compile.errors import LibraryError
+from krypton_compile.ort.shared_object import missing_bytes
 
 _NAME = "libkrypton_ops.so"
 _CUDA_NAME = "libkrypton_ops_cuda.so"
@@ -23,12 +24,13 @@ def get_library_path(cuda: bool = False) -> str:
         cuda: the library for sessions of the CUDA provider: the same ops, and kernels for the GPU.
 
     Raises:
-        LibraryError: if there is no such file.
+        LibraryError: if there is no such file, or only a part of it.
     """
     validate.require("cuda", cuda, validate.is_truth(cuda), "True or False", LibraryError)
     given = os.environ.get("KRYPTON_OPS_LIBRARY")
     path = Path(given) if given else _installed(_CUDA_NAME if cuda else _NAME)
     if path.is_file():
+        _require_whole(path)
         return str(path)
     if cuda:
         raise LibraryError(
@@ -39,6 +41,18 @@ def get_library_path(cuda: bool = False) -> str:
         f"the custom-op library is not at {path}. Reinstall krypton-compile (a C++17 compiler builds it), "
         "or set KRYPTON_OPS_LIBRARY to the file."
     )
+
+
+def _require_whole(path: Path) -> None:
+    try:
+        missing = missing_bytes(path)
+    except OSError as error:
+        raise LibraryError(f"the op library {path} cannot be read: {error.strerror}") from error
+    if missing:
+        raise LibraryError(
+            f"the op library {path} is cut off: {missing} bytes are missing at its end. Reinstall krypton-compile, or "
+            "set KRYPTON_OPS_LIBRARY to a whole file."
+        )
 
 
 def _installed(name: str) -> Path:

@@ -59,16 +59,34 @@ def propagate_boxes(nodes: Sequence[ir.Node], boxes_input: ir.Value, grid: Boxes
     """
     boxes: dict[ir.Value, Boxes] = {boxes_input: grid}
     growth: dict[ir.Node, Growth] = {}
-    for node in nodes:
+    unread = _unread_after(nodes)
+    for index, node in enumerate(nodes):
         after = apply_box_rule(node, boxes)
         if after is not None:
             boxes[node.outputs[0]] = after
         current = after if after is not None else _boxes_of(node, boxes)
-        if current is None or NODE_SOURCE not in node.metadata_props:
-            continue
-        paper, overlap = _multiply_adds(node, boxes) if node.op_type == "IncrementalConv" else (0, 0)
-        growth[node] = Growth(_largest(current, len(grid), grid.shape[1] // 2), paper, overlap)
+        if current is not None and NODE_SOURCE in node.metadata_props:
+            paper, overlap = _multiply_adds(node, boxes) if node.op_type == "IncrementalConv" else (0, 0)
+            growth[node] = Growth(_largest(current, len(grid), grid.shape[1] // 2), paper, overlap)
+        for value in unread[index]:
+            boxes.pop(value, None)
     return growth
+
+
+def _unread_after(nodes: Sequence[ir.Node]) -> list[list[ir.Value]]:
+    """For each node the values that no later one asks for: boxes of all nodes at once would be gigabytes."""
+    last: dict[ir.Value, int] = {}
+    for index, node in enumerate(nodes):
+        for value in node.inputs:
+            if value is not None:
+                last[value] = index
+                maker = value.producer()
+                if maker is not None and maker.op_type == "DepthGather":  # whose own a convolution asks for
+                    last.update((each, index) for each in maker.inputs if each is not None)
+    unread: list[list[ir.Value]] = [[] for _ in nodes]
+    for value, index in last.items():
+        unread[index].append(value)
+    return unread
 
 
 def _largest(boxes: Boxes, positions: int, axes: int) -> tuple[int, ...]:

@@ -37,8 +37,12 @@ def near_neutral_held(model: ir.Model) -> Iterator[None]:
     try:
         yield
     finally:
+        for stand_in, _ in reversed(held):
+            if graph.inputs[-1] is stand_in:  # they are the last ones: none is looked for
+                graph.inputs.pop()
+            else:
+                graph.inputs.remove(stand_in)
         for stand_in, tensor in held:
-            graph.inputs.remove(stand_in)
             if stand_in.uses():
                 stand_in.const_value = ir.tensor(tensor.numpy(), name=stand_in.name)
                 graph.register_initializer(stand_in)

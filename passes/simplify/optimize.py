@@ -17,6 +17,7 @@ from onnxscript.rewriter import RewritePass
 from onnxscript.rewriter.rules import common as rules
 
 from krypton_compile.passes.simplify.near_neutral import near_neutral_held
+from krypton_compile.passes.simplify.quick_rules import quick_rules
 
 for _library in ("onnx_ir", "onnxscript"):
     # What these warn of ends in an error of ours or does not matter; where logging is set up, it is logged as ever.
@@ -51,7 +52,7 @@ def rewrite(model: ir.Model) -> int:
 
 
 def _optimize(model: ir.Model, iterations: int) -> int:
-    with _ONE_AT_A_TIME, near_neutral_held(model):
+    with _ONE_AT_A_TIME, near_neutral_held(model), quick_rules():
         optimizer.optimize_ir(model, num_iterations=iterations, should_fold=_folded_too, **_LIMITS)
     _forget_branches(model)
     return 1
