@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy.typing as npt
 import onnx
+import onnx_ir as ir
 
 from krypton_compile.compiler.arguments import check_arguments
 from krypton_compile.compiler.class_names import read_names

@@ -7,6 +7,7 @@ onnx's checker refuses, are sorted first. A version of an op that the checker do
 
 from __future__ import annotations
 
+import collections
 import math
 import re
 import subprocess
@@ -26,6 +27,8 @@ from krypton_compile.stages import INVALID, stage
 _ABOUT_VERSIONS = re.compile("Opset import for domain|deprecated in domain_version|No Op registered for")
 """The checker's complaints of ops in versions that onnxruntime may still run."""
 _TRY = "import sys, onnxruntime as ort; ort.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])"
+MOST_NODES = 20_000
+"""A minute's work for one core, at 3 ms a node."""
 _LARGE = 1 << 10
 _WHOLE_BYTES = range(1, onnx.TensorProto.FLOAT8E5M2FNUZ + 1)
 """Data types whose entries are not packed, several in a byte; a string's bytes are no raw data."""
@@ -35,8 +38,10 @@ def check_model(source: SourceModel) -> int:
     """Sort the nodes and check all of the model; return 1 if the nodes had to be sorted.
 
     Raises:
-        ModelError: if the model is not valid ONNX; the message is the checker's, which names the node or tensor.
+        ModelError: if the model is not valid ONNX; the message is the checker's, which names the node or tensor. If it
+            has more than :data:`MOST_NODES` nodes.
     """
+    _require_fewer_nodes(source.proto)
     with stage("use this model, which is not valid ONNX", INVALID):
         was_sorted = sort_nodes(source.proto.graph)
         for tensor in source.proto.graph.initializer:
@@ -47,6 +52,20 @@ def check_model(source: SourceModel) -> int:
             if not (_ABOUT_VERSIONS.search(str(error)) and _runs(source.proto)):
                 raise
     return int(not was_sorted)
+
+
+def _require_fewer_nodes(model: onnx.ModelProto) -> None:
+    """Refuse a model whose compilation would take minutes, at once."""
+    graphs = (model.graph.node, *(function.node for function in model.functions))
+    count = sum(node.op_type != "Constant" for nodes in graphs for node in nodes)
+    if count > MOST_NODES:
+        ops = collections.Counter(node.op_type for nodes in graphs for node in nodes).most_common(3)
+        most = ", ".join(f"{number} {op}" for op, number in ops)
+        raise ModelError(
+            f"the model has {count} nodes ({most}, ...); expected at most {MOST_NODES}, and the largest CNN "
+            "classifiers have some thousands. A loop may have been unrolled, or shapes be computed at run time: export "
+            "it again for one fixed image size, with constants folded (torch.onnx.export does so by default)"
+        )
 
 
 def typed_model(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -45,7 +45,6 @@ Array = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 MOST_THREADS = 1024
-"""More threads than that no machine keeps busy, and the system may refuse to start them."""
 _QUIET = 4
 """onnxruntime's log level at which it prints nothing of what it raises anyway."""
 
@@ -263,7 +262,7 @@ class Sessions:
         return rows[0], rows[1] if len(rows) > 1 else None
 
     def _self_check(self, work: Work, at: Rows) -> float:
-        """Measure the error on the boxes ``at``; where results should be exact and are not, float32 takes over."""
+        """Measure the error on the boxes ``at``; float32 takes over where results should be exact and are not."""
         prepared, layout = work.prepared, self._model.full_layout
         base = prepared.base_scores if prepared.base_logits is None else prepared.base_logits
         rows = [self._base_rows(self._base_outputs(work.hidden(row, layout), prepared.baseline)) for row in at]

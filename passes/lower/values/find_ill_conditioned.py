@@ -78,6 +78,7 @@ class _Search:
             if any(value in self._moves for value in reads(node)):
                 self._moves.update(node.outputs)
         self._roots: set[ir.Node] = set()
+        self._curved = _curved(nodes, self._moves)
         self._rows: set[ir.Node] = set()
         self._whole: set[ir.Node] = set()
         self._read: set[ir.Value] = set()
@@ -178,7 +179,7 @@ class _Search:
         if op == "MatMul":  # of tokens: a row of a small sum is small, until a norm divides by it
             return residual and len(moving) == 1 and not self._is_map(node.outputs[0])
         if op == "Add":  # of two branches: each of their deltas is as exact as the sum, but for a norm
-            return residual or len(moving) == 1 or all(self._is_curved(value) for value in moving)
+            return residual or len(moving) == 1 or all(value in self._curved for value in moving)
         if residual and op in ("Mul", "Div") and len(moving) == 1 and not self._follows_norm(node):
             return False  # a branch, scaled: its delta has digits of its own
         return op in _THROUGH
@@ -214,16 +215,19 @@ class _Search:
             )
         return maker
 
-    def _is_curved(self, value: ir.Value | None) -> bool:
-        maker = None if value is None else value.producer()
-        if maker is None or maker.op_type not in _CURVED:
-            return maker is not None and maker.op_type == "Add" and all(self._is_curved(each) for each in maker.inputs)
-        return sum(each in self._moves for each in maker.inputs) > 1 or maker.op_type not in (
-            "Mul",
-            "Div",
-            "Max",
-            "Min",
-        )
+
+def _curved(nodes: Iterable[ir.Node], moves: set[ir.Value]) -> set[ir.Value]:
+    """What curved functions of the image make, and sums of nothing else; ``nodes`` are in order."""
+    curved: set[ir.Value] = set()
+    for node in nodes:
+        if node.op_type == "Add":
+            fits = all(each in curved for each in node.inputs)
+        else:
+            several = sum(each in moves for each in node.inputs) > 1
+            fits = node.op_type in _CURVED and (several or node.op_type not in ("Mul", "Div", "Max", "Min"))
+        if fits:
+            curved.update(node.outputs)
+    return curved
 
 
 def _chooses(node: ir.Node) -> bool:
