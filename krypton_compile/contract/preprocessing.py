@@ -170,7 +170,7 @@ class Preprocessing:
         values: dict[str, Any] = {name: tuple(n) if isinstance(n, list) else n for name, n in fields.items()}
         try:
             return cls(**values)
-        except (TypeError, OverflowError) as error:
+        except (TypeError, OverflowError, ValueError) as error:
             raise ValueError(f"preprocessing: {error} among {text[:200]}") from error
 
     def normalise(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -91,7 +91,8 @@ class Sampling:
         if not validate.is_count(self.first, 0) or self.first > GROUPS:
             found = validate.show(self.first)
             raise OcclusionError(f"sampling: expected to begin with 0 to {GROUPS} groups, found {found}")
-        validate.require("sampling: scale", self.scale, validate.is_number(self.scale), "a number")
+        fits = self.scale is None or validate.is_number(self.scale)
+        validate.require("sampling: scale", self.scale, fits, "a number or None")
         floors = isinstance(self.floors, tuple) and all(map(validate.is_number, self.floors))
         validate.require("sampling: floors", self.floors, floors, "a tuple of numbers")
         if self.floors and len(self.floors) != len(self.bounds):
