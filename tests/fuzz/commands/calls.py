@@ -80,7 +80,11 @@ def make_call(rng: np.random.Generator, folder: Path) -> Call:
     if "--force" in call.words:
         call.outputs |= {"precious.txt", "older.json", "tiny.krypton.onnx"}
         call.outputs |= set() if "--labels" in call.words else {"labels.txt"}
-    call.outputs.discard(model if "--in-place" not in call.words and "--store" not in call.words else "")
+    call.outputs.discard(model)
+    if "--in-place" in call.words:
+        call.outputs |= {model, str(Path(model).with_suffix(".tuning.png"))}
+    if "--store" in call.words:
+        call.outputs.add(model)
     return call
 
 
@@ -125,9 +129,8 @@ def _explain(rng: np.random.Generator, call: Call, model: str) -> None:
         place = str(rng.choice(["maps", "maps/deep", "folder", "fifo", "precious.txt", "dev", "loop", "", "\x1b[2K"]))
         call.words += ["--output-dir", place]
         call.outputs |= {place or "/", "maps"}
-    if "--store" in call.words or rng.random() < 0.1:
+    if rng.random() < 0.1:
         call.words.append("--store")
-        call.outputs.add(model)
 
 
 def _tune(rng: np.random.Generator, call: Call, model: str) -> None:
@@ -141,7 +144,6 @@ def _tune(rng: np.random.Generator, call: Call, model: str) -> None:
         call.outputs |= {str(Path(place).with_suffix(".tuning.png"))} if place not in ("", ".") else set()
     elif rng.random() < 0.2:
         call.words.append("--in-place")
-        call.outputs |= {model, str(Path(model).with_suffix(".tuning.png"))}
 
 
 _WAYS: dict[str, Callable[[np.random.Generator, Call, str], None]] = {
@@ -153,6 +155,8 @@ _WAYS: dict[str, Callable[[np.random.Generator, Call, str], None]] = {
 
 def _spoil_picture(rng: np.random.Generator, folder: Path, call: Call) -> None:
     name = str(rng.choice(["a0.png", "a1.png"]))
+    if (folder / name).is_dir():
+        return
     (folder / name).unlink(missing_ok=True)
     pictures.hostile(rng, folder / name)
     call.done.append(name)

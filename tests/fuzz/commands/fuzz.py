@@ -42,7 +42,7 @@ from krypton_compile.disk.write import ROOM
 from tests.fuzz.commands.calls import Call, make_call, prepare
 from tests.fuzz.commands.template import make_template
 
-SECONDS = 60.0
+SECONDS = 180.0
 MEMORY_BYTES = 6 << 30
 STANDARD = (1, 2)
 
