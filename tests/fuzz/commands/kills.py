@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,15 +83,16 @@ class Kills:
     wrong: list[str] = field(default_factory=list)
 
 
-def run(count: int, seed: int, cold: float = 0.25) -> Kills:
-    """End each command ``count`` times, the share ``cold`` of them as processes of their own."""
+def run(count: int, seed: int, ways: Sequence[str] = tuple(WAYS), cold: float = 0.25) -> Kills:
+    """End each of the ``ways`` to call a command ``count`` times, a share of them in ``cold`` processes."""
     kills, rng = Kills(), np.random.default_rng(seed)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     fuzz.import_all()
     with tempfile.TemporaryDirectory(prefix="krypton-kills-") as name, fuzz.quick_figures():
         root = Path(name)
         fuzz.in_child(lambda: make_template(root / "template") or 0, [os.devnull, os.devnull])
-        for way, (command, words, sets) in WAYS.items():
+        for way in ways:
+            command, words, sets = WAYS[way]
             earlier = root / way
             shutil.copytree(root / "template", earlier)
             for picture in ("a0.png", "a1.png"):
@@ -274,9 +275,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="of each way to call a command")
     parser.add_argument("--seed", type=int, default=None, help="(default: a fresh one)")
+    parser.add_argument("--way", choices=WAYS, action="append", help="(default: all of them)")
     options = parser.parse_args()
     seed = secrets.randbelow(1 << 40) if options.seed is None else options.seed
-    kills = run(options.kills, seed)
+    kills = run(options.kills, seed, options.way or tuple(WAYS))
     for end, count in sorted(kills.ends.items()):
         print(f"{count:5} {end}")
     print(f"seed {seed}: {len(kills.wrong)} wrong")
