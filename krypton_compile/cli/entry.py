@@ -7,10 +7,9 @@ import it would be printed, or get lost.
 import os
 import signal
 import sys
-from types import FrameType
 
 
-def _end(number: int, _: FrameType | None) -> None:
+def _end(number: int, _: object) -> None:
     os._exit(128 + number)
 
 

@@ -69,7 +69,7 @@ def run_command(
     fill_descriptors()
     words = list(sys.argv[1:] if arguments is None else arguments)
     options: argparse.Namespace | None = None
-    with _signals() as ended:
+    with _signals(terminal) as ended:
         terminal.interrupted = ended.check
         try:
             options = make_parser(words).parse_args(words)
@@ -109,14 +109,20 @@ def _tell(error: BaseException, terminal: Terminal, debug: bool) -> int:
 class _Signals:
     """The first signal that has come, and when."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminal: Terminal) -> None:
         self.number: int | None = None
-        self._at = 0.0
+        self._at, self._terminal = 0.0, terminal
 
-    def handle(self, number: int, _: FrameType | None) -> None:
-        """Raise at the first signal; end the process at a later one, unless it comes at once."""
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Raise at the first signal; end the process at a later one, unless it comes at once.
+
+        Inside an import nothing is raised: modules in C do not expect it while they begin, and some crash. Nothing is
+        being written then, so the process ends.
+        """
         if self.number is None:
             self.number, self._at = number, time.monotonic()
+            if _is_importing(frame):
+                os._exit(_tell_signal(number, self._terminal))
             raise Ended(number)
         if time.monotonic() - self._at > PATIENCE:
             os._exit(BY_SIGNAL + self.number)
@@ -127,10 +133,18 @@ class _Signals:
             raise Ended(self.number)
 
 
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextmanager
-def _signals() -> Iterator[_Signals]:
+def _signals(terminal: Terminal) -> Iterator[_Signals]:
     """Let signals that would end the process raise; those that whoever started it ignores stay ignored."""
-    signals = _Signals()
+    signals = _Signals(terminal)
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return
