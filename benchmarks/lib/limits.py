@@ -9,42 +9,24 @@ one of naive float32, so tiles may pass the limit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
-from onnx import TensorProto, helper
 
 from krypton_compile.contract.geometry import Boxes, occlusion_grid
+from krypton_compile.runtime.engine.counted_work import LayerWork, WorkCounter
 from krypton_compile.runtime.engine.occlusion import Occlusion
 from krypton_compile.runtime.engine.scorer import Scorer
 from krypton_compile.runtime.engine.sessions import Sessions
-from krypton_compile.runtime.engine.split_file import Split, split
-from krypton_compile.runtime.engine.work import Work
+from krypton_compile.runtime.engine.split_file import split
 
 Images = npt.NDArray[np.float32]
 
 SAMPLE = 96
 _DENSE = ("Conv", "Gemm", "MatMul")
-
-
-@dataclass
-class LayerWork:
-    """One layer over all windows counted: multiply-adds on whole boxes and on non-zero entries, bytes moved."""
-
-    name: str
-    op: str
-    shape: str
-    on_boxes: float = 0
-    on_nonzeros: float = 0
-    bytes: float = 0
-    weight_bytes: int = 0
-    box: float = 0
 
 
 @dataclass(frozen=True)
@@ -72,56 +54,18 @@ class Limit:
         return self.positions * self.model / (self.model + self.positions * self.a_window)
 
 
-class CountingSessions(Sessions):
-    """Sessions that count, layer by layer, what windows leave to do."""
-
-    def __init__(self, parts: Split) -> None:
-        self.layers: dict[str, LayerWork] = {}
-        super().__init__(parts, threads=1, precision="float32")
-        self.error = 0.0  # no check at the first use: its windows would be counted
-
-    def make_incremental(self, precision: str) -> ort.InferenceSession:  # noqa: ARG002  as the file has it: float32
-        part = onnx.ModelProto.FromString(self.incremental_part)
-        self._count = len(part.graph.output)
-        self._nodes = [node for node in part.graph.node if node.op_type in (*_DENSE, *_COUNTERS)]
-        self._dims = {tensor.name: tuple(tensor.dims) for tensor in part.graph.initializer}
-        seen = {value.name for value in (*part.graph.input, *part.graph.output)}
-        for node in self._nodes:
-            for name, kind in _watched(node):
-                if name not in seen:
-                    seen.add(name)
-                    part.graph.output.append(helper.make_tensor_value_info(name, kind, None))
-        return self.start_incremental(part.SerializeToString())
-
-    def run_chunk(self, work: Work, at: npt.NDArray[np.int64]) -> list[Images]:
-        found = super().run_chunk(work, at)
-        boxes = self.incremental.get_inputs()[0].name
-        tensors = {**dict(zip(self.outputs, found, strict=True)), boxes: work.occlusion.boxes[at]}
-        for index, node in enumerate(self._nodes):
-            weights = next((self._dims[name] for name in node.input if len(self._dims.get(name, ())) > 1), None)
-            if weights is None:
-                continue
-            empty = LayerWork(node.name, node.op_type, "x".join(map(str, weights)), weight_bytes=4 * math.prod(weights))
-            layer = self.layers.setdefault(f"{index}:{node.name}", empty)
-            values = [tensors[tensor] for tensor, _ in _watched(node)]
-            _COUNTERS.get(node.op_type, _count_dense)(layer, node, values, weights)
-        return found[: self._count]
-
-
 class LayerCounter:
     """Counts, layer by layer, what windows leave a compiled ``model`` to do."""
 
     def __init__(self, path: str | Path) -> None:
         parts = split(Path(path))
         self.model = parts.model
-        self._sessions = CountingSessions(parts)
-        self._scorer = Scorer(parts.model, self._sessions)
+        self._scorer = Scorer(parts.model, Sessions(parts, threads=1, precision="float32"))
+        self._counter = WorkCounter(self._scorer)
 
     def count(self, image: Images, boxes: Boxes, baseline: Images) -> list[LayerWork]:
         """The work of these windows."""
-        self._sessions.layers.clear()
-        self._scorer.score(self._scorer.prepare(image, baseline), Occlusion(boxes))
-        return list(self._sessions.layers.values())
+        return self._counter.count(self._scorer.prepare(image, baseline), Occlusion(boxes))
 
 
 def measure_limit(compiled: Path, original: Path, image: Images, baseline: Images, sample: int = SAMPLE) -> Limit:
@@ -160,55 +104,3 @@ def model_multiply_adds(path: str | Path, shape: tuple[int, ...]) -> float:
         else:
             total += math.prod(dims)
     return total
-
-
-def _watched(node: onnx.NodeProto) -> Iterator[tuple[str, int]]:
-    """What a node's work is counted from."""
-    if node.op_type == "IncrementalConv":
-        kinds = (TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT32)
-        yield from zip(node.input[:3], kinds, strict=True)
-    elif node.op_type == "IncrementalGemm":
-        yield from zip(node.input[:2], (TensorProto.FLOAT, TensorProto.INT32), strict=True)
-    else:
-        yield node.output[0], TensorProto.FLOAT
-
-
-def _count_conv(layer: LayerWork, node: onnx.NodeProto, values: list[Any], weights: tuple[int, ...]) -> None:
-    attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-    x, x_boxes, y_boxes = values
-    sizes = [attributes[name] for name in ("input_shape", "output_shape", "kernel_shape", "strides")]
-    sizes += [attributes["pads"][:2], attributes["dilations"]]
-    readers = [_readers(*(size[axis] for size in sizes)) for axis in (0, 1)]
-    # Of each pixel of the boxes: how many products of an output and a tap read it.
-    fan_out = [np.outer(readers[0][y : y + h], readers[1][x0 : x0 + w]).ravel() for y, x0, h, w in x_boxes]
-    per_entry = np.concatenate(fan_out) * (weights[0] / attributes.get("group", 1)) if fan_out else np.zeros(0)
-    layer.on_boxes += float(per_entry.sum()) * x.shape[1]
-    layer.on_nonzeros += float(per_entry @ np.count_nonzero(x, axis=1))
-    outputs = int((y_boxes[:, 2].astype(np.int64) * y_boxes[:, 3]).sum())
-    layer.bytes += 4.0 * (x.size + outputs * weights[0])
-    layer.box += float(x_boxes[:, 2].sum())
-
-
-def _readers(size: int, outputs: int, kernel: int, stride: int, pad: int, dilation: int) -> npt.NDArray[np.int64]:
-    """Along one axis: how many (output, tap) pairs read each input."""
-    reads = np.arange(outputs)[:, None] * stride - pad + dilation * np.arange(kernel)
-    return np.bincount(reads[(reads >= 0) & (reads < size)], minlength=size)
-
-
-def _count_gemm(layer: LayerWork, _: onnx.NodeProto, values: list[Any], weights: tuple[int, ...]) -> None:
-    x, boxes = values
-    layer.on_boxes += float(x.size) * weights[1]
-    layer.on_nonzeros += float(np.count_nonzero(x)) * weights[1]
-    layer.bytes += 4.0 * x.size
-    layer.box += float(boxes[:, 2].sum())
-
-
-def _count_dense(layer: LayerWork, node: onnx.NodeProto, values: list[Any], weights: tuple[int, ...]) -> None:
-    y = values[0]
-    work = y.size * math.prod(weights[1:]) if node.op_type == "Conv" else y.shape[0] * math.prod(weights)
-    layer.on_boxes += float(work)
-    layer.on_nonzeros += float(work)
-    layer.bytes += 4.0 * y.size
-
-
-_COUNTERS = {"IncrementalConv": _count_conv, "IncrementalGemm": _count_gemm}

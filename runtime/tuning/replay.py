@@ -2,11 +2,16 @@
 
     score drops of the whole grid  --sampled, drilled, stops-->  the map's quality, and how many windows it takes
 
-A window costs the same whichever others are scored, so seconds follow from the number of windows.
+What a map costs is counted, not timed, so that the same images make the same choice on a busy machine:
+
+    cost = base pass + windows that change something * work a window + pixels of the maps that are judged
+
+in multiply-adds (counted_work.py); work a window is that under the thresholds.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -26,6 +31,11 @@ from krypton_compile.runtime.sweep.explain import explain_one_size
 from krypton_compile.runtime.sweep.request import Request
 
 Array = npt.NDArray[np.float32]
+
+_PIXEL_WORK = 1e4
+"""Multiply-adds that take as long as a pixel of a map that is made and compared."""
+_MAP_PIXELS = 8000
+"""Pixels that would take as long as what each map costs whatever its size."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +63,16 @@ class Explainer:
 
 @dataclass
 class Play:
-    """One image under some thresholds: score drops of the whole grid, and what they cost."""
+    """One image under some thresholds: score drops of the whole grid, and what they cost.
+
+    ``base_work`` and ``window_work`` are multiply-adds of the base pass and of a window.
+    """
 
     exact: Explanation
     drop: Array
     unchanged: npt.NDArray[np.bool_]
-    base_seconds: float
-    window_seconds: float
+    base_work: float
+    window_work: float
     measures: frozenset[str]
     stages: dict[int, tuple[Quality, Quality, int]] = field(default_factory=dict)
     drills: dict[DrillDown, tuple[Quality, int]] = field(default_factory=dict)
@@ -83,20 +96,30 @@ class Play:
             scored = drilldown.largest(np.abs(guessed), drill.r)
             scored[at] = True
             heatmap = self._heatmap(np.where(scored, self.drop, guessed))
-            self.drills[drill] = compare(self._exact_map, heatmap, self.measures), int(scored.sum())
+            changing = int((scored & ~self.unchanged).sum())
+            self.drills[drill] = compare(self._exact_map, heatmap, self.measures), changing
         return self.drills[drill]
 
-    def stops(self, sampling: Sampling) -> int:
-        """The number of groups after which this sampling stops."""
+    def stops(self, sampling: Sampling) -> tuple[int, int]:
+        """The number of groups after which this sampling stops, and how many maps it makes and compares until then."""
+        judged = 0
 
         def changes(count: int) -> list[float]:
+            nonlocal judged
+            judged += 2
             return [bound.loss(self.sampled(count)[1]) for bound in sampling.bounds]
 
-        return sampling.run(changes, self.exact.windows.overlap)[0]
+        return sampling.run(changes, self.exact.windows.overlap)[0], judged
 
-    def seconds(self, windows: int) -> float:
-        """The seconds of a map of so many windows."""
-        return self.base_seconds + windows * self.window_seconds
+    @property
+    def changing(self) -> int:
+        """The number of windows that change something."""
+        return int((~self.unchanged).sum())
+
+    def cost(self, windows: int, judged: int = 0) -> float:
+        """The multiply-adds of a map of so many windows, for which so many maps are judged."""
+        pixels = math.prod(self.exact.windows.image_shape) + _MAP_PIXELS
+        return self.base_work + windows * self.window_work + judged * pixels * _PIXEL_WORK
 
     @cached_property
     def _exact_map(self) -> Array:
@@ -113,7 +136,7 @@ class Play:
     def _map_of(self, count: int) -> tuple[Array, int]:
         filled = interpolation.from_groups(self._shape, count, self._stride)
         drop = np.where(self.unchanged, 0, filled(self.drop[..., None])[..., 0])
-        return self._heatmap(drop), int(filled.known.sum())
+        return self._heatmap(drop), int((filled.known & ~self.unchanged).sum())
 
     def _heatmap(self, drop: Array) -> Array:
         return make_map(drop, self.exact.windows)

@@ -1,13 +1,13 @@
 """The worth of each setting, from a part of its windows: settings are played through, not run.
 
 thresholds on the first groups of an image's windows    ->  the whole grid, the deviation from exact interpolated
+thresholds on a few windows, counted                    ->  multiply-adds of a window, whatever the machine does
 every drill-down and share on that                      ->  quality, windows
 sampling on that, stage by stage                        ->  the least scale at which enough images keep the bounds
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,9 +21,11 @@ from krypton_compile.runtime.approximation.bounds import Goal, Quality
 from krypton_compile.runtime.approximation.sampling import STAGES, Sampling
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation, DrillDown
 from krypton_compile.runtime.approximation.thresholds import REDUCED, Thresholds
+from krypton_compile.runtime.engine.counted_work import WorkCounter
 from krypton_compile.runtime.engine.occlusion import Occlusion
 from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.maps.quality import worst
+from krypton_compile.runtime.tuning.few_images import Margin
 from krypton_compile.runtime.tuning.replay import Explainer, Play, Sample
 
 TAUS = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)
@@ -31,23 +33,28 @@ EPSES = (0.0, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2, 4e-2, 8e-2)
 DRILL_SHARES = (0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02, 0.0)
 DRILL_STEPS = (2, 3, 4, 6, 8)
 SHARES = tuple(count / lattice.GROUPS for count in STAGES[:-1])
-SCALES = tuple(np.arange(0.5, 3.01, 0.05).round(2).tolist())
+SCALES = tuple(np.arange(0.5, 4.01, 0.05).round(2).tolist())
 # A scale is taken where it and the next ones keep the bounds: which image stops when is a matter of luck.
 _SETTLED = 3
 _PLAYED_GROUPS = 64
 # Settings that do not look at the image must keep the goal with so many standard deviations over images to spare: the
 # fastest of hundreds is one of those that the tuning images happened to flatter.
 _SPARE = 0.5
-# Bfloat16 is taken where windows take at most this share of the time.
-_FASTER = 0.95
-_TIMED_GROUPS = 8
+# Bfloat16 halves the multiply-adds; it is taken where it saves at least a twentieth of the work.
+_HALF, _FASTER = 0.5, 0.95
+# Of the first images, the windows on which work is counted.
+_COUNTED_IMAGES, _COUNTED_WINDOWS = 2, 12
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One setting with its seconds for a map, the worst quality and the slack; all played, or of real runs."""
+    """One setting with its cost, its seconds for a map, the worst quality and the slack; all played, or of real runs.
+
+    ``cost`` is the counted work, 1 that of exact maps; ``seconds`` follow from it where nothing was run.
+    """
 
     approximation: Approximation
+    cost: float
     seconds: float
     quality: Quality
     slack: float
@@ -57,17 +64,23 @@ class Candidate:
 class Screening:
     """All that was played so far, by thresholds and image."""
 
-    def __init__(self, explain: Explainer, exact: dict[str, Explanation], goal: Goal) -> None:
+    def __init__(self, explain: Explainer, exact: dict[str, Explanation], goal: Goal, images: int = 0) -> None:
+        """``images`` is how many tune in all; those of ``exact`` where not given."""
         self._explain, self._exact, self.goal = explain, exact, goal
+        self.margin = Margin(goal, images or len(exact))
         self._measures = frozenset({"ssim", *(bound.measure for bound in goal.bounds)})
+        self._counter = WorkCounter(explain.scorer)
+        self._seconds = float(np.median([explanation.seconds for explanation in exact.values()]))
         self.plays: dict[Approximation, dict[str, Play]] = {}
+        self._work: dict[Approximation, tuple[float, float]] = {}
+        self._counted: Sequence[Sample] = ()
         self._screened = 0
 
     def screen(self, samples: Sequence[Sample], say: Callable[[str], None]) -> None:
         """Play all thresholds that may keep the bounds: where some break them, stronger ones are not tried."""
-        self._screened = len(samples)
+        self._screened, self._counted = len(samples), samples[:_COUNTED_IMAGES]
         broken: list[tuple[float, float]] = []
-        precision = self._faster_precision(samples[0])
+        precision = self._faster_precision()
         for sample in samples:
             self.play(sample, EXACT)
         for tau, eps in ((tau, eps) for tau in TAUS for eps in EPSES):
@@ -81,22 +94,36 @@ class Screening:
             if self._breaks(thresholds):
                 broken.append((tau, eps))
 
-    def _faster_precision(self, sample: Sample) -> str | None:
-        """Bfloat16 where the same windows take less time in it; else None."""
-        if not multiplies_bfloat16():
+    def _faster_precision(self) -> str | None:
+        """Bfloat16 where the processor multiplies it and windows are work enough; else None."""
+        exact, reduced = (self.work(Approximation(precision=precision))[1] for precision in (None, REDUCED))
+        if not multiplies_bfloat16() or reduced > _FASTER * exact:
             return None
+        # Layers that are too small for it multiply as ever.
+        sample = self._counted[0]
         whole, scorer = self._exact[sample.name], self._explain.scorer
         prepared = scorer.prepare(sample.image, sample.baseline)
-        some = Occlusion(whole.boxes[lattice.first(whole.windows.grid, _TIMED_GROUPS).ravel()])
+        some = Occlusion(whole.boxes[lattice.first(whole.windows.grid, 1).ravel()])
+        both = [scorer.score(prepared, some, Thresholds(precision=precision)).scores for precision in (None, REDUCED)]
+        return None if np.array_equal(*both) else REDUCED
 
-        def seconds(precision: str | None) -> float:
-            start = time.perf_counter()
-            scorer.score(prepared, some, Thresholds(precision=precision), classes=[whole.target])
-            return time.perf_counter() - start
-
-        both = [(seconds(None), seconds(REDUCED)) for _ in range(3)]
-        exact, reduced = (min(times) for times in zip(*both, strict=True))
-        return REDUCED if reduced < _FASTER * exact else None
+    def work(self, thresholds: Approximation) -> tuple[float, float]:
+        """Multiply-adds of the base pass and of a window under some thresholds, counted on a few windows."""
+        if thresholds not in self._work:
+            scorer, reduced = self._explain.scorer, thresholds.precision == REDUCED
+            bases, windows = [], []
+            for sample in self._counted:
+                prepared = scorer.prepare(sample.image, sample.baseline)
+                boxes = self._exact[sample.name].boxes
+                changing = np.flatnonzero(scorer.changes(prepared, boxes))
+                some = np.random.default_rng(0).permutation(changing)[:_COUNTED_WINDOWS]
+                layers = self._counter.count(prepared, Occlusion(boxes[some]), thresholds.thresholds)
+                saved = (1 - _HALF) * sum(layer.on_nonzeros for layer in layers) if reduced else 0.0
+                windows.append((sum(layer.cost for layer in layers) - saved) / max(1, len(some)))
+                whole = np.array([[0, 0, *self._exact[sample.name].image_shape]], np.int32)
+                bases.append(sum(layer.cost for layer in self._counter.count(prepared, Occlusion(whole))))
+            self._work[thresholds] = float(np.mean(bases)), float(np.mean(windows))
+        return self._work[thresholds]
 
     def play(self, sample: Sample, thresholds: Approximation) -> None:
         """Play an image under some thresholds, once."""
@@ -105,29 +132,24 @@ class Screening:
             return
         whole = self._exact[sample.name]
         scorer, shape = self._explain.scorer, whole.windows.grid
-        start = time.perf_counter()
         prepared = scorer.prepare(sample.image, sample.baseline)
-        base_seconds = time.perf_counter() - start
         unchanged = ~scorer.changes(prepared, whole.boxes).reshape(shape)
         drop = whole.base_scores[whole.target] - whole.scores[..., [whole.target]]
-        seconds = (whole.seconds - base_seconds) / drop.size
         if not thresholds.exact:
             fill = interpolation.from_groups(shape, _PLAYED_GROUPS, self._explain.stride)
             some = Occlusion(whole.boxes[fill.known.ravel()])
-            start = time.perf_counter()
             scores = scorer.score(prepared, some, thresholds.thresholds, classes=[whole.target]).scores
-            seconds = (time.perf_counter() - start) / len(some.boxes)
             deviation = np.zeros_like(drop)
             deviation[fill.known] = whole.base_scores[whole.target] - scores - drop[fill.known]
             drop = drop + fill(deviation)
-        plays[sample.name] = Play(whole, drop[..., 0], unchanged, base_seconds, seconds, self._measures)
+        plays[sample.name] = Play(whole, drop[..., 0], unchanged, *self.work(thresholds), self._measures)
 
     def lacking(self, thresholds: Approximation, samples: Sequence[Sample]) -> list[Sample]:
         """The samples on which these thresholds were not played."""
         return [sample for sample in samples if sample.name not in self.plays[thresholds]]
 
     def candidates(self) -> Iterator[Candidate]:
-        """Yield every setting that was played: its worst quality, and its mean seconds on images that all had.
+        """Yield every setting that was played: its worst quality, and its cost on images that all had.
 
         A few images flatter a sampling: where another was fitted on more of them, its scale is the least.
         """
@@ -141,8 +163,7 @@ class Screening:
         for thresholds, by_name in self.plays.items():
             plays = list(by_name.values())
             if not thresholds.exact:
-                windows = [play.drop.size for play in plays]
-                yield self._candidate(thresholds, plays, _whole(plays), windows)
+                yield self._candidate(thresholds, plays, _whole(plays), [play.changing for play in plays])
             if self._breaks(thresholds):
                 continue
             for drill in _drill_downs(self._explain.stride):
@@ -155,9 +176,11 @@ class Screening:
                 yield self._candidate(setting, plays, qualities, windows)
             sampling = fits[thresholds] if thresholds in fits else self.fit(plays, least)
             if sampling is not None:
-                stages = [play.sampled(play.stops(sampling)) for play in plays]
+                stops = [play.stops(sampling) for play in plays]
+                stages = [play.sampled(count) for play, (count, _) in zip(plays, stops, strict=True)]
                 qualities, windows = [stage[0] for stage in stages], [stage[2] for stage in stages]
-                yield self._candidate(replace(thresholds, sampling=sampling), plays, qualities, windows)
+                setting = replace(thresholds, sampling=sampling)
+                yield self._candidate(setting, plays, qualities, windows, [judged for _, judged in stops])
 
     def fit(self, plays: Sequence[Play], least: float = 0.0) -> Sampling | None:
         """Fit a sampling, that with the smallest scale from ``least`` on that keeps the goal; None if there is none."""
@@ -166,9 +189,9 @@ class Screening:
         settled = 0
         for scale in (scale for scale in SCALES if scale >= least):
             sampling = Sampling(bounds=bounds, scale=scale, floors=tuple(floors))
-            stops = [play.stops(sampling) for play in plays]
+            stops = [play.stops(sampling)[0] for play in plays]
             qualities = [play.sampled(stop)[0] for play, stop in zip(plays, stops, strict=True)]
-            settled = settled + 1 if self.goal.slack(qualities) >= 0 else 0
+            settled = settled + 1 if self.margin.slack(qualities) >= 0 else 0
             if settled == 1:
                 least_careful = replace(sampling, first=min(stops))
             if settled == _SETTLED:
@@ -181,13 +204,21 @@ class Screening:
         return self.goal.slack(_whole(list(self.plays[thresholds].values()))) < 0
 
     def _candidate(
-        self, setting: Approximation, plays: Sequence[Play], qualities: Sequence[Quality], windows: Sequence[int]
+        self,
+        setting: Approximation,
+        plays: Sequence[Play],
+        qualities: Sequence[Quality],
+        windows: Sequence[int],
+        judged: Sequence[int] = (),
     ) -> Candidate:
-        seconds = [play.seconds(count) for play, count in zip(plays, windows, strict=True)][: self._screened]
-        slack = self.goal.slack(qualities)
+        all_had = list(zip(plays, windows, judged or [0] * len(plays), strict=True))[: self._screened]
+        base, window = self.work(EXACT)
+        whole = sum(base + play.changing * window for play, _, _ in all_had)
+        cost = sum(play.cost(count, maps) for play, count, maps in all_had) / whole if whole else 1.0
+        slack = self.margin.slack(qualities)
         if setting.sampling is None or setting.sampling.share is not None:
-            slack -= _SPARE * self.goal.spread(qualities)
-        return Candidate(setting, float(np.mean(seconds)), worst(qualities), slack)
+            slack = min(slack, self.goal.slack(qualities) - _SPARE * self.goal.spread(qualities))
+        return Candidate(setting, cost, cost * self._seconds, worst(qualities), slack)
 
 
 def _whole(plays: Sequence[Play]) -> list[Quality]:
