@@ -21,6 +21,7 @@ from krypton_compile.runtime import OcclusionSession
 from krypton_compile.runtime.approximation.bounds import Goal, parse_bound
 from krypton_compile.runtime.approximation.settings import write_settings
 from krypton_compile.runtime.inputs.prepare import baseline_input, prepare
+from krypton_compile.runtime.tuning import screening
 from krypton_compile.runtime.tuning.replay import Sample
 from krypton_compile.runtime.tuning.tuner import UnreachableError, tune
 from models.fetch import fetch
@@ -38,7 +39,10 @@ def main() -> int:
     parser.add_argument("--stride", type=int, default=8)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--busy", type=int, default=2, help="processes beside (default %(default)s)")
+    parser.add_argument("--few", action="store_true", help="try six thresholds only, which takes a ninth of the time")
     options = parser.parse_args()
+    if options.few:
+        screening.TAUS, screening.EPSES = (1.0, 0.65), (0.0, 3e-3, 1e-2)
     threads = threads_available()
     print(f"{cpu_description()}; {threads} threads", flush=True)
     recipe = RECIPES[options.model]

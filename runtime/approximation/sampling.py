@@ -25,30 +25,9 @@ from krypton_compile.runtime.approximation.bounds import Bound
 from krypton_compile.runtime.approximation.calibration import STAGES, calibrated
 from krypton_compile.runtime.approximation.lattice import GROUPS
 
-RATIOS = (
-    1.15,
-    1.1,
-    1.11,
-    1.02,
-    0.99,
-    0.86,
-    0.84,
-    0.79,
-    0.74,
-    0.64,
-    0.67,
-    0.67,
-    0.76,
-    0.91,
-    0.61,
-    0.43,
-    0.3,
-    0.24,
-    0.15,
-    0.0,
-)
+RATIOS = (1.15, 1.1, 1.02, 0.99, 0.86, 0.84, 0.79, 0.64, 0.67, 0.67, 0.91, 0.61, 0.3, 0.24, 0.15, 0.0)
 """Mean loss over mean change, by stage, of SSIM; tuned samplings have a scale that is fitted to these."""
-_NEARLY_ALL = 112
+NEARLY_ALL = 112
 """Where more groups than these seem to be needed, all are scored at once: the last ones cost less than judging maps."""
 _EARLY = 0.16
 """Begin where the usual loss is at most this or what is allowed: some maps are easier than usual."""
@@ -145,7 +124,7 @@ class Sampling:
             stage = next(i for i, count in enumerate(STAGES) if count >= self.first)
         else:
             stage = next(i for i, loss in enumerate(usual) if loss <= max(_EARLY, *left))
-        while STAGES[stage] <= _NEARLY_ALL and min(left) > 0:
+        while STAGES[stage] <= NEARLY_ALL and min(left) > 0:
             count = STAGES[stage]
             losses = [estimate(count, change) for estimate, change in zip(estimators, changes(count), strict=True)]
             # How much smaller than now they must become; up to 1 they need not.

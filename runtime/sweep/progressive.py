@@ -61,6 +61,8 @@ def _estimate(sweep: Sweep, count: int) -> dict[str, float]:
     if count not in sampling.STAGES or calibration.find(measure, overlap) is None:
         return {}
     change = map_change(sweep, count, [_ESTIMATED])[0]
+    if math.isinf(change):
+        return {}
     loss = sampling.estimate_loss(measure, overlap, first_class(sweep), count, change)
     return {measure: _ESTIMATED.measured(loss.about)}
 

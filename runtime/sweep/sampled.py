@@ -1,7 +1,7 @@
 """Sampled maps of one image: windows are scored group by group until the map is good enough, the others interpolated.
 
 Every window is scored, and nothing estimated, where that is faster than to judge maps, or where nearly all of them
-would be needed. So it is where scores are no numbers, which nothing can be interpolated from.
+would be needed; and where nothing can be estimated: scores are no numbers, or maps do not change at all.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def sample(
         sampling.require_estimates(sweep.windows.overlap)
         count, losses = sampling.run(changes, sweep.windows.overlap, first_class(sweep))
         if count == lattice.GROUPS:
-            reason = f"{bounds}: nearly every window would be needed"
+            reason = f"{bounds}: nearly every window is needed, as far as maps of some of them tell"
     take(count)
     fill_from_groups(sweep, count)
     pairs = list(zip(sampling.bounds, losses, strict=True))
@@ -96,7 +96,8 @@ def first_class(sweep: Sweep) -> bool:
 def map_change(sweep: Sweep, count: int, bounds: Sequence[Bound]) -> list[float]:
     """Loss, in each bound's measure, of the map of half the groups against that of all ``count``; the worst class's.
 
-    Infinite where a score is no number.
+    Infinite where it tells nothing: where a score is no number, or the maps are the same though windows may change
+    them, as where a score is saturated beside a small object that no scored window hides.
     """
     from krypton_compile.runtime.maps.quality import compare  # scikit-image: not for exact maps
 
@@ -104,6 +105,9 @@ def map_change(sweep: Sweep, count: int, bounds: Sequence[Bound]) -> list[float]
     if not np.isfinite(sweep.scores[sweep.scored][:, sweep.focus]).all():
         return [np.inf] * len(bounds)
     now, before = (_maps(sweep, groups) for groups in (count, count // 2))
+    same = any(np.array_equal(one, other, equal_nan=True) for one, other in zip(now, before, strict=True))
+    if same and not sweep.unchanged.all():
+        return [np.inf] * len(bounds)
     qualities = [compare(one, other, measures) for one, other in zip(now, before, strict=True)]
     return [max(bound.loss(quality) for quality in qualities) for bound in bounds]
 

@@ -135,7 +135,7 @@ def test_finer_strides_begin_with_smaller_shares() -> None:
 
 @pytest.mark.parametrize("bound", [Bound("ssim", 0.9), Bound("error", 0.1), Bound("rank", 0.99999)])
 def test_a_map_that_never_settles_is_scored_whole(bound: Bound) -> None:
-    count, estimate, _ = walk(Sampling(bounds=(bound,)), lambda _: 1.0)
+    count, estimate, _ = walk(Sampling(bounds=(bound,), scale=1.4), lambda _: 1.0)
     assert count == lattice.GROUPS
     assert estimate == (Loss(0.0, 0.0),)
 
