@@ -56,13 +56,14 @@ _INTRODUCTION = """## Norms at every window
 
 Untrained networks with biases of zero, whose norms have nothing left to divide by behind a window,
 at every window of a quarter of the picture's sides, half of that apart (volumes: side by side), and
-with the whole picture hidden: on noise and on an object on black, with the baselines zero, black and mean, by
+with the whole picture hidden: on noise and on an object on black, with the baselines zero, black
+and mean, by
 
     python -m benchmarks.zoo.every_window
 
-*Off* and *onnxruntime* are the largest differences in units of the bound, of the compiled file and of
-onnxruntime at another optimisation level. The last columns are what the second base pass takes, each
-against the same file compiled without: megabytes of base maps, milliseconds an image, and
+*Off* and *onnxruntime* are the largest differences in units of the bound, of the compiled file and
+of onnxruntime at another optimisation level. The last columns are what the second base pass takes,
+each against the same file compiled without: megabytes of base maps, milliseconds an image, and
 milliseconds a window (medians of {pairs} pairs in turn, one thread of a loaded machine).
 
 | network | input | windows | off | onnxruntime | off without | maps MB | image ms | window ms |
