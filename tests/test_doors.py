@@ -35,6 +35,7 @@ OPENS = {
     "krypton_compile/opening.py": "a temporary folder of its own",
     "krypton_compile/ort/library.py": "what the processor can do",
     "krypton_compile/ort/plain_session.py": "temporary files of its own",
+    "krypton_compile/ort/shared_object.py": "the package's own library",
     "passes/frontend/check_model.py": "likewise",
     "runtime/engine/cores.py": "what the kernel says of processors",
     "runtime/maps/figure.py": "draws into memory",
