@@ -4,7 +4,7 @@
 
 What a map costs is counted, not timed, so that the same images make the same choice on a busy machine:
 
-    cost = base pass + windows that change something * work a window + pixels of the maps that are judged
+    cost = base pass + windows that change something * work a window + pixels of the maps that are filled and judged
 
 in multiply-adds (counted_work.py); work a window is that under the thresholds.
 """
@@ -119,7 +119,8 @@ class Play:
     def cost(self, windows: int, judged: int = 0) -> float:
         """The multiply-adds of a map of so many windows, for which so many maps are judged."""
         pixels = math.prod(self.exact.windows.image_shape) + _MAP_PIXELS
-        return self.base_work + windows * self.window_work + judged * pixels * _PIXEL_WORK
+        maps = judged + (windows < self.changing)  # one to interpolate
+        return self.base_work + windows * self.window_work + maps * pixels * _PIXEL_WORK
 
     @cached_property
     def _exact_map(self) -> Array:

@@ -3,11 +3,11 @@
 Maps of pictures at even places fit, those at odd places check: other pictures, and other random relatives.
 
     ratio[g]   median over maps of loss / change at stage g, times what makes the median right where sampling stops
-    careful    the least factor with which sampling keeps its bounds on all maps that fit it, times a margin
+    careful    the least factor with which sampling keeps its bounds on all maps that fit it but one in 30, and a margin
 
-for each measure and overlap, with ``careful`` of the first class and of others. Of n maps that fit, the worst speaks
-for n / (n + 1) of the next ones. What keeps its bounds on less than 95 % of the maps that check it is left out of the
-table: nothing is promised for it without tuning. Maps that are played through are kept beside the others.
+for each measure and overlap, with ``careful`` of the first class and of others. What keeps its bounds on less than 95 %
+of the maps that check it is left out of the table: nothing is promised for it without tuning. Maps that are played
+through are kept beside the others.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ PLAYED = tuple(count for count in STAGES if count <= NEARLY_ALL)
 FACTORS = tuple(np.arange(1, 6, 0.05).round(2).tolist())
 MARGIN = 1.15
 """What the least factor is multiplied by: it was fitted to the maps that it is the least of."""
+ONE_IN = 30
 KEPT = 0.95
+_HOPELESS = 100.0
 _LATE = {128: 0.8, 144: 0.5}
 """Ratios of stages that only progressive maps come to, in units of the last one that is played."""
 
@@ -120,18 +122,22 @@ def fit(rows: list[Row], measure: str, overlap: float) -> Calibration:
     careful = {}
     for first in (True, False):
         own = [row for row in some if row["first"] == first]
-        careful[first] = MARGIN * next(
-            factor
-            for factor in (*FACTORS, 100.0)
-            if all(
-                _kept(row, bound, at, Calibration(factor, factor, _whole(ratios))) for row in own for bound in bounds
-            )
-        )
+        needed = sorted(_needed(row, bounds, at, ratios) for row in own)
+        careful[first] = MARGIN * needed[-1 - len(own) // ONE_IN]
     table = Calibration(careful[True], careful[False], _whole(ratios))
     stops = [_stop(row, bound, at, table) for row in some for bound in bounds]
     middle = float(np.median([loss / about for _, loss, about, _ in filter(None, stops)] or [1.0]))
     own = [max(1.0, factor / middle) for factor in (careful[True], careful[False])]
     return Calibration(*own, _whole([ratio * middle for ratio in ratios]))
+
+
+def _needed(row: Row, bounds: list[Bound], at: int, ratios: list[float]) -> float:
+    """The least factor with which sampling keeps all bounds on a map."""
+    for factor in FACTORS:
+        table = Calibration(factor, factor, _whole(ratios))
+        if all(_kept(row, bound, at, table) for bound in bounds):
+            return factor
+    return _HOPELESS
 
 
 def _ratio(row: Row, count: int, at: int) -> float:
@@ -211,12 +217,13 @@ def main() -> int:
             if worst >= KEPT:
                 tables[measure, overlap] = table
             else:
-                print(f"left out: {measure} at {overlap:g} windows a pixel, kept by {100 * worst:.0f} %")
+                print(f"left out: {measure} at {overlap:g} windows a pixel, kept by {100 * worst:.1f} %")
     print(
         "| bound | stride / patch | class | maps | kept | windows | all windows | estimate / loss | loss above limit |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     print("\n".join(cell.line() for cell in cells))
+    print("\n".join(["", *_compact(cells, tables)]))
     if options.write:
         options.write.write_text(_source(tables), encoding="utf-8")
         subprocess.run([sys.executable, "-m", "ruff", "format", "-q", str(options.write)], check=False)
@@ -226,6 +233,25 @@ def main() -> int:
         text = json.dumps({**about, "cells": [vars(cell) for cell in cells]}, indent=1)
         options.json.write_text(text.replace("NaN", "null") + "\n", encoding="utf-8")
     return 0
+
+
+def _compact(cells: list[Cell], tables: dict[tuple[str, float], Calibration]) -> list[str]:
+    """A line a measure: of its middle bound, what keeps it and what it takes, of the first class and of others."""
+    overlaps = sorted({cell.overlap for cell in cells}, reverse=True)
+    lines = ["| bound | " + " | ".join(f"stride / patch {overlap**-0.5:g}" for overlap in overlaps) + " |"]
+    lines.append("|---|" + "---|" * len(overlaps))
+    for bound in (bounds[1] for bounds in BOUNDS.values()):
+        texts = []
+        for overlap in overlaps:
+            own = [cell for cell in cells if cell.bound == bound and cell.overlap == overlap]
+            kept, share = (
+                " / ".join(f"{100 * value:.0f}" for value in values)
+                for values in ([cell.kept for cell in own], [cell.share for cell in own])
+            )
+            refused = "" if (own[0].measure, overlap) in tables else "refused: "
+            texts.append(f"{refused}{kept} %, {share} %")
+        lines.append(f"| `{bound}` | {' | '.join(texts)} |")
+    return lines
 
 
 def _source(tables: dict[tuple[str, float], Calibration]) -> str:

@@ -133,4 +133,4 @@ def test_every_setting_says_what_it_leaves_of_the_work(session: OcclusionSession
         (s.sampling.share, cost) for s, cost in costs.items() if s.thresholds.exact and s.sampling and s.sampling.share
     )
     assert [cost for _, cost in shares] == sorted(cost for _, cost in shares)
-    assert shares[0][1] < 0.2 < shares[-1][1] < 1
+    assert shares[0][1] < 0.3 < shares[-1][1]
