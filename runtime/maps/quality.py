@@ -54,7 +54,7 @@ def compare(exact: Map, other: Map, measures: Collection[str] = MEASURES) -> Qua
     similarity: Any = structural_similarity  # it ships no types
 
     def color_ssim() -> float:
-        drawn = [colourise(picture) for picture in pictures]
+        drawn = [colourise(picture.astype(np.float32)) for picture in pictures]
         return float(similarity(*drawn, win_size=window, data_range=255, channel_axis=2))
 
     ways: dict[str, Callable[[], float]] = {
