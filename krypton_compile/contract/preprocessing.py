@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from krypton_compile.contract import validate
 from krypton_compile.disk.read import parse_json
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -76,6 +77,7 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         """Refuse numbers that give no usable input."""
+        self._check_forms()
         self._check_kinds()
         for name, numbers in (("scale", (self.scale,)), ("mean", self.mean), ("std", self.std)):
             if not numbers or not all(abs(number) <= _LARGEST for number in numbers):
@@ -96,6 +98,21 @@ class Preprocessing:
         ):
             if value not in known:
                 raise ValueError(f"{name} {value!r}; expected one of {', '.join(known)}")
+
+    def _check_forms(self) -> None:
+        """Refuse what is no tuple, number or text where one belongs, as a caller may give anything."""
+        for name in ("mean", "std", "size", "scaled", "share", "fill"):
+            value = getattr(self, name)
+            if not isinstance(value, tuple | list) and (value is not None or name in ("mean", "std", "fill")):
+                raise ValueError(f"{name} {validate.show(value)}; expected finite numbers, a tuple of them")
+        for name in ("scale", "short_side"):
+            value = getattr(self, name)
+            if not isinstance(value, Real | str) and (value is not None or name == "scale"):
+                raise ValueError(f"{name} {validate.show(value)}; expected a number")
+        for name in ("channel_order", "resize", "interpolation", "centre"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise ValueError(f"{name} {validate.show(value)}; expected a name")
 
     def _check_kinds(self) -> None:
         """Refuse what is no number where a number belongs, as a file may say anything."""
@@ -160,7 +177,7 @@ class Preprocessing:
             ValueError: if the text is no JSON, has other fields, or holds values that are refused anyway.
         """
         try:
-            fields = parse_json(text)
+            fields = parse_json(text) if isinstance(text, str | bytes) else None
         except ValueError as error:
             raise ValueError(f"preprocessing: expected JSON, found {text[:80]!r} ({error})") from error
         known = {field.name for field in dataclasses.fields(cls)} - _SELDOM.keys()
