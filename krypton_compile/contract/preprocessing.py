@@ -105,6 +105,8 @@ class Preprocessing:
             value = getattr(self, name)
             if not isinstance(value, tuple | list) and (value is not None or name in ("mean", "std", "fill")):
                 raise ValueError(f"{name} {validate.show(value)}; expected finite numbers, a tuple of them")
+            if value is not None and not len(value):
+                raise ValueError(f"{name} {validate.show(value)}; expected finite numbers, at least one")
         for name in ("scale", "short_side"):
             value = getattr(self, name)
             if not isinstance(value, Real | str) and (value is not None or name == "scale"):
