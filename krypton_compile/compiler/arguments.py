@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from krypton_compile.contract import validate
@@ -60,7 +60,7 @@ def _is_place(value: object) -> bool:
     return value is None or validate.is_path(value)
 
 
-_EXPECTED = {
+_EXPECTED: dict[str, tuple[Callable[[object], bool], str]] = {
     "image_size": (lambda value: value is None or _are_sizes(value), "a tuple of integers from 1 on"),
     "patch_size": (_are_sizes, "an integer from 1 on, or one for each axis"),
     "stride": (_are_sizes, "an integer from 1 on, or one for each axis"),

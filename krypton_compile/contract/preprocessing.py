@@ -178,8 +178,9 @@ class Preprocessing:
         Raises:
             ValueError: if the text is no JSON, has other fields, or holds values that are refused anyway.
         """
+        given: object = text
         try:
-            fields = parse_json(text) if isinstance(text, str | bytes) else None
+            fields = parse_json(given) if isinstance(given, str) else None
         except ValueError as error:
             raise ValueError(f"preprocessing: expected JSON, found {text[:80]!r} ({error})") from error
         known = {field.name for field in dataclasses.fields(cls)} - _SELDOM.keys()

@@ -49,4 +49,5 @@ def _missing(path: Path, size: int, *_changed: int) -> int:
     for begin in range(0, len(table) - segment_size + 1, segment_size):
         offset, held = (struct.unpack_from(order + number, table, begin + at)[0] for at in _SEGMENT[bits])
         needed = max(needed, offset + held)
-    return max(0, needed - size)
+    end: int = max(0, needed - size)
+    return end

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from krypton_compile.passes.lower.emit import Emitter
-from krypton_compile.passes.lower.forms import Delta, Flat, Forms, Rows
+from krypton_compile.passes.lower.forms import Delta, Flat, Forms, Ragged, Rows
 from krypton_compile.passes.lower.journal import Journal
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.values.baseline import BaselinePass, Windows
@@ -143,7 +143,7 @@ class LoweringContext:
         """
         return None if input_of(node, index) is None else self.constant(node, index, what)
 
-    def axis(self, node: ir.Node, x: Delta, default: int = 0) -> int:
+    def axis(self, node: ir.Node, x: Ragged, default: int = 0) -> int:
         """The attribute ``axis`` of a node that reads ``x``, counted from the front."""
         return node.attributes.get_int("axis", default) % len(x.layout)
 

@@ -105,7 +105,8 @@ def parse_bound(text: str) -> Bound:
     Raises:
         ValueError: if ``text`` names no measure, has the wrong sign for it, or no value between 0 and 1.
     """
-    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*([0-9.eE+-]+)\s*", text) if isinstance(text, str) else None
+    given: object = text
+    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*([0-9.eE+-]+)\s*", given) if isinstance(given, str) else None
     if match is None or match[1] not in MEASURES:
         raise ValueError(
             f"quality {show(text)}: expected MEASURE>=VALUE with one of {', '.join(MEASURES)}, or error<=VALUE"

@@ -60,7 +60,8 @@ class Sampling:
     first: int = 0
 
     def __post_init__(self) -> None:
-        several = isinstance(self.bounds, tuple) and all(isinstance(bound, Bound) for bound in self.bounds)
+        bounds: object = self.bounds
+        several = isinstance(bounds, tuple) and all(isinstance(bound, Bound) for bound in bounds)
         validate.require("sampling: bounds", self.bounds, several, "a tuple of bounds (parse_bound)")
         if (self.share is None) == (not self.bounds):
             raise OcclusionError("sampling: expected a share of the windows or bounds on the quality, one of them")
@@ -72,8 +73,9 @@ class Sampling:
             raise OcclusionError(f"sampling: expected to begin with 0 to {GROUPS} groups, found {found}")
         fits = self.scale is None or validate.is_number(self.scale)
         validate.require("sampling: scale", self.scale, fits, "a number or None")
-        floors = isinstance(self.floors, tuple) and all(map(validate.is_number, self.floors))
-        validate.require("sampling: floors", self.floors, floors, "a tuple of numbers")
+        floors: object = self.floors
+        numbers = isinstance(floors, tuple) and all(map(validate.is_number, floors))
+        validate.require("sampling: floors", floors, numbers, "a tuple of numbers")
         if self.floors and len(self.floors) != len(self.bounds):
             raise OcclusionError(f"sampling: expected a floor for each of {len(self.bounds)} bounds")
 

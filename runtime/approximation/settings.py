@@ -48,7 +48,8 @@ class DrillDown:
         if not validate.is_share(self.r):
             raise OcclusionError(f"drill-down: expected a share r from 0 to 1, found {validate.show(self.r)}")
         first = (1, 1) if self.coarse_patch is None else self.coarse_patch
-        for name, pair in (("stride", self.coarse_stride), ("patch", first)):
+        pairs: tuple[tuple[str, object], ...] = (("stride", self.coarse_stride), ("patch", first))
+        for name, pair in pairs:
             if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(validate.is_count, pair)):
                 found = validate.show(pair)
                 raise OcclusionError(f"drill-down: expected a coarse {name} (h, w) of at least 1, found {found}")

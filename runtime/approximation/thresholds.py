@@ -36,8 +36,8 @@ def check_shares(tau: object, eps: object) -> None:
     """
     for name, value in (("tau", tau), ("eps", eps)):
         several = isinstance(value, list | tuple | np.ndarray) and np.ndim(as_array(name, value)) == 1
-        numbers = value if several else [value]
-        fits = all(map(validate.is_number, numbers))  # type: ignore[arg-type]
+        numbers: list[object] = [*value] if several else [value]  # type: ignore[misc]
+        fits = all(map(validate.is_number, numbers))
         validate.require(name, value, fits, "a number, or one for each layer group")
 
 

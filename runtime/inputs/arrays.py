@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +74,7 @@ def check_boxes(boxes: object, image_shape: tuple[int, ...]) -> Boxes:
     Raises:
         OcclusionError: if ``boxes`` have another dtype or shape, or one has a negative size or leaves the image.
     """
-    array = validate.as_array("boxes", boxes)
+    array: npt.NDArray[Any] = validate.as_array("boxes", boxes)
     axes = len(image_shape)
     if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2 * axes:
         raise OcclusionError(
@@ -115,7 +115,7 @@ def check_classes(classes: Sequence[int] | None, count: int) -> npt.NDArray[np.i
     """
     if classes is None:
         return np.arange(count)
-    array = validate.as_array("classes", classes)
+    array: npt.NDArray[Any] = validate.as_array("classes", classes)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise OcclusionError(f"classes: expected a list of class indices, found {validate.show(classes)}")
     bad = (array < 0) | (array >= count)

@@ -70,7 +70,7 @@ def colourise(heatmap: Array, cmap: str | None = None, signed: bool = True) -> P
     Raises:
         ValueError: if matplotlib has no colour map ``cmap``.
     """
-    name = _colours(cmap, signed)
+    name: object = _colours(cmap, signed)
     if not isinstance(name, str) or name not in colormaps:
         raise ValueError(f"unknown colour map {validate.show(cmap)}; matplotlib lists them as matplotlib.colormaps")
     low, high = colour_range(heatmap, signed)

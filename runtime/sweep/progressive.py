@@ -22,7 +22,7 @@ from krypton_compile.runtime.maps.explanation import Explanation
 from krypton_compile.runtime.sweep.sampled import fill_from_groups, first_class, map_change
 from krypton_compile.runtime.sweep.windows_scored import Mask, Sweep, explain_now, score
 
-STAGES = (1, *sampling.STAGES)
+STAGES = (1, *calibration.STAGES)
 _ESTIMATED = Bound("ssim", 0.9)
 """The measure that a progressive map's quality is estimated in."""
 
@@ -58,7 +58,7 @@ def _by_groups(scorer: Scorer, sweep: Sweep) -> Iterator[Explanation]:
 def _estimate(sweep: Sweep, count: int) -> dict[str, float]:
     """What a map of so many groups is about worth; empty where that is not known."""
     measure, overlap = _ESTIMATED.measure, sweep.windows.overlap
-    if count not in sampling.STAGES or calibration.find(measure, overlap) is None:
+    if count not in calibration.STAGES or calibration.find(measure, overlap) is None:
         return {}
     change = map_change(sweep, count, [_ESTIMATED])[0]
     if math.isinf(change):

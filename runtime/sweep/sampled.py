@@ -90,7 +90,8 @@ def sample(
 def first_class(sweep: Sweep) -> bool:
     """Whether the class in focus is the one with the largest score, and the only one."""
     subject = sweep.resolved.subject
-    return subject.classes[sweep.focus].tolist() == [int(subject.base_scores.argmax())]
+    chosen: list[int] = subject.classes[sweep.focus].tolist()
+    return chosen == [int(subject.base_scores.argmax())]
 
 
 def map_change(sweep: Sweep, count: int, bounds: Sequence[Bound]) -> list[float]:

@@ -18,7 +18,8 @@ from krypton_compile.contract.geometry import Pair
 from krypton_compile.ort.library import multiplies_bfloat16
 from krypton_compile.runtime.approximation import interpolation, lattice
 from krypton_compile.runtime.approximation.bounds import Goal, Quality
-from krypton_compile.runtime.approximation.sampling import STAGES, Sampling
+from krypton_compile.runtime.approximation.calibration import STAGES
+from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import EXACT, Approximation, DrillDown
 from krypton_compile.runtime.approximation.thresholds import REDUCED, Thresholds
 from krypton_compile.runtime.engine.counted_work import WorkCounter
@@ -106,8 +107,10 @@ class Screening:
         whole, scorer = self._exact[sample.name], self._explain.scorer
         prepared = scorer.prepare(sample.image, sample.baseline)
         some = Occlusion(whole.boxes[lattice.first(whole.windows.grid, 1).ravel()])
-        both = [scorer.score(prepared, some, Thresholds(precision=precision)).scores for precision in (None, REDUCED)]
-        return None if np.array_equal(*both) else REDUCED
+        exact_scores, reduced_scores = (
+            scorer.score(prepared, some, Thresholds(precision=precision)).scores for precision in (None, REDUCED)
+        )
+        return None if np.array_equal(exact_scores, reduced_scores) else REDUCED
 
     def work(self, thresholds: Approximation) -> tuple[float, float]:
         """Multiply-adds of the base pass and of a window under some thresholds, counted on a few windows."""
@@ -161,7 +164,8 @@ class Screening:
             for thresholds, plays in self.plays.items()
             if len(plays) == most and not self._breaks(thresholds)
         }
-        least = min((fit.scale for fit in fits.values() if fit is not None), default=0.0)
+        scales = [fit.scale for fit in fits.values() if fit is not None and fit.scale is not None]
+        least = min(scales, default=0.0)
         for thresholds, by_name in self.plays.items():
             plays = list(by_name.values())
             if not thresholds.exact:

@@ -180,6 +180,6 @@ class Search:
     def _more_and_more_careful(setting: Approximation) -> Iterator[Approximation]:
         yield setting
         sampling = setting.sampling
-        if sampling is not None and sampling.share is None:
+        if sampling is not None and sampling.share is None and sampling.scale is not None:
             for power in range(1, _TIMES_MORE_CAREFUL + 1):
                 yield replace(setting, sampling=replace(sampling, scale=_MORE_CAREFUL**power * sampling.scale))

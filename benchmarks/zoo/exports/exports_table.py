@@ -21,11 +21,12 @@ compared with onnxruntime on 20 occluded images, by
 
     python -m benchmarks.zoo.exports
 
-Some networks without training make so much of rounding that onnxruntime at another optimisation level
-is more than the bound away from itself: they count as exact up to 1.5 times that number, which is of
-a fifth of the windows. Those of transformers leave batch, channels, height and width free, as Optimum writes them; large
-ones are cut in depth or width ([`transformers_networks.py`][cut]). The columns are those of the
-table at the top; *compiled in* includes the verification, on a loaded machine.
+Some networks without training make so much of rounding that onnxruntime at another optimisation
+level is more than the bound away from itself: they count as exact up to 1.5 times that number,
+which is of a fifth of the windows. Those of transformers leave batch, channels, height and width
+free, as Optimum writes them; large ones are cut in depth or width
+([`transformers_networks.py`][cut]). The columns are those of the table at the top; *compiled in*
+includes the verification, on a loaded machine.
 
 [cut]: ../benchmarks/zoo/exports/transformers_networks.py
 """

@@ -50,7 +50,8 @@ _TIMM = {
     "resnetv2_50d_evos": 224, "resnetv2_50d_frn": 224, "rexnet_100": 224, "selecsls42": 224, "shvit_s1": 224,
     "skresnet18": 224, "starnet_s1": 224, "swiftformer_xs": 224, "swin_tiny_patch4_window7_224": 224,
     "tiny_vit_5m_224": 224, "tresnet_m": 224, "visformer_tiny": 224, "vit_tiny_r_s16_p8_224": 224,
-    "volo_d1_224": 224, "ese_vovnet19b_slim": 224, "legacy_xception": 299, "xception41": 299, "xcit_nano_12_p16_224": 224,
+    "volo_d1_224": 224, "ese_vovnet19b_slim": 224, "legacy_xception": 299, "xception41": 299,
+    "xcit_nano_12_p16_224": 224,
 }  # fmt: skip
 """The smallest of nearly every family that timm has, several of those with kinds of their own."""
 
