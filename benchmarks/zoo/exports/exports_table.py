@@ -105,5 +105,6 @@ def _line(row: Row) -> str:
         cells += ["-", "-", "-", "-", row.failure[:200]]
     else:
         exact = f"{'' if row.good else 'NO: '}{row.used:.2f} ({row.rounding:.2f})"
-        cells += [exact, f"{100 * row.share:.1f} %", f"{row.redundancy:.1f}", f"{row.seconds:.0f} s", row.reason or "-"]
+        reason = row.reason if row.share < 1 - 1e-9 else ""
+        cells += [exact, f"{100 * row.share:.1f} %", f"{row.redundancy:.1f}", f"{row.seconds:.0f} s", reason or "-"]
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |\n"
