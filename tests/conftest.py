@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "full" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is remembered of other runs, nor left in the user's cache; fetched models stay where they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("xdg")))
+        yield
+
+
+@pytest.fixture
+def worth_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let settings be chosen that save nothing, as none does of a network of a few layers."""
+    monkeypatch.setattr("krypton_compile.runtime.tuning.search._WORTH", np.inf)
+    monkeypatch.setattr("krypton_compile.runtime.tuning.search._SLOWER", np.inf)
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ EXPECTED = {
 @pytest.mark.parametrize("what", EXPECTED)
 def test_small_relatives_are_exact(what, tmp_path):
     share, dense = EXPECTED[what]
-    found = check(SMALL_ENTRY, exported(what), tmp_path / "net.krypton.onnx", pictures(1, SHAPE, 1))
+    found = check(exported(what), tmp_path / "net.krypton.onnx", pictures(1, SHAPE, 1))
     assert found.exact, found
     assert found.share >= share, found.dense
     if share >= 0.99:
@@ -52,7 +52,7 @@ def test_small_relatives_are_exact(what, tmp_path):
 @pytest.mark.slow
 def test_an_entry_is_measured_recorded_and_listed(tmp_path):
     source, image, compiled = exported("densenet"), pictures(1, SHAPE, 1), tmp_path / "net.krypton.onnx"
-    record = Record("torchscript", "ValueError: a | b", check(SMALL_ENTRY, source, compiled, image, boxes=4))
+    record = Record("torchscript", "ValueError: a | b", check(source, compiled, image, boxes=4))
     said = []
     record.measured = measure(SMALL_ENTRY, source, compiled, image, 1, 0.5, said.append)
     assert len(record.measured.ratios) >= PAIRS
@@ -140,7 +140,7 @@ def test_signals_are_checked_and_measured_too(tmp_path):
     entry = Entry("signal", "own", "signal", SMALL["signal"].shape, patch=32, stride=16)
     source = exported("signal")
     image, compiled = pictures(1, entry.shape, 1), tmp_path / "net.krypton.onnx"
-    found = check(entry, source, compiled, image)
+    found = check(source, compiled, image, patch_size=entry.patch, stride=entry.stride)
     assert found.exact, found
     assert found.share == 1.0
     measured = measure(entry, source, compiled, image, 1, 0.2, lambda _: None)

@@ -10,6 +10,7 @@ import os
 import stat
 from pathlib import Path
 
+from krypton_compile.disk.kinds import kind_of
 from krypton_compile.errors import KryptonError
 
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
@@ -44,12 +45,30 @@ def make_private(folder: Path) -> None:
     """Make a folder, and those above it, unless it is there; then it must be private.
 
     Raises:
-        CacheError: if others could write to it.
-        OSError: if it cannot be made.
+        CacheError: if others could write to it, or it cannot be made; the message says what to do.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    require_private(folder, folder.stat())
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.stat()
+    except OSError as error:
+        raise CacheError(
+            f"the cache of compiled models: {folder} cannot be made ({_obstacle(folder, error)}); set KRYPTON_CACHE to "
+            "a folder of yours"
+        ) from error
+    require_private(folder, status)
+
+
+def _obstacle(folder: Path, error: OSError) -> str:
+    """What is in the way of a folder: a file of its name or above it, or what the system says."""
+    for place in (*reversed(folder.parents), folder):
+        try:
+            kind = kind_of(place.stat()) or "a file"
+        except OSError:
+            break
+        if kind != "a folder":
+            return f"{place}: expected a folder, found {kind}"
+    return f"{error.strerror or error}: {error.filename or folder}"
 
 
 def require_private(path: Path, status: os.stat_result) -> None:

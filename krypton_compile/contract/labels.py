@@ -17,6 +17,7 @@ _LISTED = 8
 """Candidates that a message names; more do not help."""
 _LONGEST = 1 << 22
 """Characters of a metadata entry that is read; the names of ImageNet's 21,841 classes have 600,000."""
+_EXPECTED = 'expected a list of labels, {"0": label, ...} or {"0": [id, label], ...}'
 _METADATA_KEYS = ("names", "class_names", "id2label", "labels", "classes")
 
 
@@ -37,7 +38,7 @@ def read_labels(path: str | Path, classes: int | None = None, gaps: bool = True)
     try:
         text = read_text(path)
         if path.suffix in (".json", ".manifest"):
-            content = parse_json(text)
+            content = _parse_file(text)
             if isinstance(content, dict) and isinstance(content.get("LabelFileName"), str):
                 inner = path.parent / Path(content["LabelFileName"]).name
                 if inner.suffix == ".manifest":
@@ -116,6 +117,13 @@ def _parse(text: str) -> Any:
         return ast.literal_eval(text)
 
 
+def _parse_file(text: str) -> Any:
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"{_EXPECTED}, in JSON ({error})") from error
+
+
 def _without_numbers(lines: list[str]) -> list[str]:
     """Labels alone: where every line begins with the number of its class, as Teachable Machine writes them, without."""
     split = [re.fullmatch(r"\s*(\d+)\s*[:;,\s]\s*(\S.*)", line) for line in lines]
@@ -136,7 +144,7 @@ def _from_json(content: Any, gaps: bool) -> list[str]:
         content = [content[number] for number in numbers]
         content = [pair[1] if isinstance(pair, list) and len(pair) == 2 else pair for pair in content]
     if not isinstance(content, list) or not all(isinstance(label, str) for label in content):
-        raise ValueError('expected a list of labels, {"0": label, ...} or {"0": [id, label], ...}')
+        raise ValueError(_EXPECTED)
     return content
 
 

@@ -286,7 +286,9 @@ def test_approximate_mode_as_tuned(settings, monkeypatch, capsys):
     assert "tuned for patch" not in capsys.readouterr().out
     assert run("--mode", "approximate", "--patch-size", "8") == 0
     assert "tuned for patch 6, stride 3" in capsys.readouterr().out
-    for stricter in ("ssim>=0.95", "error<=0.1", "rank>=0.5"):
+    assert run("--quality", "error<=0.1") == 2
+    assert "nothing is promised for error of an untuned model" in capsys.readouterr().err
+    for stricter in ("ssim>=0.95", "rank>=0.5"):
         assert run("--quality", stricter) == 0
         assert settings[-1] == Approximation(sampling=Sampling(bounds=(parse_bound(stricter),)))
         out = capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pwd
 import resource
 import shutil
 from pathlib import Path
@@ -142,17 +143,39 @@ def test_without_a_folder_to_remember_in_the_map_is_made(folder, capsys, monkeyp
     assert run("--preprocess", "unit", model=BARE) == 0
     out = capsys.readouterr().out
     assert "note             not remembered for the next time" in out
-    assert place in out
+    assert f"{place} cannot be made" in out
+    assert "set KRYPTON_CACHE to a folder of yours" in out
     assert written()[0].shape == (20, 24)
     assert sha256(BARE) == before
 
 
-def test_a_user_without_a_home_explains(folder, capsys, monkeypatch):
-    for name in ("KRYPTON_CACHE", "XDG_CACHE_HOME"):
+def nobody(user):
+    raise KeyError(f"getpwuid(): uid not found: {user}")
+
+
+@pytest.mark.parametrize("home", [None, "", "relative"])
+def test_a_user_without_a_home_explains(folder, capsys, monkeypatch, home):
+    """Neither by HOME nor by the system's list of users, as in a container under a number of its own."""
+    for name in ("KRYPTON_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("Could not determine home directory")))
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for model in (BARE, "small.onnx"):
+        assert run("--preprocess", "unit", model=model) == 0
+        assert "there is no home folder; set KRYPTON_CACHE to a folder of yours" in capsys.readouterr().out
+        assert written()[0].shape == (20, 24)
+    assert not Path("relative").exists()
+
+
+def test_without_home_the_system_tells_it(folder, capsys, monkeypatch):
+    for name in ("KRYPTON_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    user = pwd.struct_passwd(("me", "x", 1000, 1000, "", str(folder / "home"), "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: user)
     assert run("--preprocess", "unit", model=BARE) == 0
-    assert "set KRYPTON_CACHE" in capsys.readouterr().out
+    assert f"remembered       preprocessing for {BARE}, in {folder}/home/.cache/krypton" in capsys.readouterr().out
+    assert run(model=BARE) == 0
 
 
 @pytest.mark.parametrize("place", ["/proc/krypton", "/dev/null/krypton"])
@@ -168,6 +191,7 @@ def test_without_a_cache_a_model_is_compiled_for_the_run_alone(folder, capsys, m
     assert list((folder / "temporary").iterdir()) == []
 
 
+@pytest.mark.usefixtures("worth_tuning")
 def test_the_tuned_file_knows_what_it_was_tuned_for(folder, capsys):
     before = sha256(BARE)
     shutil.copy("scan.png", "other.png")

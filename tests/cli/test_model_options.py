@@ -197,6 +197,7 @@ def test_a_compiled_file_is_not_compiled_again(folder: Path, capsys) -> None:
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.usefixtures("worth_tuning")
 def test_an_uncompiled_model_is_tuned(folder: Path, capsys) -> None:
     """As its compiled file would be: the options say what is compiled, and the settings go beside the model."""
     rng = np.random.default_rng(0)

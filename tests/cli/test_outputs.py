@@ -108,6 +108,7 @@ def test_the_name_of_a_device_is_no_start_of_names(folder, capsys):
     assert "--output /dev/null: expected the start of file names, found a device" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("worth_tuning")
 def test_a_link_stays_a_link_in_place(folder):
     Path("link.krypton.onnx").symlink_to("small.krypton.onnx")
     line = ["link.krypton.onnx", *TUNE[1:], "--patch-size", "6", "--stride", "12", "--in-place"]
@@ -177,6 +178,7 @@ def test_a_full_disk_is_named(folder, capsys, monkeypatch):
     assert set(folder.iterdir()) == before
 
 
+@pytest.mark.usefixtures("worth_tuning")
 def test_what_tuning_writes_is_named(folder, capsys):
     Image.open("scan.png").rotate(90).save("other.png")
     before = set(folder.iterdir())

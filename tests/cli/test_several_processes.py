@@ -24,8 +24,9 @@ def slow(*given, **named):
     print("compiling", flush=True)
     time.sleep(60)
     return original(*given, **named)
-import krypton_compile.compiler.pipeline as pipeline
-pipeline.compare_models = slow
+import krypton_compile.compiler.make_incremental as make_incremental
+assert make_incremental.compare_models is original
+make_incremental.compare_models = slow
 {EXPLAIN}
 """
 

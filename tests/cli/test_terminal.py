@@ -188,6 +188,7 @@ def test_a_full_disk_ends_the_batch(capsys, monkeypatch):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("worth_tuning")
 @pytest.mark.parametrize(
     ("main", "words", "place"),
     [

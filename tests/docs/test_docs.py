@@ -46,6 +46,7 @@ def test_the_examples_run(document, tmp_path, monkeypatch):
 
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # a reader's is cold, and remembers nothing
     if document == "README.md":
         shutil.copy(fetch("squeezenet1_1"), "model.onnx")
         shutil.copy(fetch("photo_sample"), "picture.png")

@@ -76,5 +76,5 @@ def test_the_runtime_gives_the_same(name: str, tmp_path: Path) -> None:
 
 
 def test_other_targets_are_refused() -> None:
-    with pytest.raises(ModelError, match="expected one of cpu, cuda, found 'tpu'"):
+    with pytest.raises(ModelError, match="target 'tpu': expected one of cpu, cuda"):
         compile(NETWORKS["gate"], target="tpu")

@@ -90,8 +90,8 @@ def test_a_bound_as_text_is_what_settings_for_it_are(session, image):
     found, expected = (session.explain(image, 4, 1, approximation=each) for each in (text, chosen))
     assert found == expected
     assert found.approximation == chosen
-    parts = session.explain(image, patch_sizes=[4, 6], stride=1, approximation="error<=0.3").parts
-    assert [str(part.approximation.sampling.bounds[0]) for part in parts] == ["error<=0.3"] * 2
+    parts = session.explain(image, patch_sizes=[4, 6], stride=1, approximation="rank>=0.9").parts
+    assert [str(part.approximation.sampling.bounds[0]) for part in parts] == ["rank>=0.9"] * 2
     assert session.estimate(image, 6, 3, approximation=text).windows == 42
     assert explain(session.scorer, image, Request(4, 1, approximation=text)) == expected
     with pytest.raises(OcclusionError, match=r"iter_explain\(\) scores every window"):

@@ -228,7 +228,7 @@ def test_pictures_need_a_preprocessing(compiled, pictures, capsys) -> None:
         (["--quality", "ssim>=0.9"], "required: images"),
         (["none.png", "--quality", "ssim>=0.9"], "none.png"),
         (["0.png", "--quality", "ssim>=0.9", "--confidence", "1"], "confidence"),
-        (["0.png", "--quality", "ssim>=0.9", "--keep", "1.5"], "share of images to keep"),
+        (["0.png", "--quality", "ssim>=0.9", "--keep", "1.5"], "--keep: '1.5'; expected a share"),
         (["0.png", "--quality", "ssim>=0.9", "--in-place", "--output", "x.onnx"], "--in-place and --output"),
         (["0.png", "--quality", "ssim>=0.9", "--patch-size", "64"], "patch height 64"),
         (["0.png", "--quality", "ssim>=0.9", "--baseline", "pda"], "one that is the same for all windows"),
