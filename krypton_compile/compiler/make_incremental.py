@@ -21,7 +21,7 @@ from krypton_compile.compiler.report import Report
 from krypton_compile.compiler.trace import Watch
 from krypton_compile.passes.body import BODY, COUNTING, IncrementalBody, begin_body
 from krypton_compile.passes.frontend import SourceModel
-from krypton_compile.passes.interface import Interface, find_interface
+from krypton_compile.passes.interface import find_interface
 from krypton_compile.passes.runner import run
 from krypton_compile.passes.simplify import CLEAN_UP
 from krypton_compile.passes.verify import Comparison, compare_models
@@ -86,14 +86,7 @@ class Making:
         return compiled
 
     def _make(self, base: ir.Model, *, on_values: bool = False) -> tuple[IncrementalBody, onnx.ModelProto]:
-        body = begin_body(
-            base,
-            self._interface(base),
-            self.patch.grid,
-            target=self.target,
-            frozen_gates=self.frozen_gates,
-            on_values=on_values,
-        )
+        body = self._begin(base, on_values=on_values)
         body.chunk = self.chunk
         run(BODY, body, self.watch.body)
         self.report.layers = report_layers(body)
@@ -103,15 +96,7 @@ class Making:
 
     def _count(self, base: ir.Model, supposed: frozenset[str]) -> Report:
         """Lower a copy for counting alone, its nodes of these names ``supposed`` to keep changes where they are."""
-        copy = base.clone()
-        body = begin_body(
-            copy,
-            self._interface(copy),
-            self.patch.grid,
-            target=self.target,
-            frozen_gates=self.frozen_gates,
-            supposed=supposed,
-        )
+        body = self._begin(base.clone(), supposed=supposed)
         run(COUNTING, body)
         return replace(self.report, layers=report_layers(body))
 
@@ -120,5 +105,16 @@ class Making:
         with stage("verify the compiled model", REPORT):
             return compare_models(self.source.proto, compiled, body.named_interface, self.patch.grid, integers=integers)
 
-    def _interface(self, base: ir.Model) -> Interface:
-        return find_interface(base.graph, self.source.input_name, self.source.output_name, self.source.layout)
+    def _begin(
+        self, base: ir.Model, *, on_values: bool = False, supposed: frozenset[str] = frozenset()
+    ) -> IncrementalBody:
+        source = self.source
+        return begin_body(
+            base,
+            find_interface(base.graph, source.input_name, source.output_name, source.layout),
+            self.patch.grid,
+            target=self.target,
+            frozen_gates=self.frozen_gates,
+            supposed=supposed,
+            on_values=on_values,
+        )

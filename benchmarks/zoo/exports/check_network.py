@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +12,7 @@ from benchmarks.zoo.check import BOUND, SPREAD, Checked, check
 from benchmarks.zoo.exports.exports_table import Row
 from benchmarks.zoo.exports.networks import Export, build
 from benchmarks.zoo.exports.write_files import write_network
+from benchmarks.zoo.layers.check_files import without_paths
 from krypton_compile.passes.lower.reasons import NO_RULE
 from models.zoo.pictures import hidden, pictures
 from models.zoo.weights import fill
@@ -89,4 +89,4 @@ def _reason(checked: Checked) -> str:
 
 def _one_line(error: Exception) -> str:
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return re.sub(r"(?<![\w.])/[\w.+-]+(/[\w.+-]+)+", "...", text)[:400]
+    return without_paths(text)[:400]

@@ -68,7 +68,7 @@ def describe(checked: Checked) -> str:
     return f"{head} {100 * checked.share:5.1f} % {exact} {checked.reason}"
 
 
-def _without_paths(text: str) -> str:
+def without_paths(text: str) -> str:
     """The text without the paths of the machine at hand."""
     return re.sub(r"(?<![\w.])/[\w.+-]+(/[\w.+-]+)+", "...", text)
 
@@ -76,11 +76,11 @@ def _without_paths(text: str) -> str:
 def _check(file: File, folder: Path) -> Checked:
     known = file.layer, file.axes, file.exporter
     if file.failure:
-        return Checked(*known, failure=f"no export: {_without_paths(file.failure)}")
+        return Checked(*known, failure=f"no export: {without_paths(file.failure)}")
     try:
         _open(folder / file.path)
     except Exception as error:  # onnxruntime's exceptions have no common base
-        reason = _without_paths(" ".join(str(error).split()))
+        reason = without_paths(" ".join(str(error).split()))
         return Checked(*known, failure=f"no export: onnxruntime does not run it: {reason[:300]}")
     try:
         with TemporaryDirectory() as work:

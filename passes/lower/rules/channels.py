@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.emit import Emitter
-from krypton_compile.passes.lower.forms import Form, Ragged
+from krypton_compile.passes.lower.forms import Delta, Form, Ragged, Rows
 from krypton_compile.passes.lower.refused import Refused
 from krypton_compile.passes.lower.rules.sliced_axes import Indices, chosen_places, sliced_axes
 from krypton_compile.passes.lower.values.pixel_local import rows_of
@@ -24,13 +24,7 @@ from krypton_compile.passes.shapes import static_shape
 
 def lower(node: ir.Node, context: LoweringContext) -> Form:
     """The rule above, for every output."""
-    x = context.delta(node, 0)
-    forms = []
-    for output, chosen in zip(node.outputs, _choices(node, context, x), strict=True):
-        values = _chosen(context.emitter, x, chosen, str(output.name))
-        forms.append(replace(x, values=values, channels=len(chosen)))
-        context.forms[output] = forms[-1]
-    return forms[0]
+    return _choose(node, context, context.delta(node, 0))
 
 
 def lower_rows(node: ir.Node, context: LoweringContext) -> Form:
@@ -39,8 +33,12 @@ def lower_rows(node: ir.Node, context: LoweringContext) -> Form:
     form = context.forms.get(value)
     if not isinstance(form, Ragged):
         raise Refused("its input is dense, or flattened")
-    x = rows_of(value, form.live, context)
-    forms = []
+    return _choose(node, context, rows_of(value, form.live, context))
+
+
+def _choose(node: ir.Node, context: LoweringContext, x: Delta | Rows) -> Form:
+    """Choose on every row, be it of a delta or of T', and record the form of each output; returns the first."""
+    forms: list[Form] = []
     for output, chosen in zip(node.outputs, _choices(node, context, x), strict=True):
         values = _chosen(context.emitter, x, chosen, str(output.name))
         forms.append(replace(x, values=values, channels=len(chosen)))
