@@ -17,7 +17,7 @@ import onnxruntime as ort
 
 from krypton_compile.contract import validate
 from krypton_compile.contract.annotations import EPS, TAU
-from krypton_compile.contract.exactness import SELF_CHECK_BOUND
+from krypton_compile.contract.exactness import PIECES_BOUND, SELF_CHECK_BOUND
 from krypton_compile.contract.schemas import PRECISIONS
 from krypton_compile.errors import LibraryError, ModelError, OcclusionError
 from krypton_compile.ort.errors import explain, start_session
@@ -271,7 +271,7 @@ class Sessions:
         error = self_check.measure_error(scores, expected, base, excess)
         if self._model.frozen_gates:
             return error  # approximate by wish
-        if error > SELF_CHECK_BOUND and self._may_fall_back:
+        if error > PIECES_BOUND and self._may_fall_back and self.precision != "float32":
             self._fall_back()
             work = replace(work, session=self.incremental)
             error = self_check.measure_error(self.run_chunk(work, at)[self.kinds - 1], expected, base, excess)
