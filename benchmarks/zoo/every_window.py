@@ -64,7 +64,7 @@ and mean, by
 *Off* and *onnxruntime* are the largest differences in units of the bound, of the compiled file and
 of onnxruntime at another optimisation level. The last columns are what the second base pass takes,
 each against the same file compiled without: megabytes of base maps, milliseconds an image, and
-milliseconds a window (medians of {pairs} pairs in turn, one thread of a loaded machine).
+milliseconds a window (medians of {pairs} pairs in turn, one thread).
 
 | network | input | windows | off | onnxruntime | off without | maps MB | image ms | window ms |
 |---|---|---|---|---|---|---|---|---|
