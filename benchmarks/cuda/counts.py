@@ -32,7 +32,7 @@ from krypton_compile.contract.geometry import Boxes, Window
 from krypton_compile.reference import ragged
 from krypton_compile.reference.windows import WindowAttributes, read_window
 from krypton_compile.runtime import OcclusionSession
-from krypton_compile.runtime.engine.sessions import as_ort
+from krypton_compile.runtime.engine.providers import as_ort
 from krypton_compile.runtime.engine.split_file import split
 from krypton_compile.runtime.inputs.image import read_input
 from models.fetch import fetch

@@ -17,8 +17,8 @@ from onnx import TensorProto, helper
 
 from krypton_compile.runtime.approximation.thresholds import NOTHING_LEFT_OUT, Thresholds
 from krypton_compile.runtime.engine.occlusion import Occlusion
+from krypton_compile.runtime.engine.providers import as_ort
 from krypton_compile.runtime.engine.scorer import Scorer
-from krypton_compile.runtime.engine.sessions import as_ort
 from krypton_compile.runtime.engine.work import PreparedImage
 
 _DENSE = ("Conv", "Gemm", "MatMul")

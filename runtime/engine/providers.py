@@ -191,6 +191,11 @@ def give_weights(options: ort.SessionOptions, weights: Mapping[str, ort.OrtValue
         options.add_initializer(name, value)
 
 
+def as_ort(array: npt.NDArray[np.generic]) -> ort.OrtValue:
+    """The array for onnxruntime: on the CPU its own memory, which the OrtValue keeps alive."""
+    return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
+
+
 def send(array: npt.NDArray[np.generic], device: str, number: int) -> ort.OrtValue:
     """Copy an array to the device's memory once; every run would copy one in the host's memory again."""
     return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), device, number)

@@ -23,17 +23,24 @@ from krypton_compile.contract.occlude import box_sums
 Array = npt.NDArray[np.float32]
 
 _WINDOWS = 4
-_SHARE = 8
+_SHARE, _LATER_SHARE = 8, 512
+"""How many windows of a map one of the check may stand for: each takes as long as the whole model, and a session's
+later pictures have had its first one's check."""
 
 
-def choose_windows(image: Array, baseline: Array, boxes: Boxes, layout: str) -> npt.NDArray[np.int64]:
-    """Choose rows of ``boxes`` [P, 4] to check: up to four, at most an eighth of them, at least one if there is any."""
-    count = min(len(boxes), max(1, min(_WINDOWS, len(boxes) // _SHARE)))
+def choose_windows(
+    image: Array, baseline: Array, boxes: Boxes, layout: str, later: bool = False
+) -> npt.NDArray[np.int64]:
+    """Choose rows of ``boxes`` [P, 4] to check: up to four, at least one if there is any.
+
+    They are at most an eighth of the boxes; of a ``later`` picture of a session 1 / 512, so that their cost vanishes.
+    """
+    count = min(len(boxes), max(1, min(_WINDOWS, len(boxes) // (_LATER_SHARE if later else _SHARE))))
     pixels = np.abs(last_channels(image - baseline, layout)).sum(axis=-1, dtype=np.float64)
     change = box_sums(pixels, boxes)
     largest = np.argsort(-change, kind="stable")
-    spread = np.linspace(0, len(boxes) - 1, count - count // 2).astype(np.int64)
-    return np.unique(np.concatenate([largest[: count // 2], spread]))
+    spread = np.linspace(0, len(boxes) - 1, count // 2).astype(np.int64)
+    return np.unique(np.concatenate([largest[: count - count // 2], spread]))
 
 
 def measure_error(logits: Array, expected: Array, base: Array, excess: str = "") -> float:
@@ -64,8 +71,9 @@ def warn_of_error(error: float, windows: int, excess: str = "") -> None:
         if excess
         else "Networks that amplify rounding do this; if yours should not, please report it."
     )
+    checked = "1 window" if windows == 1 else f"{windows} windows"
     warnings.warn(
-        f"{windows} windows differ from the model on really occluded images by up to {error:.1e} of its largest "
+        f"{checked} differed from the model on really occluded images by up to {error:.1e} of its largest "
         f"output; expected at most {SELF_CHECK_BOUND:.0e}. Smaller differences between windows mean nothing. {cause}",
         stacklevel=6,
     )

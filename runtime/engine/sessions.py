@@ -29,6 +29,7 @@ from krypton_compile.runtime.engine.occlusion import Occlusion
 from krypton_compile.runtime.engine.outputs import check_rows, count_classes
 from krypton_compile.runtime.engine.providers import (
     Provider,
+    as_ort,
     check_started,
     check_works,
     give_weights,
@@ -108,7 +109,7 @@ class Sessions:
         self._incremental_options = incremental_options
         self.base = self._start(parts.base.model, base_options)
         self.precision = precision or ("bfloat16x3" if multiplies_bfloat16x3() and not self._place.cuda else "float32")
-        self._may_fall_back = precision is None and self.precision != "float32"
+        self._may_fall_back, self._compared = precision is None and self.precision != "float32", False
         self.error = math.nan
         self.incremental = self.make_incremental(self.precision)
         if self._place.cuda:
@@ -158,7 +159,8 @@ class Sessions:
             if not math.isnan(known) or not len(todo):
                 return
             some = work.occlusion.boxes[todo]
-            at = todo[self_check.choose_windows(prepared.image, prepared.baseline, some, self._model.full_layout)]
+            layout, later = self._model.full_layout, not math.isnan(self.error)
+            at = todo[self_check.choose_windows(prepared.image, prepared.baseline, some, layout, later)]
             exact = self._feed_thresholds(prepared, NOTHING_LEFT_OUT)
             checked = replace(work, session=self.incremental, feeds={**work.feeds, **exact})
             measured.error = self._self_check(checked, at)
@@ -174,7 +176,7 @@ class Sessions:
             return replace(work, session=self._in_bfloat16)
 
     def make_incremental(self, precision: str) -> ort.InferenceSession:
-        """A session of the incremental half whose convolutions may multiply in ``precision``."""
+        """A session of the incremental half."""
         return self.start_incremental(with_precision(self.incremental_part, precision))
 
     def start_incremental(self, model: bytes) -> ort.InferenceSession:
@@ -271,20 +273,23 @@ class Sessions:
         error = self_check.measure_error(scores, expected, base, excess)
         if self._model.frozen_gates:
             return error  # approximate by wish
-        if error > PIECES_BOUND and self._may_fall_back and self.precision != "float32":
-            self._fall_back()
-            work = replace(work, session=self.incremental)
-            error = self_check.measure_error(self.run_chunk(work, at)[self.kinds - 1], expected, base, excess)
+        if error > (SELF_CHECK_BOUND if self._compared else PIECES_BOUND) and self._may_fall_back:
+            in_float32 = self.make_incremental("float32")
+            rows = self.run_chunk(replace(work, session=in_float32), at)[self.kinds - 1]
+            error = self._fall_back(in_float32, error, self_check.measure_error(rows, expected, base, excess))
         if error > SELF_CHECK_BOUND and self.precision != "bfloat16":
             self_check.warn_of_error(error, len(at), excess)
         return error
 
-    def _fall_back(self) -> None:
-        """Multiply in float32 from now on; another thread may have found the same."""
+    def _fall_back(self, in_float32: ort.InferenceSession, error: float, other: float) -> float:
+        """Multiply in float32 from now on, where its error is the smaller one by far; returns that of what is kept."""
         with self._lock:
-            if self.precision != "float32":
-                self.incremental = self.make_incremental("float32")
-                self.precision = "float32"
+            self._compared = True
+            if error <= SELF_CHECK_BOUND and 2 * other > error:
+                return error  # the network's own rounding, not that of the pieces
+            if self._may_fall_back:  # else another thread has found the same
+                self.incremental, self.precision, self._may_fall_back = in_float32, "float32", False
+        return other
 
 
 def _default_options(threads: int) -> ort.SessionOptions:
@@ -293,8 +298,3 @@ def _default_options(threads: int) -> ort.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     return options
-
-
-def as_ort(array: npt.NDArray[np.generic]) -> ort.OrtValue:
-    """The array for onnxruntime: on the CPU its own memory, which the OrtValue keeps alive."""
-    return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))

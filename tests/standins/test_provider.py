@@ -23,8 +23,7 @@ from krypton_compile.contract.schemas import DOMAIN, SCHEMAS
 from krypton_compile.errors import LibraryError
 from krypton_compile.runtime import Preprocessing
 from krypton_compile.runtime.engine import providers, sessions
-from krypton_compile.runtime.engine.providers import CPU, CUDA
-from krypton_compile.runtime.engine.sessions import as_ort
+from krypton_compile.runtime.engine.providers import CPU, CUDA, as_ort
 from tests.ops.agreement import RELATIVE, agree
 from tests.ops.cases import Case, cases, make_model
 from tests.ops.limited import limited_cases
@@ -41,7 +40,7 @@ if FOLDER is None:
 providers.place([CUDA])  # loads the libraries, of which KRYPTON_OPS_LIBRARY may need CUDA's runtime
 
 # onnxruntime's own kernels compute nothing, and the runtime notices.
-pytestmark = pytest.mark.filterwarnings("ignore:.* windows differ from the model:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* windows? differed from the model:UserWarning")
 
 CASES = cases()
 CASES += list(limited_cases(CASES))
