@@ -56,7 +56,8 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="where maps are kept")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("KRYPTON_DATA", "data")))
     parser.add_argument("--models", nargs="+", default=["squeezenet1_1", "efficientnet_lite0", "vgg16_tumour"])
-    parser.add_argument("--relatives", type=int, default=20, help="of the first model (default %(default)s)")
+    parser.add_argument("--relatives", type=int, default=20, help="of each model that has some (default %(default)s)")
+    parser.add_argument("--relatives-of", nargs="*", default=["squeezenet1_1"], help="(default %(default)s)")
     parser.add_argument("--pictures", type=int, default=20, help="a network (default %(default)s)")
     parser.add_argument("--patches", type=int, nargs="+", default=[16, 32])
     parser.add_argument("--threads", type=int, default=1)
@@ -82,7 +83,7 @@ def _jobs(options: argparse.Namespace) -> Iterator[Job]:
     of the pictures is checked on other pictures, and on other relatives.
     """
     networks = [(model, 0) for model in options.models]
-    networks += [(options.models[0], relative) for relative in range(1, options.relatives + 1)]
+    networks += [(model, number) for model in options.relatives_of for number in range(1, options.relatives + 1)]
     for patch in options.patches:
         for first in range(0, options.pictures, ROUND):
             for model, relative in networks:
