@@ -55,7 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where maps are kept")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("KRYPTON_DATA", "data")))
-    parser.add_argument("--models", nargs="+", default=["squeezenet1_1", "efficientnet_lite0", "vgg16_tumour"])
+    parser.add_argument("--models", nargs="*", default=["squeezenet1_1", "efficientnet_lite0", "vgg16_tumour"])
     parser.add_argument("--relatives", type=int, default=20, help="of each model that has some (default %(default)s)")
     parser.add_argument("--relatives-of", nargs="*", default=["squeezenet1_1"], help="(default %(default)s)")
     parser.add_argument("--pictures", type=int, default=20, help="a network (default %(default)s)")
