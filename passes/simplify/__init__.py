@@ -16,6 +16,7 @@ from krypton_compile.passes.simplify import properties as has
 from krypton_compile.passes.simplify.decompose import decompose
 from krypton_compile.passes.simplify.dequantize_weights import dequantize_weights
 from krypton_compile.passes.simplify.folding.absorb_pads import absorb_pads
+from krypton_compile.passes.simplify.folding.commute_average_pool import commute_average_pool
 from krypton_compile.passes.simplify.folding.commute_mean import commute_mean
 from krypton_compile.passes.simplify.folding.fold_affine import fold_affine
 from krypton_compile.passes.simplify.folding.fold_constants import fold_constants
@@ -127,7 +128,10 @@ SIMPLIFY: tuple[SimplifyPass, ...] = (
     SimplifyPass("merge_channels", merge_channels, requires=_CANONICAL, breaks=(has.ALL_IN_USE,)),
     *(replace(each, only_after="straighten_views") for each in _FOLDED_AGAIN),
     *(replace(each, only_after="merge_channels") for each in _FOLDED_AGAIN),
-    # A second run would move the mean before one more 1x1 convolution.
+    # A second run would move the pool or the mean past one more 1x1 convolution.
+    SimplifyPass(
+        "commute_average_pool", commute_average_pool, requires=(*_CANONICAL, has.ALL_IN_USE), idempotent=False
+    ),
     SimplifyPass("commute_mean", commute_mean, requires=(*_CANONICAL, has.ALL_IN_USE), idempotent=False),
 )
 

@@ -245,3 +245,60 @@ def test_heads_as_keras_exporters_write_them(kind: str) -> None:
     body = f"t = {IN}(x) c = Conv<pads=[1,1,1,1]>(t, w0) u = {OUT}(c) a = Add(u, b0) r = Relu(a) {tail}"
     model = parse(body, image="float[N,17,19,3] x", opset=13, **{**NHWC, **weights})
     assert compile_and_check(model, "NHWC").incremental_share == 1
+
+
+COMMUTED = {
+    "an Inception branch": (
+        "p = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>(r) d = Conv(p, w1, b1) h = Relu(d)",
+        {"b1": (5,)},
+        ["Conv", "Relu", "Conv", "AveragePool", "Add", "Relu"],
+    ),
+    "pads that do not count": (
+        "p = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(r) d = Conv(p, w1, b1) h = Relu(d)",
+        {"b1": (5,)},
+        ["Conv", "Relu", "Conv", "AveragePool", "Relu"],
+    ),
+    "no bias": (
+        "p = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>(r) h = Conv(p, w1)",
+        {},
+        ["Conv", "Relu", "Conv", "AveragePool"],
+    ),
+    "a DenseNet transition": (
+        "d = Conv(r, w1, b1) p = AveragePool<kernel_shape=[2,2], strides=[2,2]>(d) h = Relu(p)",
+        {"b1": (5,)},
+        ["Conv", "Relu", "AveragePool", "Conv", "Relu"],
+    ),
+}
+LEFT = {
+    "more channels": ("p = AveragePool<kernel_shape=[3,3]>(r) d = Conv(p, w1) h = Relu(d)", {"w1": (12, 8, 1, 1)}),
+    "a convolution of pixels around": ("p = AveragePool<kernel_shape=[3,3]>(r) h = Conv(p, w1)", {"w1": (5, 8, 3, 3)}),
+    "strides": ("p = AveragePool<kernel_shape=[3,3], strides=[2,2]>(r) d = Conv(p, w1) h = Relu(d)", {}),
+    "a pool without strides": ("d = Conv(r, w1) h = AveragePool<kernel_shape=[3,3]>(d)", {}),
+    "a bias that the pads scale": (
+        (
+            "d = Conv(r, w1, b1) "
+            "h = AveragePool<kernel_shape=[2,2], strides=[2,2], pads=[1,1,1,1], count_include_pad=1>(d)"
+        ),
+        {"b1": (5,)},
+    ),
+    "another reader": (
+        "p = AveragePool<kernel_shape=[3,3]>(r) d = Conv(p, w1) e = Conv(p, w2) h = Add(d, e)",
+        {"w2": (5, 8, 1, 1)},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", COMMUTED)
+def test_average_pools_trade_places_with_convolutions(kind: str) -> None:
+    middle, weights, expected = COMMUTED[kind]
+    report = compile_and_check(nchw(middle, **{"w1": (5, 8, 1, 1), "fw": (5, 5), **weights}))
+    assert kinds(report) == expected
+
+
+@pytest.mark.parametrize("kind", LEFT)
+def test_average_pools_that_stay(kind: str) -> None:
+    middle, weights = LEFT[kind]
+    channels = {"w1": (5, 8, 1, 1), **weights}["w1"][0]
+    report = compile_and_check(nchw(middle, **{"w1": (5, 8, 1, 1), "fw": (5, channels), **weights}))
+    order = [op for word in middle.split() for op in ("Conv", "AveragePool") if word.startswith((f"{op}(", f"{op}<"))]
+    assert [op for op in kinds(report) if op in ("Conv", "AveragePool")] == ["Conv", *order]
