@@ -12,9 +12,9 @@ namespace {
 // The clip rule comes first.
 #include "math/functions.inl.h"
 
-// y = entry(d, z) for every entry.
+// y = entry(d, z, channel) for every entry.
 template <class Entry>
-void WriteEntries(Ort::KernelContext& context, Stream stream, const DeltaOnBase& input, const DeviceLimit& limit,
+void WriteChannels(Ort::KernelContext& context, Stream stream, const DeltaOnBase& input, const DeviceLimit& limit,
                   const Entry& entry) {
   const SentBoxes sent(stream, {&input.boxes});
   const DeviceBoxes boxes = sent[0];
@@ -25,8 +25,16 @@ void WriteEntries(Ort::KernelContext& context, Stream stream, const DeltaOnBase&
     const Pixel at = boxes.At(row);
     const float *from = d.row(row), *base = z.pixel(at.box, at.y, at.x);
     float* y = out + row * d.channels;
-    for (int64_t c = first; c < d.channels; c += step) y[c] = limit(entry(from[c], base[c]));
+    for (int64_t c = first; c < d.channels; c += step) y[c] = limit(entry(from[c], base[c], c));
   });
+}
+
+// y = entry(d, z) for every entry.
+template <class Entry>
+void WriteEntries(Ort::KernelContext& context, Stream stream, const DeltaOnBase& input, const DeviceLimit& limit,
+                  const Entry& entry) {
+  WriteChannels(context, stream, input, limit,
+                [=] KRYPTON_DEVICE(float d, float z, int64_t) { return entry(d, z); });
 }
 
 struct ClipEntry {
@@ -42,7 +50,13 @@ struct IncrementalClip : CudaKernel<IncrementalClip> {
   explicit IncrementalClip(const Ort::ConstKernelInfo& info) : CudaKernel(info), entry_{ReadBounds(info)} {}
 
   void Run(Ort::KernelContext& context, Stream stream) const {
-    WriteEntries(context, stream, ReadDeltaOnBase<In>(context), ReadLimit(context, In::limit), entry_);
+    const DeltaOnBase input = ReadDeltaOnBase<In>(context);
+    const float* scale = ReadClipScale(context, input.d.channels);
+    const DeviceLimit limit = ReadLimit(context, In::limit);
+    const ClipEntry entry = entry_;
+    if (scale == nullptr) return WriteEntries(context, stream, input, limit, entry);
+    WriteChannels(context, stream, input, limit,
+                  [=] KRYPTON_DEVICE(float d, float z, int64_t c) { return entry(d * scale[c], z); });
   }
 
  private:

@@ -40,7 +40,7 @@ pictures, there is one slice.
 | IncrementalTranspose | X, x_boxes, y_boxes | values | the rows of y_boxes, each from where its row and column trade places |
 | IncrementalResample | X, x_boxes, y_boxes, y_index, y_weight [Ho,S], x_index, x_weight [Wo,T] [, limit] | values | weighted sums of the pixels that separable tables name |
 | IncrementalConv | X, x_boxes, y_boxes, W [, Z0, B, b_boxes, limit] | values | Conv of the delta, no bias; plus B, another delta; with Z0 [H,W,M] the clip rule follows. Of volumes X is DepthGather's and W has its depth |
-| IncrementalClip | X, boxes, Z0 [, limit] | values | clip(Z0 + D) - clip(Z0), by branch |
+| IncrementalClip | X, boxes, Z0 [, limit] [, scale [C]] | values | clip(Z0 + scale * D) - clip(Z0), by branch |
 | IncrementalActivation | X, boxes, Z0 [, limit] | values | f(Z0 + D) - f(Z0); f one of ``FUNCTIONS`` |
 | IncrementalMaxPool | X, x_boxes, y_boxes, X0, Y0 [, limit] | values | max over taps of (X0 - Y0) + D |
 | IncrementalLpPool | X, x_boxes, y_boxes, X0 [, limit] | values | (sum over taps of abs(X0 + D)^p)^(1/p), less that of X0 |
@@ -169,7 +169,12 @@ SCHEMAS: tuple[OpSchema, ...] = (
         ("Y:float",),
         (*_WINDOW, "group", "slices", "min", "max", "precision"),
     ),
-    OpSchema("IncrementalClip", ("X:float", "boxes:int32", "Z0:float", "limit:float?"), ("Y:float",), ("min", "max")),
+    OpSchema(
+        "IncrementalClip",
+        ("X:float", "boxes:int32", "Z0:float", "limit:float?", "scale:float?"),
+        ("Y:float",),
+        ("min", "max"),
+    ),
     OpSchema(
         "IncrementalActivation",
         ("X:float", "boxes:int32", "Z0:float", "limit:float?"),

@@ -46,7 +46,7 @@ Doubles = npt.NDArray[np.float64]
 
 
 class IncrementalClip(OpRun):
-    """clip(Z0 + D) - clip(Z0); the defaults are Relu's."""
+    """clip(Z0 + D) - clip(Z0), of D = X or D = scale * X; the defaults are Relu's."""
 
     op_domain = DOMAIN
 
@@ -56,10 +56,14 @@ class IncrementalClip(OpRun):
         boxes: Boxes,
         Z0: Floats,
         limit: Floats | None = None,
+        scale: Floats | None = None,
         min: float = 0.0,
         max: float = math.inf,
     ) -> tuple[Floats]:
         split("X", X, boxes)
+        if scale is not None:
+            check_map("scale", scale, (X.shape[1],))
+            X = X * scale
         return (flush(clip_delta(X, base_rows("Z0", Z0, boxes, X.shape[1]), min, max), limit),)
 
 

@@ -27,7 +27,8 @@ def limited_cases(cases: list[Case]) -> Iterator[Case]:
             continue
         taken[case.op] += 1
         slot = LIMITED[case.op]
-        padded = [*case.inputs, *[None] * (slot - len(case.inputs)), np.array([limit], np.float32)]
+        padded = [*case.inputs, *[None] * (slot + 1 - len(case.inputs))]
+        padded[slot] = np.array([limit], np.float32)
         yield replace(case, name=f"{case.name} limited", inputs=padded)
     assert min(taken.values()) > 0, f"no case has a gap: {taken}"
 

@@ -20,6 +20,7 @@ struct Vector {
   static void Prefetch(const float* p) { __builtin_prefetch(p); }
   static Type Add(Type a, Type b) { return _mm256_add_ps(a, b); }
   static Type Subtract(Type a, Type b) { return _mm256_sub_ps(a, b); }
+  static Type Multiply(Type a, Type b) { return _mm256_mul_ps(a, b); }
   static Type MultiplyAdd(Type a, Type b, Type c) { return _mm256_fmadd_ps(a, b, c); }
   static Type Max(Type a, Type b) { return _mm256_max_ps(a, b); }
   static Type Min(Type a, Type b) { return _mm256_min_ps(a, b); }

@@ -20,6 +20,7 @@ struct Vector {
   static void Prefetch(const float* p) { __builtin_prefetch(p); }
   static Type Add(Type a, Type b) { return a + b; }
   static Type Subtract(Type a, Type b) { return a - b; }
+  static Type Multiply(Type a, Type b) { return a * b; }
   static Type MultiplyAdd(Type a, Type b, Type c) { return a * b + c; }
   static Type Max(Type a, Type b) { return a > b ? a : b; }
   static Type Min(Type a, Type b) { return a < b ? a : b; }

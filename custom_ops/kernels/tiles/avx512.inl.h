@@ -12,6 +12,7 @@ struct Vector {
   static void Prefetch(const float* p) { __builtin_prefetch(p); }
   static Type Add(Type a, Type b) { return _mm512_add_ps(a, b); }
   static Type Subtract(Type a, Type b) { return _mm512_sub_ps(a, b); }
+  static Type Multiply(Type a, Type b) { return _mm512_mul_ps(a, b); }
   static Type MultiplyAdd(Type a, Type b, Type c) { return _mm512_fmadd_ps(a, b, c); }
   static Type Max(Type a, Type b) { return _mm512_max_ps(a, b); }
   static Type Min(Type a, Type b) { return _mm512_min_ps(a, b); }

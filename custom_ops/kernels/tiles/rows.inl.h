@@ -35,6 +35,13 @@ void MaxRow(float* y, const float* x0, const float* y0, const float* d, int64_t 
 }
 
 template <class V>
+void MultiplyRow(float* y, const float* x, const float* scale, int64_t n) {
+  int64_t i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) V::Store(y + i, V::Multiply(V::Load(x + i), V::Load(scale + i)));
+  for (; i < n; ++i) y[i] = x[i] * scale[i];
+}
+
+template <class V>
 void AddScaledRow(float* y, const float* x, float scale, int64_t n) {
   const typename V::Type vs = V::Set(scale);
   int64_t i = 0;

@@ -10,6 +10,7 @@ constexpr Kernels VectorTable(const char* isa, int32_t (*list_bits)(const uint64
           list_bits,
           ClipRow<V>,
           MaxRow<V>,
+          MultiplyRow<V>,
           AddScaledRow<V>,
           FlushRow<V>,
           AnyNonzero,

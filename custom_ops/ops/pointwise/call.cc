@@ -37,6 +37,11 @@ Activation ReadActivation(const Ort::ConstKernelInfo& info) {
   return activation;
 }
 
+const float* ReadClipScale(const Ort::KernelContext& context, int64_t channels) {
+  using In = IncrementalClipInputs;
+  return IsGiven(context, In::scale) ? ReadPerChannel(context, In::scale, channels) : nullptr;
+}
+
 ScaleCall ReadScaleCall(const Ort::KernelContext& context) {
   using In = IncrementalScaleInputs;
   const Values x = ReadValues(context, In::X);

@@ -10,8 +10,8 @@ namespace krypton {
 
 struct IncrementalClipInputs {
   static constexpr Input X{0, "X", kFloat}, boxes{1, "boxes", kInt32}, Z0{2, "Z0", kFloat},
-      limit{3, "limit", kFloatOptional};
-  static constexpr Input kAll[] = {X, boxes, Z0, limit};
+      limit{3, "limit", kFloatOptional}, scale{4, "scale", kFloatOptional};
+  static constexpr Input kAll[] = {X, boxes, Z0, limit, scale};
 };
 
 struct IncrementalActivationInputs {
@@ -39,6 +39,9 @@ struct IncrementalBinaryInputs {
 };
 
 Activation ReadActivation(const Ort::ConstKernelInfo& info);
+
+// The factors of an IncrementalClip, one a channel; null without them.
+const float* ReadClipScale(const Ort::KernelContext& context, int64_t channels);
 
 struct ScaleCall {
   Values x;

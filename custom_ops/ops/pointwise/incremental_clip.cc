@@ -1,5 +1,6 @@
 // IncrementalClip: Relu and Clip by branch (DESIGN section 2). With c = clip(Z0):
-//   DY = min(max(DZ + (Z0 - c), lo - c), hi - c),   exactly DZ or 0 where Z0 and Z0 + DZ share a piece.
+//   DY = min(max(DZ + (Z0 - c), lo - c), hi - c),   exactly DZ or 0 where Z0 and Z0 + DZ share a piece,
+// and DZ = DX, or scale * DX: the BatchNormalization in front of a Relu, without a pass over memory of its own.
 #include "kernels/table.h"
 #include "op/op.h"
 #include "ops/ops.h"
@@ -16,9 +17,13 @@ struct IncrementalClip : KernelBase<IncrementalClip> {
   explicit IncrementalClip(const Ort::ConstKernelInfo& info) : KernelBase(info), bounds_(ReadBounds(info)) {}
 
   void Compute(Ort::KernelContext context) const {
-    WriteRows(context, ReadDeltaOnBase<In>(context), DeltaLimit(context, In::limit),
+    const DeltaOnBase input = ReadDeltaOnBase<In>(context);
+    const float* scale = ReadClipScale(context, input.d.channels);
+    const Kernels& kernels = ActiveKernels();
+    WriteRows(context, input, DeltaLimit(context, In::limit),
               [&](const float* z, const float* d, float* y, int64_t channels) {
-                ActiveKernels().clip_row(y, d, z, channels, bounds_.lo, bounds_.hi);
+                if (scale != nullptr) kernels.multiply_row(y, d, scale, channels);
+                kernels.clip_row(y, scale == nullptr ? d : y, z, channels, bounds_.lo, bounds_.hi);
               });
   }
 

@@ -1,4 +1,5 @@
 // IncrementalScale: DY = DX * scale[c], what a BatchNormalization or a constant Mul does to a delta.
+#include "kernels/table.h"
 #include "op/op.h"
 #include "ops/ops.h"
 #include "ops/pointwise/call.h"
@@ -20,7 +21,7 @@ struct IncrementalScale : KernelBase<IncrementalScale> {
     float* out = WriteValues(context, x.rows, x.channels);
     ParallelRanges(context, x.rows, 256, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
-        for (int64_t c = 0; c < x.channels; ++c) out[r * x.channels + c] = x.row(r)[c] * call.scale[c];
+        ActiveKernels().multiply_row(out + r * x.channels, x.row(r), call.scale, x.channels);
       }
       limit.Flush(out + begin * x.channels, (end - begin) * x.channels);
     });

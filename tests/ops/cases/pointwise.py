@@ -35,6 +35,9 @@ def function_cases(rng: np.random.Generator, channels: int) -> Iterator[Case]:
     z0 = rng.standard_normal((*MAP, channels)).astype(np.float32)
     yield Case(f"relu {channels}", "IncrementalClip", [x, boxes, z0])
     yield Case(f"clip {channels}", "IncrementalClip", [x, boxes, z0], {"min": -0.25, "max": 0.5})
+    scale = np.random.default_rng(channels).standard_normal(channels).astype(np.float32)
+    yield Case(f"scaled relu {channels}", "IncrementalClip", [x, boxes, z0, None, scale])
+    yield Case(f"scaled clip {channels}", "IncrementalClip", [x, boxes, z0, None, scale], {"min": -0.25, "max": 0.5})
     for function in FUNCTIONS:
         parameters = {"alpha": 0.7, "beta": 0.4, "function": function}
         # Logarithms, roots and quotients live on positive numbers; others are tried far out as well, but for the
@@ -50,7 +53,7 @@ def sum_cases(rng: np.random.Generator, channels: int) -> Iterator[Case]:
     """Scale, Add and a product, on boxes that miss, meet and overlap."""
     boxes = make_boxes(rng, MAP)
     x = make_values(rng, boxes, channels)
-    scale = rng.standard_normal(channels).astype(np.float32)
+    scale = np.random.default_rng(channels).standard_normal(channels).astype(np.float32)
     yield Case(f"scale {channels}", "IncrementalScale", [x, scale])
     others = make_boxes(rng, MAP)[::-1].copy()
     other = make_values(rng, others, channels)
