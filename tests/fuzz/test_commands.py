@@ -18,7 +18,8 @@ FILE = stat.S_IFREG | 0o644
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "line", ["fuzz --calls 100 --first 0", "kills --kills 3 --seed 0 --way compile --way explain --way store"]
+    "line",
+    ["fuzz --calls 100 --first 0", "kills --kills 3 --seed 0 --way compile --way explain --way store --way tune"],
 )
 def test_hostile_calls_and_kills(line):
     command = [sys.executable, "-m", *f"tests.fuzz.commands.{line}".split()]

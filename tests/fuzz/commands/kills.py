@@ -29,6 +29,7 @@ import onnx
 from PIL import Image
 
 from krypton_compile.disk.write import ROOM
+from krypton_compile.runtime.tuning import screening, search
 from tests.fuzz.commands import fuzz, pictures
 from tests.fuzz.commands.calls import Call
 from tests.fuzz.commands.template import make_template
@@ -36,6 +37,12 @@ from tests.fuzz.commands.template import make_template
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 PLACES = ("Path.replace", "Path.mkdir", "Path.chmod", "os.link", "os.fsync", "shutil.rmtree", "Path.open", "os.open")
 """Functions at whose calls a process ends itself, before or behind them."""
+TUNING = (
+    "from krypton_compile.cli import entry; entry._begin(); "
+    "from krypton_compile.runtime.tuning import screening, search; "
+    "search._WORTH = search._SLOWER = float('inf'); screening.TAUS, screening.EPSES = (1.0, 0.65), (0.0, 1e-2); "
+)
+"""Let a setting be chosen that saves nothing, as none does of a network of a few layers, and try few of them."""
 _OURS = "krypton_compile" + os.sep
 WAYS: dict[str, tuple[str, list[str], tuple[tuple[str, ...], ...]]] = {
     "compile": (
@@ -89,6 +96,8 @@ def run(count: int, seed: int, ways: Sequence[str] = tuple(WAYS), cold: float = 
     kills, rng = Kills(), np.random.default_rng(seed)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     fuzz.import_all()
+    search._WORTH = search._SLOWER = float("inf")
+    screening.TAUS, screening.EPSES = (1.0, 0.65), (0.0, 1e-2)
     with tempfile.TemporaryDirectory(prefix="krypton-kills-") as name, fuzz.quick_figures():
         root = Path(name)
         fuzz.in_child(lambda: make_template(root / "template") or 0, [os.devnull, os.devnull])
@@ -208,7 +217,8 @@ def _at(place: str, at: int, behind: bool, number: int) -> None:
 
 
 def _cold(call: Call, folder: Path, root: Path, number: int, delay: float) -> str:
-    script = f"import sys; from krypton_compile.cli.entry import {call.command} as main; sys.exit(main())"
+    first = TUNING if call.command == "tune" else ""
+    script = f"import sys; {first}from krypton_compile.cli.entry import {call.command} as main; sys.exit(main())"
     environment = os.environ | {"KRYPTON_CACHE": str(folder.parent / "cache")}
     with (root / "out").open("wb") as out, (root / "err").open("wb") as err:
         process = subprocess.Popen(
