@@ -14,6 +14,7 @@ from PIL import Image
 from krypton_compile.cli import explain as explain_cli
 from krypton_compile.cli import explain_pictures
 from krypton_compile.runtime import OcclusionSession, Preprocessing
+from krypton_compile.runtime.approximation import calibration
 from krypton_compile.runtime.approximation.bounds import parse_bound
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import UNTUNED, Approximation, DrillDown
@@ -286,6 +287,7 @@ def test_approximate_mode_as_tuned(settings, monkeypatch, capsys):
     assert "tuned for patch" not in capsys.readouterr().out
     assert run("--mode", "approximate", "--patch-size", "8") == 0
     assert "tuned for patch 6, stride 3" in capsys.readouterr().out
+    monkeypatch.delitem(calibration.TABLE, ("error", 4.0))
     assert run("--quality", "error<=0.1") == 2
     assert "nothing is promised for error of an untuned model" in capsys.readouterr().err
     for stricter in ("ssim>=0.95", "rank>=0.5"):
