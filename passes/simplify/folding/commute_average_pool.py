@@ -48,8 +48,9 @@ def _conv_first(graph: ir.Graph, pool: ir.Node, conv: ir.Node) -> int:
     if apart:
         assert bias is not None and bias.const_value is not None
         columns = bias.const_value.numpy().reshape(1, -1, *(1,) * (len(static_shape(x)) - 2))
-        held = ir.Value(name=f"{output.name}.bias", const_value=ir.tensor(columns, name=f"{output.name}.bias"))
-        _describe(held, held.name, output, columns.shape[1:])
+        name = f"{output.name}.bias_behind_pool"
+        held = ir.Value(name=name, const_value=ir.tensor(columns, name=name))
+        _describe(held, name, output, columns.shape[1:])
         graph.register_initializer(held)
         _describe(second.outputs[0], f"{output.name}.unbiased", output, static_shape(output)[1:])
         nodes.append(ir.node("Add", [second.outputs[0], held], name=f"{conv.name}/bias"))
