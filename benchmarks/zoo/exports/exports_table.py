@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from benchmarks.zoo.exports.transformers_networks import NOT_AN_IMAGE
 
 BEGIN, END = "<!-- exports -->", "<!-- /exports -->"
 _OWN = 1.5
@@ -96,6 +99,9 @@ def _section(records: dict[str, list[Row]]) -> str:
         )
         parts.append("|---|---|---|---|---|---|---|\n")
         parts += [_line(row) for row in rows]
+        if source == "transformers":
+            others = "; ".join(f"`{name}` ({why})" for name, why in NOT_AN_IMAGE.items())
+            parts.append("\n" + textwrap.fill(f"Its other types are not here: {others}.", 100) + "\n")
     return "".join(parts)
 
 
