@@ -15,7 +15,7 @@ namespace {
 // y = entry(d, z, channel) for every entry.
 template <class Entry>
 void WriteChannels(Ort::KernelContext& context, Stream stream, const DeltaOnBase& input, const DeviceLimit& limit,
-                  const Entry& entry) {
+                   const Entry& entry) {
   const SentBoxes sent(stream, {&input.boxes});
   const DeviceBoxes boxes = sent[0];
   const BaseMap z = input.base;
@@ -33,8 +33,7 @@ void WriteChannels(Ort::KernelContext& context, Stream stream, const DeltaOnBase
 template <class Entry>
 void WriteEntries(Ort::KernelContext& context, Stream stream, const DeltaOnBase& input, const DeviceLimit& limit,
                   const Entry& entry) {
-  WriteChannels(context, stream, input, limit,
-                [=] KRYPTON_DEVICE(float d, float z, int64_t) { return entry(d, z); });
+  WriteChannels(context, stream, input, limit, [=] KRYPTON_DEVICE(float d, float z, int64_t) { return entry(d, z); });
 }
 
 struct ClipEntry {

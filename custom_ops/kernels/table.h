@@ -100,9 +100,9 @@ struct Kernels {
   // y = max(y, (x0 - y0) + d); d may be null for zero.
   void (*max_row)(float* y, const float* x0, const float* y0, const float* d, int64_t n);
   void (*multiply_row)(float* y, const float* x, const float* scale, int64_t n);  // y = x * scale
-  void (*add_scaled_row)(float* y, const float* x, float scale, int64_t n);  // y += scale * x
-  void (*flush_row)(float* y, int64_t n, float limit);                       // y = 0 where |y| <= limit
-  bool (*any_nonzero)(const float* x, int64_t n);                            // NaN counts
+  void (*add_scaled_row)(float* y, const float* x, float scale, int64_t n);       // y += scale * x
+  void (*flush_row)(float* y, int64_t n, float limit);                            // y = 0 where |y| <= limit
+  bool (*any_nonzero)(const float* x, int64_t n);                                 // NaN counts
   // y = f(z + d) - f(z), exactly 0 where d is.
   void (*activation_row)(float* y, const float* d, const float* z, int64_t n, const Activation& activation);
   // y = a0 * db + b0 * da + da * db.
