@@ -16,6 +16,7 @@ import gc
 import importlib
 import io
 import itertools
+import math
 import os
 import pkgutil
 import resource
@@ -61,6 +62,7 @@ def run(seeds: range, show: bool = False, seconds: float | None = None) -> Tally
     import_all()
     with tempfile.TemporaryDirectory(prefix="krypton-fuzz-") as name, quick_figures():
         root = Path(name)
+        quicken_tuning()
         in_child(lambda: make_template(root / "template") or 0, [os.devnull, os.devnull])
         for seed in seeds:
             if seconds is not None and time.monotonic() - began > seconds:
@@ -84,6 +86,14 @@ def import_all() -> None:
             importlib.import_module(module.name)
     gc.collect()
     gc.freeze()  # a collection in a forked process would copy all pages
+
+
+def quicken_tuning() -> None:
+    """Try few thresholds, and let settings be chosen that save nothing, as none does of a network of a few layers."""
+    from krypton_compile.runtime.tuning import screening, search
+
+    search._WORTH = search._SLOWER = math.inf
+    screening.TAUS, screening.EPSES = (1.0, 0.65), (0.0, 1e-2)
 
 
 @contextlib.contextmanager

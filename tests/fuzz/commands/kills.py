@@ -29,7 +29,6 @@ import onnx
 from PIL import Image
 
 from krypton_compile.disk.write import ROOM
-from krypton_compile.runtime.tuning import screening, search
 from tests.fuzz.commands import fuzz, pictures
 from tests.fuzz.commands.calls import Call
 from tests.fuzz.commands.template import make_template
@@ -42,7 +41,7 @@ TUNING = (
     "from krypton_compile.runtime.tuning import screening, search; "
     "search._WORTH = search._SLOWER = float('inf'); screening.TAUS, screening.EPSES = (1.0, 0.65), (0.0, 1e-2); "
 )
-"""Let a setting be chosen that saves nothing, as none does of a network of a few layers, and try few of them."""
+"""fuzz.quicken_tuning for a process of its own."""
 _OURS = "krypton_compile" + os.sep
 WAYS: dict[str, tuple[str, list[str], tuple[tuple[str, ...], ...]]] = {
     "compile": (
@@ -96,8 +95,7 @@ def run(count: int, seed: int, ways: Sequence[str] = tuple(WAYS), cold: float = 
     kills, rng = Kills(), np.random.default_rng(seed)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     fuzz.import_all()
-    search._WORTH = search._SLOWER = float("inf")
-    screening.TAUS, screening.EPSES = (1.0, 0.65), (0.0, 1e-2)
+    fuzz.quicken_tuning()
     with tempfile.TemporaryDirectory(prefix="krypton-kills-") as name, fuzz.quick_figures():
         root = Path(name)
         fuzz.in_child(lambda: make_template(root / "template") or 0, [os.devnull, os.devnull])
