@@ -275,8 +275,8 @@ class Sessions:
             return error  # approximate by wish
         if error > (SELF_CHECK_BOUND if self._compared else PIECES_BOUND) and self._may_fall_back:
             in_float32 = self.make_incremental("float32")
-            rows = self.run_chunk(replace(work, session=in_float32), at)[self.kinds - 1]
-            error = self._fall_back(in_float32, error, self_check.measure_error(rows, expected, base, excess))
+            scores = self.run_chunk(replace(work, session=in_float32), at)[self.kinds - 1]
+            error = self._fall_back(in_float32, error, self_check.measure_error(scores, expected, base, excess))
         if error > SELF_CHECK_BOUND and self.precision != "bfloat16":
             self_check.warn_of_error(error, len(at), excess)
         return error
