@@ -18,7 +18,8 @@ from krypton_compile.passes.body.batch_positions import Contract
 from krypton_compile.passes.lower.context import LoweringContext
 from krypton_compile.passes.lower.forms import Delta
 
-LIMITED = {schema.name: len(schema.inputs) - 1 for schema in SCHEMAS if schema.inputs[-1] == "limit:float?"}
+_LIMIT = "limit:float?"
+LIMITED = {schema.name: schema.inputs.index(_LIMIT) for schema in SCHEMAS if _LIMIT in schema.inputs}
 """The ops that take a limit, and at which input."""
 
 

@@ -23,6 +23,9 @@ import onnx_ir as ir
 from krypton_compile.passes.body.propagate_boxes import Growth
 from krypton_compile.passes.shapes import static_shape
 
+_SCALE = 4
+"""The input of an IncrementalClip that is its scale."""
+
 
 def fuse_epilogue(nodes: Sequence[ir.Node], growth: Mapping[ir.Node, Growth]) -> list[ir.Node]:
     """Fuse every such pair, at the place of its second node; return the body's nodes.
@@ -56,7 +59,7 @@ def _fuse_clips(body: Sequence[ir.Node]) -> list[ir.Node]:
     gone: set[ir.Node] = set()
     for clip in body:
         conv = _conv_of(clip.inputs[0]) if clip.op_type == "IncrementalClip" else None
-        if conv is None:
+        if conv is None or len(clip.inputs) > _SCALE:
             continue
         added = conv.inputs[5:7] if len(conv.inputs) > 5 else (None, None)
         inputs = [*conv.inputs[:4], clip.inputs[2], *added, *clip.inputs[3:]]
@@ -73,6 +76,8 @@ def _fuse_scales(body: Sequence[ir.Node]) -> list[ir.Node]:
         values = clip.inputs[0] if clip.op_type == "IncrementalClip" else None
         scale = values.producer() if values is not None else None
         if scale is None or scale.op_type != "IncrementalScale" or len(scale.outputs[0].uses()) > 1:
+            continue
+        if len(clip.inputs) > _SCALE:
             continue
         limit = clip.inputs[3] if len(clip.inputs) > 3 else None
         inputs = [scale.inputs[0], *clip.inputs[1:3], limit, scale.inputs[1]]
