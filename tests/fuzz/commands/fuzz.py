@@ -88,11 +88,12 @@ def import_all() -> None:
     gc.freeze()  # a collection in a forked process would copy all pages
 
 
-def quicken_tuning() -> None:
-    """Try few thresholds, and let settings be chosen that save nothing, as none does of a network of a few layers."""
+def quicken_tuning(choose: bool = False) -> None:
+    """Try few thresholds; ``choose`` lets settings be chosen that save nothing, as none does of so small a network."""
     from krypton_compile.runtime.tuning import screening, search
 
-    search._WORTH = search._SLOWER = math.inf
+    if choose:
+        search._WORTH = search._SLOWER = math.inf
     screening.TAUS, screening.EPSES = (1.0, 0.65), (0.0, 1e-2)
 
 

@@ -41,7 +41,7 @@ TUNING = (
     "from krypton_compile.runtime.tuning import screening, search; "
     "search._WORTH = search._SLOWER = float('inf'); screening.TAUS, screening.EPSES = (1.0, 0.65), (0.0, 1e-2); "
 )
-"""fuzz.quicken_tuning for a process of its own."""
+"""fuzz.quicken_tuning, choosing, for a process of its own."""
 _OURS = "krypton_compile" + os.sep
 WAYS: dict[str, tuple[str, list[str], tuple[tuple[str, ...], ...]]] = {
     "compile": (
@@ -95,7 +95,7 @@ def run(count: int, seed: int, ways: Sequence[str] = tuple(WAYS), cold: float = 
     kills, rng = Kills(), np.random.default_rng(seed)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     fuzz.import_all()
-    fuzz.quicken_tuning()
+    fuzz.quicken_tuning(choose=True)
     with tempfile.TemporaryDirectory(prefix="krypton-kills-") as name, fuzz.quick_figures():
         root = Path(name)
         fuzz.in_child(lambda: make_template(root / "template") or 0, [os.devnull, os.devnull])
