@@ -121,9 +121,10 @@ def test_pools_by_a_norm(p, kernel, stride, ceil, sign, sizes):
         root=scalar(1 / p),
     )
     report = compile_and_check(model, layout(sizes))
-    starts = [-(-(size - kernel) // stride) * stride for size in sizes]
-    if ceil and any(size - kernel < start < size for size, start in zip(sizes, starts, strict=True)):
-        return  # a last window hangs over: its mean is of fewer pixels
+    last = [-(-(size - kernel) // stride) * stride for size in sizes]
+    if ceil and any(start >= size for start, size in zip(last, sizes, strict=True)):  # runtimes differ on it
+        assert any("its last window starts in the padding" in reason for reason in dense(report))
+        return
     assert became(report, "LpPool") == {"incremental"}
     assert not dense(report)
     assert not became(report, "Sign")
