@@ -16,15 +16,15 @@ stands between has another reader, and an addition to a depthwise convolution, w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import onnx_ir as ir
 
 from krypton_compile.passes.body.propagate_boxes import Growth
 from krypton_compile.passes.shapes import static_shape
 
-_SCALE = 4
-"""The input of an IncrementalClip that is its scale."""
+Fused = tuple[ir.Node, ir.Node]
+"""The first node of a pair, which goes, and what stands in the second one's place."""
 
 
 def fuse_epilogue(nodes: Sequence[ir.Node], growth: Mapping[ir.Node, Growth]) -> list[ir.Node]:
@@ -34,64 +34,63 @@ def fuse_epilogue(nodes: Sequence[ir.Node], growth: Mapping[ir.Node, Growth]) ->
         nodes: the body, in order.
         growth: of each convolution in it, from `propagate_boxes`.
     """
-    return _fuse_scales(_fuse_clips(_fuse_adds(nodes, growth)))
+    body = _fuse_each(nodes, lambda node: _fuse_add(node, growth))
+    return _fuse_each(_fuse_each(body, _fuse_clip), _fuse_scale)
 
 
-def _fuse_adds(body: Sequence[ir.Node], growth: Mapping[ir.Node, Growth]) -> list[ir.Node]:
-    replacements: dict[ir.Node, ir.Node] = {}
-    gone: set[ir.Node] = set()
-    for add in body:
-        if add.op_type != "IncrementalAdd" or add.attributes["beta"].as_float() != 1.0:
-            continue
-        operands = [(_conv_of(add.inputs[0]), add.inputs[2:4]), (_conv_of(add.inputs[2]), add.inputs[:2])]
-        candidates = [(conv, other) for conv, other in operands if conv is not None and _may_add(conv)]
-        if not candidates:
-            continue
-        conv, other = max(candidates, key=lambda pair: growth[pair[0]].area)
-        inputs = [*conv.inputs[:2], add.inputs[4], conv.inputs[3], None, *other, *add.inputs[5:]]
-        replacements[add] = _fuse(conv, add, conv, inputs, dict(conv.attributes))
-        gone.add(conv)
-    return [replacements.get(node, node) for node in body if node not in gone]
+def _fuse_each(body: Sequence[ir.Node], fuse: Callable[[ir.Node], Fused | None]) -> list[ir.Node]:
+    """The body with each node that can be ``fuse``d with one before it replaced, and that one gone."""
+    fused = {node: pair for node in body if (pair := fuse(node)) is not None}
+    gone = {first for first, _ in fused.values()}
+    return [fused[node][1] if node in fused else node for node in body if node not in gone]
 
 
-def _fuse_clips(body: Sequence[ir.Node]) -> list[ir.Node]:
-    replacements: dict[ir.Node, ir.Node] = {}
-    gone: set[ir.Node] = set()
-    for clip in body:
-        conv = _conv_of(clip.inputs[0]) if clip.op_type == "IncrementalClip" else None
-        if conv is None or len(clip.inputs) > _SCALE:
-            continue
-        added = conv.inputs[5:7] if len(conv.inputs) > 5 else (None, None)
-        inputs = [*conv.inputs[:4], clip.inputs[2], *added, *clip.inputs[3:]]
-        bounds = {"min": clip.attributes["min"], "max": clip.attributes["max"]}
-        replacements[clip] = _fuse(conv, clip, conv, inputs, {**conv.attributes, **bounds})
-        gone.add(conv)
-    return [replacements.get(node, node) for node in body if node not in gone]
+def _fuse_add(add: ir.Node, growth: Mapping[ir.Node, Growth]) -> Fused | None:
+    if add.op_type != "IncrementalAdd" or add.attributes["beta"].as_float() != 1.0:
+        return None
+    operands = [(_conv_of(add.inputs[0]), add.inputs[2:4]), (_conv_of(add.inputs[2]), add.inputs[:2])]
+    candidates = [(conv, other) for conv, other in operands if conv is not None and _may_add(conv)]
+    if not candidates:
+        return None
+    conv, other = max(candidates, key=lambda pair: growth[pair[0]].area)
+    inputs = [*conv.inputs[:2], add.inputs[4], conv.inputs[3], None, *other, *add.inputs[5:]]
+    return conv, _fuse(conv, add, conv, inputs, dict(conv.attributes))
 
 
-def _fuse_scales(body: Sequence[ir.Node]) -> list[ir.Node]:
-    replacements: dict[ir.Node, ir.Node] = {}
-    gone: set[ir.Node] = set()
-    for clip in body:
-        values = clip.inputs[0] if clip.op_type == "IncrementalClip" else None
-        scale = values.producer() if values is not None else None
-        if scale is None or scale.op_type != "IncrementalScale" or len(scale.outputs[0].uses()) > 1:
-            continue
-        if len(clip.inputs) > _SCALE:
-            continue
-        limit = clip.inputs[3] if len(clip.inputs) > 3 else None
-        inputs = [scale.inputs[0], *clip.inputs[1:3], limit, scale.inputs[1]]
-        replacements[clip] = _fuse(scale, clip, clip, inputs, dict(clip.attributes))
-        gone.add(scale)
-    return [replacements.get(node, node) for node in body if node not in gone]
+def _fuse_clip(clip: ir.Node) -> Fused | None:
+    conv = _conv_of(clip.inputs[0]) if _is_plain_clip(clip) else None
+    if conv is None:
+        return None
+    added = conv.inputs[5:7] if len(conv.inputs) > 5 else (None, None)
+    inputs = [*conv.inputs[:4], clip.inputs[2], *added, *clip.inputs[3:]]
+    bounds = {"min": clip.attributes["min"], "max": clip.attributes["max"]}
+    return conv, _fuse(conv, clip, conv, inputs, {**conv.attributes, **bounds})
+
+
+def _fuse_scale(clip: ir.Node) -> Fused | None:
+    scale = _maker_for_one(clip.inputs[0], "IncrementalScale") if _is_plain_clip(clip) else None
+    if scale is None:
+        return None
+    limit = clip.inputs[3] if len(clip.inputs) > 3 else None
+    inputs = [scale.inputs[0], *clip.inputs[1:3], limit, scale.inputs[1]]
+    return scale, _fuse(scale, clip, clip, inputs, dict(clip.attributes))
+
+
+def _is_plain_clip(node: ir.Node) -> bool:
+    """Whether this is a clip without a scale of its own, which is its fifth input."""
+    return node.op_type == "IncrementalClip" and len(node.inputs) < 5
 
 
 def _conv_of(values: ir.Value | None) -> ir.Node | None:
-    """The convolution that makes these values, for one reader alone."""
-    conv = values.producer() if values is not None else None
-    if conv is None or conv.op_type != "IncrementalConv" or conv.inputs[4:5] not in ((), (None,)):
-        return None
-    return conv if len(conv.outputs[0].uses()) == 1 else None
+    """The convolution without an activation that makes these values, for one reader alone."""
+    conv = _maker_for_one(values, "IncrementalConv")
+    return conv if conv is not None and conv.inputs[4:5] in ((), (None,)) else None
+
+
+def _maker_for_one(values: ir.Value | None, op: str) -> ir.Node | None:
+    """The node of this op that makes the values, if it makes them for one reader alone."""
+    maker = values.producer() if values is not None else None
+    return maker if maker is not None and maker.op_type == op and len(maker.outputs[0].uses()) == 1 else None
 
 
 def _may_add(conv: ir.Node) -> bool:

@@ -109,7 +109,7 @@ class Sessions:
         self._incremental_options = incremental_options
         self.base = self._start(parts.base.model, base_options)
         self.precision = precision or ("bfloat16x3" if multiplies_bfloat16x3() and not self._place.cuda else "float32")
-        self._may_fall_back, self._compared = precision is None and self.precision != "float32", False
+        self._compared_beyond = PIECES_BOUND if precision is None and self.precision != "float32" else math.inf
         self.error = math.nan
         self.incremental = self.make_incremental(self.precision)
         if self._place.cuda:
@@ -176,7 +176,7 @@ class Sessions:
             return replace(work, session=self._in_bfloat16)
 
     def make_incremental(self, precision: str) -> ort.InferenceSession:
-        """A session of the incremental half."""
+        """A session of the incremental half whose convolutions may multiply in ``precision``."""
         return self.start_incremental(with_precision(self.incremental_part, precision))
 
     def start_incremental(self, model: bytes) -> ort.InferenceSession:
@@ -273,7 +273,7 @@ class Sessions:
         error = self_check.measure_error(scores, expected, base, excess)
         if self._model.frozen_gates:
             return error  # approximate by wish
-        if error > (SELF_CHECK_BOUND if self._compared else PIECES_BOUND) and self._may_fall_back:
+        if error > self._compared_beyond:
             in_float32 = self.make_incremental("float32")
             scores = self.run_chunk(replace(work, session=in_float32), at)[self.kinds - 1]
             error = self._fall_back(in_float32, error, self_check.measure_error(scores, expected, base, excess))
@@ -284,11 +284,11 @@ class Sessions:
     def _fall_back(self, in_float32: ort.InferenceSession, error: float, other: float) -> float:
         """Multiply in float32 from now on, where its error is the smaller one by far; returns that of what is kept."""
         with self._lock:
-            self._compared = True
             if error <= SELF_CHECK_BOUND and 2 * other > error:
+                self._compared_beyond = max(self._compared_beyond, SELF_CHECK_BOUND)
                 return error  # the network's own rounding, not that of the pieces
-            if self._may_fall_back:  # else another thread has found the same
-                self.incremental, self.precision, self._may_fall_back = in_float32, "float32", False
+            if self.precision != "float32":  # else another thread has found the same
+                self.incremental, self.precision, self._compared_beyond = in_float32, "float32", math.inf
         return other
 
 

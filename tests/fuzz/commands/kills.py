@@ -36,12 +36,12 @@ from tests.fuzz.commands.template import make_template
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 PLACES = ("Path.replace", "Path.mkdir", "Path.chmod", "os.link", "os.fsync", "shutil.rmtree", "Path.open", "os.open")
 """Functions at whose calls a process ends itself, before or behind them."""
+ROOT = Path(__file__).resolve().parents[3]
 TUNING = (
     "from krypton_compile.cli import entry; entry._begin(); "
-    "from krypton_compile.runtime.tuning import screening, search; "
-    "search._WORTH = search._SLOWER = float('inf'); screening.TAUS, screening.EPSES = (1.0, 0.65), (0.0, 1e-2); "
+    "from tests.fuzz.commands.fuzz import quicken_tuning; quicken_tuning(choose=True); "
 )
-"""fuzz.quicken_tuning, choosing, for a process of its own."""
+"""What a process of its own does before krypton-tune."""
 _OURS = "krypton_compile" + os.sep
 WAYS: dict[str, tuple[str, list[str], tuple[tuple[str, ...], ...]]] = {
     "compile": (
@@ -218,6 +218,7 @@ def _cold(call: Call, folder: Path, root: Path, number: int, delay: float) -> st
     first = TUNING if call.command == "tune" else ""
     script = f"import sys; {first}from krypton_compile.cli.entry import {call.command} as main; sys.exit(main())"
     environment = os.environ | {"KRYPTON_CACHE": str(folder.parent / "cache")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with (root / "out").open("wb") as out, (root / "err").open("wb") as err:
         process = subprocess.Popen(
             [sys.executable, "-c", script, *call.words], cwd=folder, env=environment, stdout=out, stderr=err
