@@ -18,7 +18,7 @@ from krypton_compile.runtime.approximation.bounds import Bound, Goal, Quality
 from krypton_compile.runtime.approximation.sampling import Sampling
 from krypton_compile.runtime.approximation.settings import Approximation, DrillDown, read_settings, write_settings
 from krypton_compile.runtime.maps.quality import compare
-from krypton_compile.runtime.tuning import screening
+from krypton_compile.runtime.tuning import screening, search
 from krypton_compile.runtime.tuning.replay import Explainer, Sample
 from krypton_compile.runtime.tuning.tuner import UnreachableError, clopper_pearson, tune
 from tests.support.small import SHAPE
@@ -28,6 +28,8 @@ PATCH, STRIDE = (6, 5), (1, 1)
 
 @pytest.fixture
 def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little to search, in which the clock has no say: on a busy machine no map of a few milliseconds may be faster."""
+    monkeypatch.setattr(search, "_SLOWER", np.inf)
     monkeypatch.setattr(screening, "TAUS", (1.0, 0.7, 0.4))
     monkeypatch.setattr(screening, "EPSES", (0.0, 0.01, 0.1))
     monkeypatch.setattr(screening, "DRILL_SHARES", (0.5, 0.1))
