@@ -6,8 +6,10 @@ Opening a pipe waits for whoever writes to it, and a device may have no end, so 
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
+import sys
 from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
@@ -74,17 +76,32 @@ def parse_json(text: str, finite: bool = True) -> Any:
 
     Args:
         text: what they have.
-        finite: whether NaN and infinity, which Python writes and JSON does not know, are refused.
+        finite: whether NaN and infinity, which Python writes and JSON does not know, are refused, and with them what
+            float() makes infinity of.
 
     Raises:
-        ValueError: if it is no JSON, is nested too deeply, or holds half a character.
+        ValueError: if it is no JSON, is nested too deeply, or holds half a character or an integer of so many digits
+            that no float is as large.
     """
 
     def refuse(number: str) -> None:
         raise ValueError(f"expected JSON, found {number}, which it does not know")
 
+    def read_integer(number: str) -> int:
+        if len(number) > sys.float_info.max_10_exp:
+            raise ValueError(f"expected a number that a float can hold, found one of {len(number)} digits")
+        return int(number)
+
+    def read_float(number: str) -> float:
+        if math.isinf(float(number)):
+            raise ValueError(f"expected a number that a float can hold, found {number}")
+        return float(number)
+
     try:
-        content = json.loads(text, parse_constant=refuse) if finite else json.loads(text)
+        if finite:
+            content = json.loads(text, parse_constant=refuse, parse_int=read_integer, parse_float=read_float)
+        else:
+            content = json.loads(text, parse_int=read_integer)
         json.dumps(content, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("found JSON nested too deeply") from error

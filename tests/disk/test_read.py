@@ -52,7 +52,9 @@ def test_a_mark_of_byte_order_is_no_text(tmp_path):
         ("[-Infinity]", "found -Infinity"),
         (r'["\ud800"]', "half a character"),
         (r'{"\udc00": 1}', "half a character"),
-        ("9" * 5000, "digits"),
+        ("9" * 5000, "found one of 5000 digits"),
+        (f'{{"mean": [{"9" * 400}]}}', "found one of 400 digits"),
+        ("[1e999]", "found 1e999"),
         ("", "Expecting value"),
     ],
 )
