@@ -70,14 +70,14 @@ struct IncrementalConcat : CudaKernel<IncrementalConcat> {
   void Run(Ort::KernelContext& context, Stream stream) const {
     const ConcatCall call = ReadConcatCall(context);
     std::vector<const BoxList*> lists = {&call.y_boxes};
-    for (const BoxList& boxes : call.boxes) lists.push_back(&boxes);
+    for (const BoxList& boxes : call.parts.boxes) lists.push_back(&boxes);
     const SentBoxes sent(stream, lists);
     const DeviceBoxes y_boxes = sent[0];
-    const int64_t channels = call.channels, rows = call.y_boxes.rows();
+    const int64_t channels = call.parts.channels, rows = call.y_boxes.rows();
     float* out = WriteValues(context, rows, channels);
-    for (size_t i = 0; i < call.values.size(); ++i) {
+    for (size_t i = 0; i < call.parts.values.size(); ++i) {
       const DeviceBoxes boxes = sent[i + 1];
-      const Values x = call.values[i];
+      const Values x = call.parts.values[i];
       ForEachRow(stream, rows, x.channels, [=] KRYPTON_DEVICE(int64_t row, int64_t first, int64_t step) {
         const Pixel at = y_boxes.At(row);
         const int64_t from = boxes.RowOf(at.box, at.y, at.x);

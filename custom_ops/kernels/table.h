@@ -79,6 +79,18 @@ struct DepthwiseStrip {
   float lo, hi;
 };
 
+// Neighbouring pixels of some channels, on their way to rows of more channels: D * scale, then the clip rule with Z.
+struct GatherRun {
+  const float* x;  // [count, channels], or null for zeros
+  int64_t count, channels;
+  float* y;
+  const int64_t* rows;  // where each pixel's channels start in y
+  const float* scale;   // one a channel, or null for none
+  const float* z;       // base pre-activation of the first pixel, or null for no clip rule
+  int64_t z_stride;     // to that of the next
+  float lo, hi;
+};
+
 // Lists that conv_block reads have this many entries of slack behind them: they are read ahead.
 constexpr int64_t kIndexSlack = 32;
 
@@ -99,6 +111,7 @@ struct Kernels {
   void (*clip_row)(float* y, const float* d, const float* z, int64_t n, float lo, float hi);
   // y = max(y, (x0 - y0) + d); d may be null for zero.
   void (*max_row)(float* y, const float* x0, const float* y0, const float* d, int64_t n);
+  void (*gather)(const GatherRun&);
   void (*multiply_row)(float* y, const float* x, const float* scale, int64_t n);  // y = x * scale
   void (*add_scaled_row)(float* y, const float* x, float scale, int64_t n);       // y += scale * x
   void (*flush_row)(float* y, int64_t n, float limit);                            // y = 0 where |y| <= limit

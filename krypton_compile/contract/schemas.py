@@ -40,6 +40,7 @@ pictures, there is one slice.
 | IncrementalTranspose | X, x_boxes, y_boxes | values | the rows of y_boxes, each from where its row and column trade places |
 | IncrementalResample | X, x_boxes, y_boxes, y_index, y_weight [Ho,S], x_index, x_weight [Wo,T] [, limit] | values | weighted sums of the pixels that separable tables name |
 | IncrementalConv | X, x_boxes, y_boxes, W [, Z0, B, b_boxes, limit] | values | Conv of the delta, no bias; plus B, another delta; with Z0 [H,W,M] the clip rule follows. Of volumes X is DepthGather's and W has its depth |
+| IncrementalConcatConv | y_boxes, x_boxes [n*B,4], W [M,C,1,1] [, X0, scale [C], x_limit, Z0, limit], X1, X2, ... Xn | values | IncrementalConcat, with X0 the clip rule of scale * D, and IncrementalConv by single pixels; with Z0 another clip rule follows |
 | IncrementalClip | X, boxes, Z0 [, limit] [, scale [C]] | values | clip(Z0 + scale * D) - clip(Z0), by branch |
 | IncrementalActivation | X, boxes, Z0 [, limit] | values | f(Z0 + D) - f(Z0); f one of ``FUNCTIONS`` |
 | IncrementalMaxPool | X, x_boxes, y_boxes, X0, Y0 [, limit] | values | max over taps of (X0 - Y0) + D |
@@ -68,7 +69,7 @@ DOMAIN = "krypton"
 VERSION = 1
 
 PRECISIONS = ("float32", "bfloat16x3", "bfloat16")
-"""Of IncrementalConv's ``precision``: the lowest that a kernel may multiply in. bfloat16x3 makes a float32 product of
+"""Of the convolutions' ``precision``: the lowest that a kernel may multiply in. bfloat16x3 makes a float32 product of
 three bfloat16 ones (relative error about 5e-6) where the processor multiplies bfloat16 matrices, else it is float32;
 bfloat16 takes one where it multiplies matrices or vectors of them."""
 
@@ -168,6 +169,22 @@ SCHEMAS: tuple[OpSchema, ...] = (
         ),
         ("Y:float",),
         (*_WINDOW, "group", "slices", "min", "max", "precision"),
+    ),
+    OpSchema(
+        "IncrementalConcatConv",
+        (
+            "y_boxes:int32",
+            "x_boxes:int32",
+            "W:float",
+            "X0:float?",
+            "scale:float?",
+            "x_limit:float?",
+            "Z0:float?",
+            "limit:float?",
+            "X:float*",
+        ),
+        ("Y:float",),
+        ("x_min", "x_max", "min", "max", "precision"),
     ),
     OpSchema(
         "IncrementalClip",

@@ -31,7 +31,7 @@ from krypton_compile.reference.boxes import (
     UnionBoxes,
     WindowBoxes,
 )
-from krypton_compile.reference.conv import IncrementalConv, IncrementalGemm
+from krypton_compile.reference.conv import IncrementalConcatConv, IncrementalConv, IncrementalGemm
 from krypton_compile.reference.moves import (
     DepthGather,
     IncrementalConcat,
@@ -80,6 +80,7 @@ REFERENCE_OPS: tuple[type[OpRun], ...] = (
     IncrementalTranspose,
     IncrementalResample,
     IncrementalConv,
+    IncrementalConcatConv,
     IncrementalClip,
     IncrementalActivation,
     IncrementalMaxPool,

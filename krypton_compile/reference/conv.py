@@ -1,7 +1,8 @@
-"""IncrementalConv and IncrementalGemm: both are linear, so the output's delta is theirs of the delta, without bias.
+"""The convolutions and IncrementalGemm: linear, so that the output's delta is theirs of the delta, without bias.
 
     IncrementalConv    DY = W * DX,    or W * DX + DB with another delta B, where a convolution ends a residual block;
                        and with Z0, the base map before a Clip that follows, the clip rule of pointwise.py on that
+    IncrementalConcatConv   the same by single pixels, of a concatenation, maybe behind a clip rule
     IncrementalGemm    DY = flatten(D) W, the map flattened as (y, x, c), of volumes (z, y, x, c)
 
 ``precision`` is the lowest that a kernel may multiply in; the reference always sums in float64.
@@ -17,6 +18,7 @@ from onnx.reference.op_run import OpRun
 
 from krypton_compile.contract.geometry import Boxes, Window
 from krypton_compile.contract.schemas import DOMAIN, PRECISIONS
+from krypton_compile.reference.moves import concatenate
 from krypton_compile.reference.pointwise import clip_delta
 from krypton_compile.reference.ragged import (
     Floats,
@@ -81,6 +83,44 @@ class IncrementalConv(OpRun):
             before = (slices, *described.output_shape, features)
             check_map("Z0", Z0, before if slices > 1 or Z0.ndim == 4 else before[1:])
             values = clip_delta(values, base_rows("Z0", Z0, y_boxes, features), min, max)
+        return (flush(values, limit),)
+
+
+class IncrementalConcatConv(OpRun):
+    """IncrementalConcat, IncrementalClip where there is an X0, and IncrementalConv by W [M, C, 1, 1], in one."""
+
+    op_domain = DOMAIN
+
+    def _run(
+        self,
+        y_boxes: Boxes,
+        x_boxes: Boxes,
+        W: Floats,
+        X0: Floats | None = None,
+        scale: Floats | None = None,
+        x_limit: Floats | None = None,
+        Z0: Floats | None = None,
+        limit: Floats | None = None,
+        *X: Floats,
+        x_min: float = 0.0,
+        x_max: float = math.inf,
+        min: float = 0.0,
+        max: float = math.inf,
+        precision: str = "float32",
+    ) -> tuple[Floats]:
+        if precision not in PRECISIONS:
+            raise ValueError(f"attribute precision: expected {', '.join(PRECISIONS)}, found '{precision}'")
+        values = concatenate(y_boxes, x_boxes, X)
+        check_map("W", W, (-1, values.shape[1], *(1 for _ in W.shape[2:])))
+        if scale is not None:
+            check_map("scale", scale, (values.shape[1],))
+            values = values * scale
+        if X0 is not None:
+            values = clip_delta(values, base_rows("X0", X0, y_boxes, values.shape[1]), x_min, x_max)
+        values = flush(values, x_limit)
+        values = (values.astype(np.float64) @ W.reshape(len(W), -1).T).astype(np.float32)
+        if Z0 is not None:
+            values = clip_delta(values, base_rows("Z0", Z0, y_boxes, len(W)), min, max)
         return (flush(values, limit),)
 
 

@@ -14,6 +14,8 @@ W' [M, kD * C/group, kH, kW] holds the same numbers in that order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from onnx.reference.op_run import OpRun
@@ -64,23 +66,24 @@ class IncrementalTranspose(OpRun):
         return (join((picture.swapaxes(0, 1) for picture in pictures), X.shape[1]),)
 
 
+def concatenate(y_boxes: Boxes, x_boxes: Boxes, X: Sequence[Floats]) -> Floats:
+    """Rows of ``y_boxes``, the channels of all parts side by side; ``x_boxes`` are X1's, then X2's, ..."""
+    check_boxes("x_boxes", x_boxes)
+    if not X or len(x_boxes) != len(X) * len(y_boxes):
+        raise ValueError(f"x_boxes: expected {len(X)} times {len(y_boxes)} boxes, found {len(x_boxes)}")
+    boxes = np.split(x_boxes, len(X))
+    check_inside(y_boxes, boxes)
+    parts = enumerate(zip(X, boxes, strict=True), 1)
+    return np.concatenate([read_hull(f"X{index}", values, own, y_boxes) for index, (values, own) in parts], 1)
+
+
 class IncrementalConcat(OpRun):
-    """Channels side by side, on boxes inside the hull of all; ``x_boxes`` are those of X1, then those of X2, ..."""
+    """Channels side by side, on boxes inside the hull of all."""
 
     op_domain = DOMAIN
 
     def _run(self, y_boxes: Boxes, x_boxes: Boxes, *X: Floats) -> tuple[Floats]:
-        check_boxes("x_boxes", x_boxes)
-        if not X or len(x_boxes) != len(X) * len(y_boxes):
-            raise ValueError(f"x_boxes: expected {len(X)} times {len(y_boxes)} boxes, found {len(x_boxes)}")
-        boxes = np.split(x_boxes, len(X))
-        check_inside(y_boxes, boxes)
-        parts = zip(X, boxes, strict=True)
-        return (
-            np.concatenate(
-                [read_hull(f"X{i}", values, boxes, y_boxes) for i, (values, boxes) in enumerate(parts, 1)], 1
-            ),
-        )
+        return (concatenate(y_boxes, x_boxes, X),)
 
 
 class DepthGather(OpRun):

@@ -14,6 +14,7 @@ from krypton_compile.passes.body.add_thresholds import add_thresholds
 from krypton_compile.passes.body.annotate_growth import annotate_growth
 from krypton_compile.passes.body.batch_positions import batch_positions
 from krypton_compile.passes.body.chunk_size import choose_chunk
+from krypton_compile.passes.body.fuse_concat import fuse_concat
 from krypton_compile.passes.body.fuse_epilogue import fuse_epilogue
 from krypton_compile.passes.body.incremental_body import IncrementalBody, begin_body
 from krypton_compile.passes.body.propagate_boxes import propagate_boxes
@@ -62,6 +63,14 @@ def _fuse_epilogue(body: IncrementalBody) -> int:
     return before - len(body.context.emitter.body)
 
 
+def _fuse_concat(body: IncrementalBody) -> int:
+    if body.context.target.provider == "cuda":
+        return 0
+    before = len(body.context.emitter.body)
+    body.context.emitter.body = fuse_concat(body.context.emitter.body)
+    return before - len(body.context.emitter.body)
+
+
 def _batch_positions(body: IncrementalBody) -> int:
     body.chunk = body.chunk or choose_chunk(body.context)
     groups = len(body.layer_groups)
@@ -92,6 +101,7 @@ BODY: tuple[BodyPass, ...] = (
         requires=(has.GROWTH_KNOWN, has.THRESHOLDS_IN_PLACE),
         breaks=(has.GROWTH_KNOWN,),
     ),
+    BodyPass("fuse_concat", _fuse_concat, requires=(has.THRESHOLDS_IN_PLACE,), breaks=(has.GROWTH_KNOWN,)),
     BodyPass(
         "batch_positions",
         _batch_positions,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
+from krypton_compile.contract.schemas import DOMAIN
 from krypton_compile.runtime.approximation.thresholds import NOTHING_LEFT_OUT, Thresholds
 from krypton_compile.runtime.engine.occlusion import Occlusion
 from krypton_compile.runtime.engine.providers import as_ort
@@ -50,7 +51,7 @@ class WorkCounter:
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
-        part = onnx.ModelProto.FromString(scorer.sessions.incremental_part)
+        part = _unfused(onnx.ModelProto.FromString(scorer.sessions.incremental_part))
         self._nodes = [node for node in part.graph.node if node.op_type in (*_DENSE, *_COUNTERS)]
         self._dims = {tensor.name: tuple(tensor.dims) for tensor in part.graph.initializer}
         self._boxes = part.graph.input[0].name
@@ -93,11 +94,36 @@ class WorkCounter:
             _COUNTERS.get(node.op_type, _count_dense)(layer, node, values, weights)
 
 
+def _unfused(part: onnx.ModelProto) -> onnx.ModelProto:
+    """The same, with what an IncrementalConcatConv gathers on its way as a tensor beside it."""
+    nodes: list[onnx.NodeProto] = []
+    for node in part.graph.node:
+        if node.op_type == "IncrementalConcatConv":
+            y_boxes, x_boxes, _, x0, scale, x_limit, _, _, *parts = node.input
+            name = _gathered(node)
+            joined = f"{name}.joined" if x0 else name
+            nodes.append(helper.make_node("IncrementalConcat", [y_boxes, x_boxes, *parts], [joined], domain=DOMAIN))
+            if x0:
+                bounds = {entry.name[2:]: entry.f for entry in node.attribute if entry.name in ("x_min", "x_max")}
+                inputs = [joined, y_boxes, x0, x_limit, scale]
+                nodes.append(helper.make_node("IncrementalClip", inputs, [name], domain=DOMAIN, **bounds))
+        nodes.append(node)
+    del part.graph.node[:]
+    part.graph.node.extend(nodes)
+    return part
+
+
+def _gathered(node: onnx.NodeProto) -> str:
+    return f"{node.output[0]}.gathered"
+
+
 def _watched(node: onnx.NodeProto) -> Iterator[tuple[str, int]]:
     """What a node's work is counted from."""
     if node.op_type == "IncrementalConv":
         kinds = (TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT32)
         yield from zip(node.input[:3], kinds, strict=True)
+    elif node.op_type == "IncrementalConcatConv":
+        yield from ((_gathered(node), TensorProto.FLOAT), (node.input[0], TensorProto.INT32))
     elif node.op_type == "IncrementalGemm":
         yield from zip(node.input[:2], (TensorProto.FLOAT, TensorProto.INT32), strict=True)
     else:
@@ -126,6 +152,14 @@ def _readers(size: int, outputs: int, kernel: int, stride: int, pad: int, dilati
     return np.bincount(reads[(reads >= 0) & (reads < size)], minlength=size)
 
 
+def _count_concat_conv(layer: LayerWork, _: onnx.NodeProto, values: list[Any], weights: tuple[int, ...]) -> None:
+    x, boxes = values
+    layer.on_boxes += float(x.size) * weights[0]
+    layer.on_nonzeros += float(np.count_nonzero(x)) * weights[0]
+    layer.bytes += 4.0 * (x.size + len(x) * weights[0])
+    layer.box += float(boxes[:, 2].sum())
+
+
 def _count_gemm(layer: LayerWork, _: onnx.NodeProto, values: list[Any], weights: tuple[int, ...]) -> None:
     x, boxes = values
     layer.on_boxes += float(x.size) * weights[1]
@@ -142,4 +176,8 @@ def _count_dense(layer: LayerWork, node: onnx.NodeProto, values: list[Any], weig
     layer.bytes += 4.0 * y.size
 
 
-_COUNTERS = {"IncrementalConv": _count_conv, "IncrementalGemm": _count_gemm}
+_COUNTERS = {
+    "IncrementalConv": _count_conv,
+    "IncrementalConcatConv": _count_concat_conv,
+    "IncrementalGemm": _count_gemm,
+}

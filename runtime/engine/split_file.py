@@ -148,7 +148,7 @@ def with_precision(model: bytes, precision: str) -> bytes:
     """The incremental part with its convolutions allowed to multiply in ``precision`` (one of schemas.PRECISIONS)."""
     part = onnx.ModelProto.FromString(model)
     for node in part.graph.node:
-        if node.domain == DOMAIN and node.op_type == "IncrementalConv":
+        if node.domain == DOMAIN and node.op_type in ("IncrementalConv", "IncrementalConcatConv"):
             others = [attribute for attribute in node.attribute if attribute.name != "precision"]
             del node.attribute[:]
             node.attribute.extend([*others, helper.make_attribute("precision", precision)])

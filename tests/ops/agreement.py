@@ -21,7 +21,7 @@ OFFERED = {
 
 def precision_of(case: Case) -> str:
     """The one that the case's sums may be made in."""
-    asked = case.attributes.get("precision", "float32") if case.op == "IncrementalConv" else "float32"
+    asked = case.attributes.get("precision", "float32")
     return asked if OFFERED[asked] else "float32"
 
 

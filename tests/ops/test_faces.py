@@ -26,7 +26,9 @@ def test_the_list_is_the_schemas() -> None:
 
 
 def test_what_makes_values_has_a_kernel_for_the_gpu() -> None:
-    assert {op.name for op in BOTH} == {schema.name for schema in SCHEMAS if schema.outputs[0].endswith(":float")}
+    """But for the op that files for CUDA never have (tests/passes/body/test_fuse_concat.py)."""
+    makes = {schema.name for schema in SCHEMAS if schema.outputs[0].endswith(":float")}
+    assert {op.name for op in BOTH} == makes - {"IncrementalConcatConv"}
 
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)

@@ -41,7 +41,7 @@ def harness() -> Harness:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_abi_agrees_with_the_reference(case: Case, harness: Harness) -> None:
-    precision = str(case.attributes.get("precision", "float32")) if case.op == "IncrementalConv" else "float32"
+    precision = str(case.attributes.get("precision", "float32"))
     for found, expected in zip(harness.run(case.op, case.attributes, case.inputs), run_reference(case), strict=True):
         agree(found, np.asarray(expected), RELATIVE[precision])
 

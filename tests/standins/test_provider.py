@@ -154,7 +154,7 @@ def test_ops_run_where_they_should(case: Case) -> None:
     assert not [call for call in calls if call.startswith("refused")]
     expected = [np.asarray(array) for array in run_reference(case)]
     if not GUARDED:
-        precision = str(case.attributes.get("precision", "float32")) if case.op == "IncrementalConv" else "float32"
+        precision = str(case.attributes.get("precision", "float32"))
         for one, other in zip(found, expected, strict=True):
             agree(one, other, RELATIVE["bfloat16" if precision == "bfloat16" else "float32"])
     assert [one.shape for one in found] == [other.shape for other in expected]

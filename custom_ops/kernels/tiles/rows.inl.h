@@ -34,6 +34,48 @@ void MaxRow(float* y, const float* x0, const float* y0, const float* d, int64_t 
   }
 }
 
+template <class V, bool kScaled, bool kClipped, bool kBounded>
+void GatherPixels(const GatherRun& run) {
+  const typename V::Type lo = V::Set(run.lo), hi = V::Set(run.hi);
+  const float *x = run.x, *z = run.z, *scale = run.scale;
+  const int64_t n = run.channels;
+  for (int64_t pixel = 0; pixel < run.count; ++pixel, x += n) {
+    float* y = run.y + run.rows[pixel];
+    int64_t i = 0;
+    for (; i + V::kLanes <= n; i += V::kLanes) {
+      typename V::Type d = V::Load(x + i);
+      if constexpr (kScaled) d = V::Multiply(d, V::Load(scale + i));
+      if constexpr (kClipped) d = ClipRule<V, kBounded>(d, V::Load(z + i), lo, hi);
+      V::Store(y + i, d);
+    }
+    for (; i < n; ++i) {
+      const float d = kScaled ? x[i] * scale[i] : x[i];
+      y[i] = kClipped ? ClipRuleScalar(d, z[i], run.lo, run.hi) : d;
+    }
+    if constexpr (kClipped) z += run.z_stride;
+  }
+}
+
+template <class V, bool kScaled>
+void GatherClipped(const GatherRun& run) {
+  if (run.z == nullptr) return GatherPixels<V, kScaled, false, false>(run);
+  if (run.hi == std::numeric_limits<float>::infinity()) return GatherPixels<V, kScaled, true, false>(run);
+  GatherPixels<V, kScaled, true, true>(run);
+}
+
+template <class V>
+void Gather(const GatherRun& run) {
+  if (run.x == nullptr) {
+    for (int64_t pixel = 0; pixel < run.count; ++pixel) {
+      std::memset(run.y + run.rows[pixel], 0, static_cast<size_t>(run.channels) * sizeof(float));
+    }
+  } else if (run.scale == nullptr) {
+    GatherClipped<V, false>(run);
+  } else {
+    GatherClipped<V, true>(run);
+  }
+}
+
 template <class V>
 void MultiplyRow(float* y, const float* x, const float* scale, int64_t n) {
   int64_t i = 0;

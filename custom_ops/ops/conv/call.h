@@ -7,6 +7,7 @@
 
 #include "op/attributes.h"
 #include "op/inputs.h"
+#include "op/parts.h"
 
 namespace krypton {
 
@@ -15,6 +16,13 @@ struct IncrementalConvInputs {
       W{3, "W", kFloat}, Z0{4, "Z0", kFloatOptional}, B{5, "B", kFloatOptional}, b_boxes{6, "b_boxes", kInt32Optional},
       limit{7, "limit", kFloatOptional};
   static constexpr Input kAll[] = {X, x_boxes, y_boxes, W, Z0, B, b_boxes, limit};
+};
+
+struct IncrementalConcatConvInputs {
+  static constexpr Input y_boxes{0, "y_boxes", kInt32}, x_boxes{1, "x_boxes", kInt32}, W{2, "W", kFloat},
+      X0{3, "X0", kFloatOptional}, scale{4, "scale", kFloatOptional}, x_limit{5, "x_limit", kFloatOptional},
+      Z0{6, "Z0", kFloatOptional}, limit{7, "limit", kFloatOptional}, X{8, "X", kFloatVariadic};
+  static constexpr Input kAll[] = {y_boxes, x_boxes, W, X0, scale, x_limit, Z0, limit, X};
 };
 
 struct IncrementalGemmInputs {
@@ -53,6 +61,24 @@ struct ConvCall {
   BoxList b_boxes;
 };
 ConvCall ReadConvCall(const Ort::KernelContext& context, const ConvAttributes& attributes);
+
+struct ConcatConvAttributes {
+  ConvAttributes conv;  // a window of one pixel
+  Bounds x_bounds;      // of the clip rule in front
+};
+ConcatConvAttributes ReadConcatConvAttributes(const Ort::ConstKernelInfo& info);
+
+struct ConcatConvCall {
+  BoxList y_boxes;
+  Parts parts;
+  const float* weights;
+  std::vector<int64_t> weights_shape;
+  ConvShape shape;
+  BaseMap x0;          // data is null where no clip rule comes first
+  const float* scale;  // null for none
+  BaseMap z;           // data is null where no clip rule follows
+};
+ConcatConvCall ReadConcatConvCall(const Ort::KernelContext& context);
 
 struct GemmCall {
   Values x;

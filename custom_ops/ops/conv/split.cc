@@ -41,9 +41,8 @@ int64_t Count(const uint64_t* masks, size_t words) {
 
 }  // namespace
 
-SplitValues::SplitValues(const Ort::KernelContext& context, const SplitKernels& kernels, const Values& x, bool low) {
-  constexpr int64_t kSlack = 128, kGrain = 1 << 16;
-  const int64_t size = x.rows * x.channels;
+SplitScratch::SplitScratch(int64_t size, bool low) {
+  constexpr int64_t kSlack = 128;
   const auto allocate = [&] {
     AlignedFloats buffer = AllocateAligned(static_cast<size_t>(size + kSlack) / 2 + 1);
     std::fill_n(reinterpret_cast<uint16_t*>(buffer.get()) + size, kSlack, uint16_t{0});
@@ -51,11 +50,17 @@ SplitValues::SplitValues(const Ort::KernelContext& context, const SplitKernels& 
   };
   hi_ = allocate();
   if (low) lo_ = allocate();
-  auto *hi = reinterpret_cast<uint16_t*>(hi_.get()), *lo = reinterpret_cast<uint16_t*>(lo_.get());
+}
+
+SplitScratch SplitValues(const Ort::KernelContext& context, const SplitKernels& kernels, const Values& x, bool low) {
+  constexpr int64_t kGrain = 1 << 16;
+  const int64_t size = x.rows * x.channels;
+  SplitScratch pieces(size, low);
   ParallelRanges(context, (size + 15) / 16, kGrain / 16, [&](int64_t begin, int64_t end) {
     const int64_t first = begin * 16, count = std::min(size, end * 16) - first;
-    kernels.split(x.data + first, count, hi + first, low ? lo + first : nullptr);
+    kernels.split(x.data + first, count, pieces.hi() + first, low ? pieces.lo() + first : nullptr);
   });
+  return pieces;
 }
 
 AlignedFloats PackSplit(const SplitKernels& kernels, const float* w, int64_t maps, int64_t channels, int64_t taps,

@@ -10,16 +10,19 @@
 
 namespace krypton {
 
-// X as two bfloat16 pieces, or one.
-class SplitValues {
+// Room for two bfloat16 pieces of so many numbers, or for one; zeros behind them, which kernels read.
+class SplitScratch {
  public:
-  SplitValues(const Ort::KernelContext& context, const SplitKernels& kernels, const Values& x, bool low);
-  const uint16_t* hi() const { return reinterpret_cast<const uint16_t*>(hi_.get()); }
-  const uint16_t* lo() const { return reinterpret_cast<const uint16_t*>(lo_.get()); }
+  SplitScratch(int64_t size, bool low);
+  uint16_t* hi() const { return reinterpret_cast<uint16_t*>(hi_.get()); }
+  uint16_t* lo() const { return reinterpret_cast<uint16_t*>(lo_.get()); }  // null without
 
  private:
   AlignedFloats hi_, lo_;  // on a cache line, as most pixels then are: a load over two lines takes twice as long
 };
+
+// X as such pieces.
+SplitScratch SplitValues(const Ort::KernelContext& context, const SplitKernels& kernels, const Values& x, bool low);
 
 // W [M, C, kH, kW] -> [block of 32 maps][ky][kx][C][hi, and lo with `low`], a row of zeros behind each block.
 AlignedFloats PackSplit(const SplitKernels& kernels, const float* w, int64_t maps, int64_t channels, int64_t taps,

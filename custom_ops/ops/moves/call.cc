@@ -43,24 +43,9 @@ ResampleCall ReadResampleCall(const Ort::KernelContext& context, MapShape input)
 
 ConcatCall ReadConcatCall(const Ort::KernelContext& context) {
   using In = IncrementalConcatInputs;
-  ConcatCall call{ReadBoxes(context, In::y_boxes), {}, {}, 0};
-  const BoxList x_boxes = ReadBoxes(context, In::x_boxes);
-  const auto parts = static_cast<int64_t>(context.GetInputCount()) - static_cast<int64_t>(In::X.index);
-  const int64_t positions = call.y_boxes.count;
-  if (parts < 1 || x_boxes.count != parts * positions) {
-    Fail("x_boxes: expected " + std::to_string(parts) + " times " + std::to_string(positions) + " boxes, found " +
-         std::to_string(x_boxes.count));
-  }
-  for (int64_t part = 0; part < parts; ++part) {
-    const auto first = x_boxes.offsets.begin() + part * positions;
-    BoxList boxes{x_boxes.data + part * positions, positions, {first, first + positions + 1}};
-    for (int64_t& offset : boxes.offsets) offset -= x_boxes.offsets[static_cast<size_t>(part * positions)];
-    call.values.push_back(ReadValues(context, In::X[static_cast<size_t>(part)], boxes));
-    call.boxes.push_back(std::move(boxes));
-    call.channels += call.values.back().channels;
-  }
-  CheckInside(call.y_boxes, call.boxes);
-  return call;
+  BoxList y_boxes = ReadBoxes(context, In::y_boxes);
+  Parts parts = ReadParts(context, In::x_boxes, In::X, y_boxes);
+  return {std::move(y_boxes), std::move(parts)};
 }
 
 GatherAttributes ReadGatherAttributes(const Ort::ConstKernelInfo& info) {

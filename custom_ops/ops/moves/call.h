@@ -5,6 +5,7 @@
 
 #include "op/attributes.h"
 #include "op/inputs.h"
+#include "op/parts.h"
 
 namespace krypton {
 
@@ -64,9 +65,7 @@ ResampleCall ReadResampleCall(const Ort::KernelContext& context, MapShape input)
 
 struct ConcatCall {
   BoxList y_boxes;
-  std::vector<BoxList> boxes;
-  std::vector<Values> values;
-  int64_t channels;
+  Parts parts;
 };
 ConcatCall ReadConcatCall(const Ort::KernelContext& context);
 

@@ -1,6 +1,6 @@
 // IncrementalConcat: channels side by side, each input zero outside its own box.
 // Inputs: y_boxes, the boxes of all parts one list after another, X1, X2, ...
-#include <algorithm>
+#include <vector>
 
 #include "op/op.h"
 #include "op/parallel.h"
@@ -19,18 +19,18 @@ struct IncrementalConcat : KernelBase<IncrementalConcat> {
 
   void Compute(Ort::KernelContext context) const {
     const ConcatCall call = ReadConcatCall(context);
-    const int64_t channels = call.channels;
-    float* out = WriteValues(context, call.y_boxes.rows(), channels);
-    ForEachPixel(context, call.y_boxes, [&](int64_t b, int64_t py, int64_t px, int64_t row) {
-      float* y = out + row * channels;
-      for (size_t i = 0; i < call.values.size(); ++i) {
-        const int64_t from = RowOf(call.boxes[i], b, py, px);
-        if (from < 0) {
-          std::fill_n(y, call.values[i].channels, 0.0f);
-        } else {
-          std::copy_n(call.values[i].row(from), call.values[i].channels, y);
+    const int64_t channels = call.parts.channels;
+    const BoxList& boxes = call.y_boxes;
+    const PartGather gather(call.parts, GatherRule{});
+    float* out = WriteValues(context, boxes.rows(), channels);
+    ParallelRanges(context, boxes.count, 4, [&](int64_t begin, int64_t end) {
+      std::vector<int64_t> rows;
+      for (int64_t b = begin; b < end; ++b) {
+        const Box& box = boxes[b];
+        for (int64_t x = static_cast<int64_t>(rows.size()); x < box.w; ++x) rows.push_back(x * channels);
+        for (int64_t y = 0; y < box.h && box.w > 0; ++y) {
+          gather(b, box.y0 + y, box.x0, box.x1(), out + (boxes.offsets[b] + y * box.w) * channels, rows.data());
         }
-        y += call.values[i].channels;
       }
     });
   }

@@ -20,10 +20,10 @@ struct IncrementalClip : KernelBase<IncrementalClip> {
     const DeltaOnBase input = ReadDeltaOnBase<In>(context);
     const float* scale = ReadClipScale(context, input.d.channels);
     const Kernels& kernels = ActiveKernels();
+    const int64_t start = 0;
     WriteRows(context, input, DeltaLimit(context, In::limit),
               [&](const float* z, const float* d, float* y, int64_t channels) {
-                if (scale != nullptr) kernels.multiply_row(y, d, scale, channels);
-                kernels.clip_row(y, scale == nullptr ? d : y, z, channels, bounds_.lo, bounds_.hi);
+                kernels.gather({d, 1, channels, y, &start, scale, z, 0, bounds_.lo, bounds_.hi});
               });
   }
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,12 +81,22 @@ def make_call(rng: np.random.Generator, folder: Path) -> Call:
     if "--force" in call.words:
         call.outputs |= {"precious.txt", "older.json", "tiny.krypton.onnx"}
         call.outputs |= set() if "--labels" in call.words else {"labels.txt"}
+    call.outputs |= set(_replaced(call, folder))
     call.outputs.discard(model)
     if "--in-place" in call.words:
         call.outputs |= {model, str(Path(model).with_suffix(".tuning.png"))}
     if "--store" in call.words:
         call.outputs.add(model)
     return call
+
+
+def _replaced(call: Call, folder: Path) -> Iterator[str]:
+    """What an option names as the file to write and nothing else reads: replaced if that is asked for, or if empty."""
+    for option, word in itertools.pairwise(call.words):
+        if option in ("-o", "--output", "--report") and call.words.count(word) == 1:
+            path = folder / word
+            if "--force" in call.words or (path.is_file() and path.stat().st_size == 0):
+                yield word
 
 
 def _place(rng: np.random.Generator, call: Call, endings: tuple[str, ...] = ("",)) -> str:

@@ -64,6 +64,7 @@ def conv_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield from crowded_conv_cases(rng)
     yield from volume_conv_cases(rng)
     yield from gemm_cases(rng)
+    yield from concat_conv_cases(np.random.default_rng(23))
 
 
 def added_conv_cases(
@@ -151,6 +152,47 @@ def volume_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
     window, ends = make_window((1, 3), (1, 2), (0, 1, 0, 1), (1, 1), (1, 9))
     inputs = [signal, rows, geometry.window_boxes(rows, window), rng.standard_normal((6, 4, 3)).astype(np.float32)]
     yield Case("conv of signals", "IncrementalConv", inputs, window_attributes(window, ends))
+
+
+def concat_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Parts that fill, miss and overrun vectors and words of 64; with and without each of what may stand around."""
+    shapes: dict[str, tuple[tuple[int, ...], int, int]] = {  # channels of each part, maps, boxes
+        "one part": ((5,), 16, 9),
+        "two": ((16, 33), 70, 9),
+        "many": ((64, 32, 32, 1, 32, 3), 128, 40),
+        "crowded": ((48, 20), 33, 250),
+    }
+    for title, (channels, maps, count) in shapes.items():
+        boxes = make_boxes(rng, (9, 11), count)
+        parts = [rng.permutation(boxes) for _ in channels]
+        deltas = [make_values(rng, own, each) for own, each in zip(parts, channels, strict=True)]
+        weight = rng.standard_normal((maps, sum(channels), 1, 1)).astype(np.float32) / np.float32(sum(channels) ** 0.5)
+        x0 = rng.standard_normal((9, 11, sum(channels))).astype(np.float32) - np.float32(0.5)
+        scale = rng.standard_normal(sum(channels)).astype(np.float32)
+        z0 = rng.standard_normal((9, 11, maps)).astype(np.float32)
+        limit = np.array([0.2], np.float32)
+        hull = geometry.union_boxes(parts)
+        cut = hull.copy()
+        cut[:, 2:] = (hull[:, 2:] + 1) // 2
+        fixed = [hull, np.concatenate(parts), weight]
+        arounds: dict[str, tuple[list[np.ndarray | None], dict[str, Any]]] = {
+            "plain": ([None] * 5, {}),
+            "relu behind": ([None, None, None, z0, None], {}),
+            "relu in front": ([x0, None, None, None, None], {}),
+            "scaled": ([None, scale, None, None, None], {}),
+            "norm, clip, clip": ([x0, scale, None, z0, None], {"x_min": -0.5, "x_max": 0.25, "min": -0.3, "max": 0.7}),
+            "limits": ([x0, scale, limit, z0, limit], {}),
+        }
+        for around, (optional, attributes) in arounds.items():
+            name = f"concat conv {title} {around}"
+            yield Case(name, "IncrementalConcatConv", [*fixed, *optional, *deltas], attributes)
+        for precision in PRECISIONS:
+            inputs = [cut, *fixed[1:], x0, scale, None, z0, None, *deltas]
+            yield Case(f"concat conv {title} {precision}", "IncrementalConcatConv", inputs, {"precision": precision})
+    slices = make_slices(rng, (6, 5), 3)
+    z0 = rng.standard_normal((3, 6, 5, 4)).astype(np.float32)
+    inputs = [slices, slices, rng.standard_normal((4, 8, 1, 1, 1)).astype(np.float32), None, None, None, z0, None]
+    yield Case("concat conv of volumes", "IncrementalConcatConv", [*inputs, make_values(rng, slices, 8)])
 
 
 def gemm_cases(rng: np.random.Generator) -> Iterator[Case]:
