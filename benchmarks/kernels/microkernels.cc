@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/isa/amx_configuration.h"
 #include "kernels/split.h"
 #include "kernels/table.h"
 #ifdef KRYPTON_X86
@@ -71,13 +72,7 @@ __attribute__((target("avx512f"))) void MultiplyAddAvx512() {
 
 #ifdef KRYPTON_AMX
 __attribute__((target("amx-tile,amx-bf16"))) void MultiplyAddAmx() {
-  struct alignas(64) {
-    uint8_t palette = 1, start = 0, reserved[14] = {};
-    uint16_t bytes[16] = {};
-    uint8_t rows[16] = {};
-  } configuration;
-  for (int i = 0; i < 8; ++i) configuration.bytes[i] = 64, configuration.rows[i] = 16;
-  _tile_loadconfig(&configuration);
+  _tile_loadconfig(&kTileConfiguration);
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);

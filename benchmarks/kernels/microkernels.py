@@ -65,7 +65,7 @@ def measure() -> list[dict[str, Any]]:
             raise SystemExit(f"benchmarks.kernels.microkernels: the build failed\n{done.stdout}{done.stderr}")
     done = subprocess.run([BUILD / "krypton_kernel_benchmark"], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"benchmarks.kernels.microkernels: {done.stderr}")
+        raise SystemExit(f"benchmarks.kernels.microkernels: it ended with {done.returncode}\n{done.stderr}")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -14,6 +14,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/isa/amx_configuration.h"
 #include "kernels/split.h"
 
 namespace krypton {
@@ -37,15 +38,7 @@ struct Scratch {
   std::vector<int64_t> steps;
 };
 
-void Configure() {
-  struct alignas(64) Configuration {
-    uint8_t palette = 1, start = 0, reserved[14] = {};
-    uint16_t bytes[16] = {};
-    uint8_t rows[16] = {};
-  } configuration;
-  for (int i = 0; i < 8; ++i) configuration.bytes[i] = 64, configuration.rows[i] = 16;
-  _tile_loadconfig(&configuration);
-}
+void Configure() { _tile_loadconfig(&kTileConfiguration); }
 
 // Two rows of W side by side in pairs: columns 0..15 to `left`, 16..31 to `right`.
 inline void Interleave(const uint16_t* a, const uint16_t* b, uint16_t* left, uint16_t* right) {
