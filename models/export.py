@@ -15,7 +15,7 @@ EXPORTERS: tuple[Exporter, ...] = get_args(Exporter)
 
 # Each exporter's home ground: the older one is frozen, the newer one writes 18 and converts from there.
 _OPSETS: dict[Exporter, int] = {"torchscript": 17, "dynamo": 18}
-_SOURCES = ("export.py", "torch_inception.py", "torch_layers.py", "torch_models.py")
+_SOURCES = ("export.py", "torch_densenet.py", "torch_inception.py", "torch_layers.py", "torch_models.py")
 
 
 def exported(name: str, exporter: Exporter = "torchscript", seed: int = 0) -> Path:

@@ -1,4 +1,4 @@
-"""VGG16, ResNet18, InceptionV3 and MobileNetV2 in plain torch, with random weights of a fixed seed.
+"""VGG16, ResNet18, InceptionV3, DenseNet121 and MobileNetV2 in plain torch, with random weights of a fixed seed.
 
 Random weights serve tests and benchmarks only where a patch of a picture moves the logits by far more
 than rounding does. He's initialisation carries the signal through Relu, each BatchNormalization gets an
@@ -13,10 +13,17 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from models.torch_densenet import DenseNet121
 from models.torch_inception import InceptionV3
 from models.torch_layers import LastOfResidual, conv_bn
 
-IMAGE_SIZES = {"vgg16": 224, "resnet18": 224, "inception_v3": 299, "mobilenet_v2": 224}
+_SIZES = {"vgg16": 224, "resnet18": 224, "inception_v3": 299, "densenet121": 224, "mobilenet_v2": 224}
+SPARSE = "_sparse"
+"""Behind the name of a network with normalisations: its Relus keep as few entries as those of trained ones."""
+IMAGE_SIZES = {
+    **_SIZES,
+    **{f"{name}{SPARSE}": _SIZES[name] for name in ("resnet18", "inception_v3", "densenet121")},
+}
 
 _RESIDUAL_SCALE = 0.5
 _CALIBRATION_PICTURES = 8
@@ -24,15 +31,17 @@ _CALIBRATION_PICTURES = 8
 # then change by up to 1.3e-5 of their maximum with onnxruntime's optimisation level, with 0.3, 0.6 by 3e-6, against
 # 0.03 to 0.06 for a black patch of 16; 4 activations in 10 are still zero.
 _BIAS = (0.3, 0.6)
+# The same of sparse networks: a third of the entries is kept, where trained ones keep 20 to 50 %.
+_SPARSE_BIAS = (-0.3, 0.4)
 
 
 def build(name: str, seed: int = 0, num_classes: int = 1000) -> nn.Module:
     """The network in eval mode; equal arguments give equal weights, and torch's own random state is left alone."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        model = _BUILDERS[name](num_classes)
+        model = _BUILDERS[name.removesuffix(SPARSE)](num_classes)
         for module in model.modules():
-            _initialise(module)
+            _initialise(module, _SPARSE_BIAS if name.endswith(SPARSE) else _BIAS)
         if any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
             model.train()(textures(_CALIBRATION_PICTURES, IMAGE_SIZES[name]))
     return model.eval()
@@ -47,7 +56,7 @@ def textures(count: int, size: int) -> torch.Tensor:
     return picture / picture.std()
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialise(module: nn.Module, bias: tuple[float, float]) -> None:
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
@@ -55,7 +64,7 @@ def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.BatchNorm2d):
         scale = _RESIDUAL_SCALE if isinstance(module, LastOfResidual) else 1.0
         nn.init.uniform_(module.weight, 0.5 * scale, 1.5 * scale)
-        nn.init.normal_(module.bias, *_BIAS)
+        nn.init.normal_(module.bias, *bias)
         module.momentum = None  # the plain mean over the calibration pictures
 
 
@@ -171,5 +180,6 @@ _BUILDERS: dict[str, Callable[[int], nn.Module]] = {
     "vgg16": VGG16,
     "resnet18": ResNet18,
     "inception_v3": InceptionV3,
+    "densenet121": DenseNet121,
     "mobilenet_v2": MobileNetV2,
 }

@@ -18,7 +18,10 @@ Images = npt.NDArray[np.float32]
 PATCH, STRIDE = 16, 4
 
 # Networks with random weights; the file is exported from the torch model, so torch runs the same one.
-TORCH_MODELS = ("vgg16", "resnet18", "inception_v3", "mobilenet_v2")
+TORCH_MODELS = (
+    *("vgg16", "resnet18", "inception_v3", "densenet121", "mobilenet_v2"),
+    *("resnet18_sparse", "inception_v3_sparse", "densenet121_sparse"),
+)
 
 
 @dataclass(frozen=True)

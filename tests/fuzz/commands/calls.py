@@ -190,7 +190,7 @@ def _spoil_metadata(rng: np.random.Generator, folder: Path, call: Call) -> None:
     name = str(rng.choice(["tiny.onnx", "tiny.krypton.onnx", "tiny.krypton.onnx", "bare.krypton.onnx"]))
     try:
         texts.hostile_metadata(rng, folder / name)
-    except (DecodeError, EncodeError, ValueError):  # its bytes were spoilt before, or half a character
+    except (DecodeError, EncodeError, TypeError, ValueError):  # its bytes were spoilt before, or half a character
         return
     call.done.append(name)
 
