@@ -27,6 +27,21 @@ inline AlignedFloats AllocateAligned(size_t count) {
   return AlignedFloats(data);
 }
 
+// Room on a cache line; it only grows.
+class AlignedBuffer {
+ public:
+  void Resize(int64_t size) {
+    if (size <= size_) return;
+    data_ = AllocateAligned(static_cast<size_t>(size));
+    size_ = size;
+  }
+  float* data() const { return data_.get(); }
+
+ private:
+  AlignedFloats data_;
+  int64_t size_ = 0;
+};
+
 class PackedWeights {
  public:
   // `pack` returns the packed copy of `source`; it runs once a pointer. And where `shape` is another one: a caller who

@@ -74,41 +74,56 @@ class PixelTasks {
   std::vector<int64_t> starts_;
 };
 
-// Gathered rows, each of whole words of non-zeros, and what the product is told of them.
+// Gathered rows, each of whole words of non-zeros, and what the product is told of them; reused from call to call.
 class Gathered {
  public:
-  explicit Gathered(int64_t channels, int64_t rows)
-      : channels_(channels),
-        words_((channels + 63) / 64),
-        x_(AllocateAligned(static_cast<size_t>(rows * stride()))),
-        nonzero_(rows, words_),
-        rows_(static_cast<size_t>(rows)) {
+  // Makes room for rows of so many channels.
+  void Resize(int64_t channels, int64_t rows) {
+    channels_ = channels, words_ = (channels + 63) / 64;
+    x_.Resize(rows * stride());
+    nonzero_.Resize(rows * words_);
+    rows_.resize(static_cast<size_t>(rows));
     for (int64_t i = 0; i < rows; ++i) std::fill(row(i) + channels, row(i + 1), 0.0f);
   }
   int64_t stride() const { return words_ * 64; }
-  float* x() { return x_.get(); }
+  float* x() { return x_.data(); }
   const ConvRow* rows() const { return rows_.data(); }
-  ConvSource source(bool sparse) const { return {x_.get(), sparse ? &nonzero_ : nullptr}; }
+  ConvSource source(bool sparse) { return {x(), sparse ? &nonzero_ : nullptr}; }
   // Row i is there.
   void Finish(int64_t i, int64_t target, int64_t pixel, const DeltaLimit& limit) {
     limit.Flush(row(i), channels_);
-    ActiveKernels().nonzero_bits(row(i), channels_, nonzero_.row_words(i, words_));
+    ActiveKernels().nonzero_bits(row(i), channels_, nonzero_.words() + i * words_);
     rows_[i] = {i * stride(), 0, target, pixel};
-  }
-  int64_t Nonzeros(int64_t rows) {
-    int64_t set = 0;
-    for (int64_t i = 0; i < rows * words_; ++i) set += __builtin_popcountll(*nonzero_.row_words(i, 1));
-    return set;
   }
 
  private:
-  float* row(int64_t i) { return x_.get() + i * stride(); }
+  float* row(int64_t i) { return x() + i * stride(); }
 
-  int64_t channels_, words_;
-  AlignedFloats x_;
+  int64_t channels_ = 0, words_ = 0;
+  AlignedBuffer x_;
   NonzeroMap nonzero_;
   std::vector<ConvRow> rows_;
 };
+
+// The share of non-zeros in some of the rows, which tells well enough to choose a way.
+double Density(const BoxList& boxes, const PartGather& gather, int64_t channels, const DeltaLimit& limit) {
+  constexpr int64_t kBoxes = 8, kPixels = 8;
+  std::vector<int64_t> starts(kPixels);
+  for (int64_t i = 0; i < kPixels; ++i) starts[i] = i * channels;
+  std::vector<float> rows(static_cast<size_t>(kPixels * channels));
+  int64_t set = 0, seen = 0;
+  const int64_t step = std::max<int64_t>(1, boxes.count / kBoxes);
+  for (int64_t b = step / 2; b < boxes.count; b += step) {
+    const Box& box = boxes[b];
+    if (box.empty()) continue;
+    const int64_t size = std::min<int64_t>(box.w, kPixels) * channels;
+    gather(b, box.y0 + box.h / 2, box.x0, std::min<int64_t>(box.x1(), box.x0 + kPixels), rows.data(), starts.data());
+    limit.Flush(rows.data(), size);
+    set += std::count_if(rows.begin(), rows.begin() + size, [](float x) { return !(x == 0.0f); });
+    seen += size;
+  }
+  return seen == 0 ? 0.0 : static_cast<double>(set) / static_cast<double>(seen);
+}
 
 struct IncrementalConcatConv : KernelBase<IncrementalConcatConv> {
   static constexpr const char* kName = "IncrementalConcatConv";
@@ -138,19 +153,15 @@ struct IncrementalConcatConv : KernelBase<IncrementalConcatConv> {
         for (int64_t i = 0; i < x1 - x0; ++i) rows->Finish(places[i], row + i, pixel + i, x_limit);
       });
     };
-    double density = 0.0;
-    if (tasks.count() > 0) {
-      Gathered sample(shape.channels, tasks.largest());
-      const int64_t rows = fill(tasks.count() / 2, &sample);
-      density =
-          static_cast<double>(sample.Nonzeros(rows)) / static_cast<double>(std::max<int64_t>(1, rows * shape.channels));
-    }
+    const double density = Density(call.y_boxes, gather, shape.channels, x_limit);
     const SplitKernels* split = product_.Split(shape, density);
     const bool sparse = ConvProduct::IsSparse(split, density);
     const ConvWeights weights{call.weights, call.weights_shape};
     ParallelRanges(context, tasks.count(), 1, [&](int64_t begin, int64_t end) {
-      Gathered rows(shape.channels, tasks.largest());
-      const SplitScratch pieces(split == nullptr ? 0 : tasks.largest() * rows.stride(), product_.TakesLow());
+      static thread_local Gathered rows;
+      static thread_local SplitScratch pieces;
+      rows.Resize(shape.channels, tasks.largest());
+      if (split != nullptr) pieces.Resize(tasks.largest() * rows.stride(), product_.TakesLow());
       for (int64_t task = begin; task < end; ++task) {
         const int64_t count = fill(task, &rows);
         ConvSource source = rows.source(sparse);

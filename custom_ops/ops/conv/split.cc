@@ -41,21 +41,21 @@ int64_t Count(const uint64_t* masks, size_t words) {
 
 }  // namespace
 
-SplitScratch::SplitScratch(int64_t size, bool low) {
+void SplitScratch::Resize(int64_t size, bool low) {
   constexpr int64_t kSlack = 128;
-  const auto allocate = [&] {
-    AlignedFloats buffer = AllocateAligned(static_cast<size_t>(size + kSlack) / 2 + 1);
-    std::fill_n(reinterpret_cast<uint16_t*>(buffer.get()) + size, kSlack, uint16_t{0});
-    return buffer;
-  };
-  hi_ = allocate();
-  if (low) lo_ = allocate();
+  low_ = low;
+  for (AlignedBuffer* buffer : {&hi_, &lo_}) {
+    if (buffer == &lo_ && !low) continue;
+    buffer->Resize((size + kSlack) / 2 + 1);
+    std::fill_n(reinterpret_cast<uint16_t*>(buffer->data()) + size, kSlack, uint16_t{0});
+  }
 }
 
 SplitScratch SplitValues(const Ort::KernelContext& context, const SplitKernels& kernels, const Values& x, bool low) {
   constexpr int64_t kGrain = 1 << 16;
   const int64_t size = x.rows * x.channels;
-  SplitScratch pieces(size, low);
+  SplitScratch pieces;
+  pieces.Resize(size, low);
   ParallelRanges(context, (size + 15) / 16, kGrain / 16, [&](int64_t begin, int64_t end) {
     const int64_t first = begin * 16, count = std::min(size, end * 16) - first;
     kernels.split(x.data + first, count, pieces.hi() + first, low ? pieces.lo() + first : nullptr);

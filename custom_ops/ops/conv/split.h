@@ -13,12 +13,13 @@ namespace krypton {
 // Room for two bfloat16 pieces of so many numbers, or for one; zeros behind them, which kernels read.
 class SplitScratch {
  public:
-  SplitScratch(int64_t size, bool low);
-  uint16_t* hi() const { return reinterpret_cast<uint16_t*>(hi_.get()); }
-  uint16_t* lo() const { return reinterpret_cast<uint16_t*>(lo_.get()); }  // null without
+  void Resize(int64_t size, bool low);
+  uint16_t* hi() const { return reinterpret_cast<uint16_t*>(hi_.data()); }
+  uint16_t* lo() const { return low_ ? reinterpret_cast<uint16_t*>(lo_.data()) : nullptr; }
 
  private:
-  AlignedFloats hi_, lo_;  // on a cache line, as most pixels then are: a load over two lines takes twice as long
+  bool low_ = false;
+  AlignedBuffer hi_, lo_;  // on a cache line, as most pixels then are: a load over two lines takes twice as long
 };
 
 // X as such pieces.

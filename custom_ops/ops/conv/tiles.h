@@ -17,10 +17,10 @@ constexpr int64_t kMaxSegment = 1 << 15;
 class NonzeroMap {
  public:
   NonzeroMap(const Ort::KernelContext& context, const Values& x);
-  // Of rows that Mark() is told of one by one, each of whole words.
-  NonzeroMap(int64_t rows, int64_t row_words) : words_(static_cast<size_t>(rows * row_words + 1)) {}
-  // Row `row` of that many words, in order of its entries.
-  uint64_t* row_words(int64_t row, int64_t words) { return words_.data() + row * words; }
+  // One whose words are written from outside.
+  NonzeroMap() = default;
+  void Resize(int64_t words) { words_.resize(static_cast<size_t>(words) + 1); }
+  uint64_t* words() { return words_.data(); }
   // Share of non-zeros, from 0 to 1.
   double density() const { return density_; }
   // 64 bits from any bit on.
