@@ -81,6 +81,9 @@ WAYS: dict[str, tuple[str, list[str], tuple[tuple[str, ...], ...]]] = {
     ),
 }
 
+Inode = tuple[int, int]
+"""A file's number, and when that last changed."""
+
 
 @dataclass
 class Kills:
@@ -235,7 +238,7 @@ def _check(
     err: str,
     sets: tuple[tuple[str, ...], ...],
     before: fuzz.Snapshot,
-    inodes: dict[str, int],
+    inodes: dict[str, Inode],
     folder: Path,
 ) -> list[str]:
     wrong, after = [], fuzz.snapshot(folder)
@@ -259,10 +262,11 @@ def _check(
     return wrong
 
 
-def _inodes(folder: Path, sets: tuple[tuple[str, ...], ...]) -> dict[str, int]:
-    """The files of sets that are there: a new one may have an earlier one's content."""
+def _inodes(folder: Path, sets: tuple[tuple[str, ...], ...]) -> dict[str, Inode]:
+    """The files of sets that are there: a new one may have an earlier one's content, and even its number."""
     paths = {name: folder / name for names in sets for name in names}
-    return {name: path.stat().st_ino for name, path in paths.items() if path.exists()}
+    found = {name: path.stat() for name, path in paths.items() if path.exists()}
+    return {name: (status.st_ino, status.st_ctime_ns) for name, status in found.items()}
 
 
 def _is_whole(path: Path) -> bool:
