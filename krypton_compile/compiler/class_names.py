@@ -46,7 +46,8 @@ class ExportedNames:
 
 def read_names(model: onnx.ModelProto) -> ExportedNames:
     """Read all names of a model as it was exported: the first passes take such nodes away."""
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    entries = ((entry.key, entry.value) for entry in model.metadata_props)
+    metadata = {key: value for key, value in entries if isinstance(key, str) and isinstance(value, str)}  # UTF-8
     return ExportedNames(metadata, tuple(_of_nodes(model.graph)))
 
 

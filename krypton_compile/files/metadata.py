@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import onnx
@@ -52,14 +52,27 @@ def store(path: str | Path, entries: Mapping[str, str]) -> None:
         changed.write(added.SerializeToString())
 
 
+def text_of(entries: Iterable[onnx.StringStringEntryProto], path: str | Path) -> dict[str, str]:
+    """The entries as a dictionary; protobuf gives bytes for what is no text.
+
+    Raises:
+        ModelError: if a key or a value is not in UTF-8.
+    """
+    found = {entry.key: entry.value for entry in entries}
+    damaged = next((key for key, value in found.items() if not (isinstance(key, str) and isinstance(value, str))), None)
+    if damaged is not None:
+        raise ModelError(f"{path}: expected text in UTF-8 as metadata {damaged!r}, found other bytes. Is it damaged?")
+    return found
+
+
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Read the model's metadata; all else is skipped.
 
     Raises:
         OSError: if the file cannot be read.
-        ModelError: if the file is no whole ONNX model.
+        ModelError: if the file is no whole ONNX model, or its metadata is no text.
     """
-    found = {}
+    found = []
     path = Path(path)
     with open_regular(path) as file:
         end = os.fstat(file.fileno()).st_size
@@ -73,10 +86,9 @@ def read_metadata(path: str | Path) -> dict[str, str]:
                 if size > end - file.tell():
                     raise EOFError("a field runs past the end of the file")
                 if key >> 3 == _METADATA:
-                    entry = onnx.StringStringEntryProto.FromString(file.read(size))
-                    found[entry.key] = entry.value
+                    found.append(onnx.StringStringEntryProto.FromString(file.read(size)))
                 else:
                     file.seek(size, os.SEEK_CUR)
         except (DecodeError, ValueError, EOFError) as error:
             raise ModelError(f"{path}: expected a whole ONNX model, but {error}. Is it complete?") from error
-    return found
+    return text_of(found, path)

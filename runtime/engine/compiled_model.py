@@ -32,6 +32,7 @@ from krypton_compile.contract.layouts import axes_of, full_layout, own_shape
 from krypton_compile.contract.preprocessing import Preprocessing
 from krypton_compile.contract.presets import read_recipe
 from krypton_compile.errors import ModelError, NotCompiledError
+from krypton_compile.files.metadata import text_of
 from krypton_compile.runtime.approximation.settings import Approximation, read_settings
 from krypton_compile.runtime.inputs import arrays
 
@@ -139,7 +140,7 @@ def describe(path: Path, model: onnx.ModelProto) -> CompiledModel:
         NotCompiledError: if the model was not compiled.
         ModelError: if its metadata is damaged, of another format version, or does not fit its input.
     """
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    metadata = text_of(model.metadata_props, path)
     if MODEL_KEY not in metadata:
         raise NotCompiledError(
             f"{path}: this is an ONNX model, but not a compiled one. Run krypton-compile on it first."

@@ -207,6 +207,16 @@ def test_damaged_entries_name_the_file(own, key, text, message):
         OcclusionSession(own)
 
 
+@pytest.mark.parametrize("key", ["note", LABELS_KEY])
+def test_entries_that_are_no_text_are_refused(own, key):
+    store(own, {key: "0123456789abcdef"})
+    content = own.read_bytes()
+    own.write_bytes(content.replace(b"0123456789abcdef", b"0123456789abcd\xff\xfe"))
+    for read in (OcclusionSession, read_metadata):
+        with pytest.raises(ModelError, match=rf"own.krypton.onnx: expected text in UTF-8 as metadata '{key}'"):
+            read(own)
+
+
 def test_tuning_asks_how_pictures_become_the_input(own, tmp_path, monkeypatch, capsys):
     """What is given wins, else what is stored, else nothing is guessed."""
     monkeypatch.chdir(tmp_path)
