@@ -111,7 +111,7 @@ class IncrementalConcatConv(OpRun):
         if precision not in PRECISIONS:
             raise ValueError(f"attribute precision: expected {', '.join(PRECISIONS)}, found '{precision}'")
         values = concatenate(y_boxes, x_boxes, X)
-        check_map("W", W, (-1, values.shape[1], *(1 for _ in W.shape[2:])))
+        check_map("W", W, (-1, values.shape[1], *([1] * (W.ndim - 2) or [1])))
         if scale is not None:
             check_map("scale", scale, (values.shape[1],))
             values = values * scale

@@ -66,9 +66,8 @@ def _fuse_epilogue(body: IncrementalBody) -> int:
 def _fuse_concat(body: IncrementalBody) -> int:
     if body.context.target.provider == "cuda":
         return 0
-    before = len(body.context.emitter.body)
-    body.context.emitter.body = fuse_concat(body.context.emitter.body)
-    return before - len(body.context.emitter.body)
+    body.context.emitter.body, changes = fuse_concat(body.context.emitter.body)
+    return changes
 
 
 def _batch_positions(body: IncrementalBody) -> int:

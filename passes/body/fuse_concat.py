@@ -8,6 +8,9 @@ Either the concatenation or the clip may be missing. What a dense block (DenseNe
 read where the layers put it, and neither the concatenation nor what the BatchNormalization and the Relu make of it is
 ever in memory. A concatenation of concatenations is first one of all their parts. Refused where another node reads
 what would vanish, and for CUDA, whose convolutions gather no rows.
+
+The convolution's boxes then grow from those of the concatenation, not from what the clip left of them: rows that are
+all zero are zero in its result as well. Where eps makes them so, tau crops around another middle than it would.
 """
 
 from __future__ import annotations
@@ -20,36 +23,41 @@ from krypton_compile.contract.schemas import DOMAIN
 
 _POINT = {"kernel_shape": 1, "strides": 1, "pads": 0}
 _BOUNDS = ("min", "max")
+_LEFT_OVER = ("IncrementalConcat", "StackBoxes", "IncrementalClip", "ShrinkBoxes")
+"""What nothing may read any more once convolutions are fused."""
 
 
-def fuse_concat(nodes: Sequence[ir.Node]) -> list[ir.Node]:
-    """Fuse every such convolution, at its place; return the body's nodes."""
+def fuse_concat(nodes: Sequence[ir.Node]) -> tuple[list[ir.Node], int]:
+    """Fuse every such convolution, at its place; return the body's nodes, and how many nodes were changed."""
     body: list[ir.Node] = []
+    changes = 0
     for node in nodes:
         if node.op_type == "IncrementalConcat":
-            body += _flatten(node)
-        body.append(_fuse(node) or node)
+            changes += _flatten(node)
+        fused = _fuse(node)
+        changes += fused is not None
+        body.append(fused or node)
     kept: list[ir.Node] = []
     for node in reversed(body):
-        if node.op_type in ("IncrementalConcat", "StackBoxes", "IncrementalClip", "ShrinkBoxes") and _is_unread(node):
+        if node.op_type in _LEFT_OVER and not node.outputs[0].uses():
             _let_go(node)
         else:
             kept.append(node)
-    return kept[::-1]
+    return kept[::-1], changes
 
 
-def _flatten(concat: ir.Node) -> list[ir.Node]:
-    """Let a concatenation read the parts of those that it reads; what must stand in front of it."""
-    parts = _parts(concat)
+def _flatten(concat: ir.Node) -> bool:
+    """Let a concatenation read the parts of those that it reads; tell whether it does so from now on."""
+    parts, stack = _parts(concat), _stack_of(concat)
     flat = [inner for values, boxes in parts for inner in _unfolded(values, boxes)]
-    if flat == parts:
-        return []
-    stack = _stack(flat, str(concat.outputs[0].name))
-    concat.replace_input_with(1, stack.outputs[0])
+    if flat == parts or len(stack.outputs[0].uses()) > 1:
+        return False
+    stack.resize_inputs(len(flat))
     concat.resize_inputs(2 + len(flat))
-    for index, (values, _) in enumerate(flat):
+    for index, (values, boxes) in enumerate(flat):
+        stack.replace_input_with(index, boxes)
         concat.replace_input_with(2 + index, values)
-    return [stack]
+    return True
 
 
 def _unfolded(values: ir.Value, boxes: ir.Value) -> list[tuple[ir.Value, ir.Value]]:
@@ -62,15 +70,15 @@ def _unfolded(values: ir.Value, boxes: ir.Value) -> list[tuple[ir.Value, ir.Valu
 
 def _parts(concat: ir.Node) -> list[tuple[ir.Value, ir.Value]]:
     """Values and boxes of each part."""
-    stack = concat.inputs[1].producer() if concat.inputs[1] is not None else None
-    assert stack is not None and stack.op_type == "StackBoxes"
-    pairs = zip(concat.inputs[2:], stack.inputs, strict=True)
+    pairs = zip(concat.inputs[2:], _stack_of(concat).inputs, strict=True)
     return [(values, boxes) for values, boxes in pairs if values is not None and boxes is not None]
 
 
-def _stack(parts: list[tuple[ir.Value, ir.Value]], name: str) -> ir.Node:
-    outputs = [ir.Value(name=f"{name}.parts")]
-    return ir.node("StackBoxes", [boxes for _, boxes in parts], domain=DOMAIN, outputs=outputs, name=f"{name}.parts")
+def _stack_of(concat: ir.Node) -> ir.Node:
+    """The node that puts the boxes of a concatenation's parts one after another."""
+    stack = concat.inputs[1].producer() if concat.inputs[1] is not None else None
+    assert stack is not None and stack.op_type == "StackBoxes"
+    return stack
 
 
 def _fuse(conv: ir.Node) -> ir.Node | None:
@@ -132,10 +140,6 @@ def _only_shrinks(node: ir.Node, window: ir.Node) -> bool:
 
 def _users(value: ir.Value) -> set[ir.Node]:
     return {node for node, _ in value.uses()}
-
-
-def _is_unread(node: ir.Node) -> bool:
-    return not node.outputs[0].uses()
 
 
 def _let_go(node: ir.Node) -> None:

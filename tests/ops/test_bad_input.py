@@ -112,6 +112,25 @@ def test_bad_boxes_of_any_rank_are_refused(op: str, axes: int) -> None:
             run_cpu(replace(case, inputs=[wrong, *case.inputs[1:]]))
 
 
+def test_boxes_on_no_map_may_not_lie_anywhere() -> None:
+    """Without X0 and Z0 nothing says how large the map is; an empty box may have any width."""
+    case = by_name("concat conv two plain")
+    _, _, weight, *optional, first, second = case.inputs
+    apart = np.array([[0, 0, 1, 1], [2**30, 2**30, 1, 1]], np.int32)
+    values = [np.ones((2, part.shape[1]), np.float32) for part in (first, second)]
+    inputs = [apart, np.concatenate([apart, apart]), weight, *optional, *values]
+    with pytest.raises(Exception, match=r"krypton.*y_boxes: expected boxes within .* pixels of each other"):
+        run_cpu(replace(case, inputs=inputs))
+    empty = np.array([[0, 0, 0, 2**31 - 1]], np.int32)
+    none = [np.ones((0, part.shape[1]), np.float32) for part in (first, second)]
+    boxes = [empty, np.concatenate([empty, empty])]
+    for op, given in (
+        ("IncrementalConcatConv", [*boxes, weight, *optional, *none]),
+        ("IncrementalConcat", [*boxes, *none]),
+    ):
+        assert len(run_cpu(Case("empty", op, given))[0]) == 0
+
+
 def test_depth_gather_refuses_more_than_its_slices_hold() -> None:
     case = by_name("depth gather 3")
     inputs = [array.copy() for array in case.inputs]

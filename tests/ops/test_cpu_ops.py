@@ -20,6 +20,7 @@ from tests.ops.running import EMULATED, run_cpu, run_reference
 
 CASES = cases()
 CASES += list(limited_cases(CASES))
+CONVOLUTIONS = ("IncrementalConv", "IncrementalConcatConv")
 
 
 def has(*flags: str) -> bool:
@@ -37,11 +38,23 @@ def test_cpu_agrees_with_reference(case: Case) -> None:
 
 
 @pytest.mark.parametrize("precision", ["bfloat16x3", "bfloat16"])
-@pytest.mark.parametrize("case", [case for case in CASES if case.op == "IncrementalConv"], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [case for case in CASES if case.op in CONVOLUTIONS], ids=lambda case: case.name)
 def test_split_products_agree_with_reference(case: Case, precision: str) -> None:
     if precision == "bfloat16" and limit_of(case) is not None:
         pytest.skip("its rounding decides on which side of a limit a result lies: the test below")
     check(replace(case, attributes={**case.attributes, "precision": precision}))
+
+
+@pytest.mark.skipif(EMULATED, reason="of the two convolutions one has the GPU's kernel then")
+def test_split_products_are_made_where_they_pay() -> None:
+    """Or the tests above would compare float32 with itself."""
+    for case in (case for case in CASES if case.name in ("conv wide 3x3 dense", "concat conv dense")):
+        plain, *split = (
+            run_cpu(replace(case, attributes={**case.attributes, "precision": precision}))[0]
+            for precision in ("float32", "bfloat16x3", "bfloat16")
+        )
+        offered = [OFFERED["bfloat16x3"], OFFERED["bfloat16"]]
+        assert [not np.array_equal(plain, found) for found in split] == offered
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "wide" in case.name][::3], ids=lambda case: case.name)

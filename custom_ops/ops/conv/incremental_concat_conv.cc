@@ -5,6 +5,7 @@
 // The concatenation is never in memory: a task gathers some hundred rows into a scratch that stays in L2, by f, and
 // multiplies them. Rows are sorted by pixel, so that neighbours share zeros (plan.h), rows of X0 and of Z0.
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "op/op.h"
@@ -24,13 +25,19 @@ class PixelTasks {
  public:
   PixelTasks(const BoxList& boxes, int64_t slices, int64_t most) : boxes_(boxes), slices_(slices) {
     for (int64_t b = 0; b < boxes.count; ++b) hull_ = Hull(hull_, boxes[b]);
+    // Maps are smaller; without X0 and Z0 nothing else bounds what a caller's boxes spread over.
+    constexpr int64_t kLargest = int64_t{1} << 26;
+    if (hull_.area() > kLargest / slices) {
+      Fail("y_boxes: expected boxes within " + std::to_string(kLargest) + " pixels of each other, found them on " +
+           ShapeText({hull_.h, hull_.w}));
+    }
     counts_.resize(static_cast<size_t>(slices * hull_.area()));
     WalkPixels(boxes, 0, boxes.count, [&](int64_t b, int64_t y, int64_t x, int64_t) {
       ++counts_[((b % slices * hull_.h) + y - hull_.y0) * hull_.w + x - hull_.x0];
     });
     int64_t rows = 0;
     for (int64_t pixel = 0; pixel < static_cast<int64_t>(counts_.size()); ++pixel) {
-      if (rows == 0 || rows + counts_[pixel] > most) {
+      if (starts_.empty() || (rows > 0 && rows + counts_[pixel] > most)) {
         starts_.push_back(pixel);
         rows = 0;
       }
@@ -112,12 +119,14 @@ double Density(const BoxList& boxes, const PartGather& gather, int64_t channels,
   for (int64_t i = 0; i < kPixels; ++i) starts[i] = i * channels;
   std::vector<float> rows(static_cast<size_t>(kPixels * channels));
   int64_t set = 0, seen = 0;
-  const int64_t step = std::max<int64_t>(1, boxes.count / kBoxes);
+  const int64_t step = std::max<int64_t>(1, boxes.count / kBoxes) | 1;  // odd: of volumes all slices come up
   for (int64_t b = step / 2; b < boxes.count; b += step) {
     const Box& box = boxes[b];
     if (box.empty()) continue;
-    const int64_t size = std::min<int64_t>(box.w, kPixels) * channels;
-    gather(b, box.y0 + box.h / 2, box.x0, std::min<int64_t>(box.x1(), box.x0 + kPixels), rows.data(), starts.data());
+    // The middle: parts of smaller boxes lie there too.
+    const int64_t pixels = std::min<int64_t>(box.w, kPixels), x = box.x0 + (box.w - pixels) / 2;
+    const int64_t size = pixels * channels;
+    gather(b, box.y0 + box.h / 2, x, x + pixels, rows.data(), starts.data());
     limit.Flush(rows.data(), size);
     set += std::count_if(rows.begin(), rows.begin() + size, [](float x) { return !(x == 0.0f); });
     seen += size;

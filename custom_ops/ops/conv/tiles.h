@@ -13,7 +13,7 @@ namespace krypton {
 // Longest segment: the lists hold 16-bit numbers.
 constexpr int64_t kMaxSegment = 1 << 15;
 
-// Bit i is set where X[i] is not zero; rows follow each other without gaps.
+// Bit i is set where X[i] is not zero.
 class NonzeroMap {
  public:
   NonzeroMap(const Ort::KernelContext& context, const Values& x);

@@ -27,8 +27,9 @@ struct IncrementalConcat : KernelBase<IncrementalConcat> {
       std::vector<int64_t> rows;
       for (int64_t b = begin; b < end; ++b) {
         const Box& box = boxes[b];
+        if (box.empty()) continue;  // it may be of any width
         for (int64_t x = static_cast<int64_t>(rows.size()); x < box.w; ++x) rows.push_back(x * channels);
-        for (int64_t y = 0; y < box.h && box.w > 0; ++y) {
+        for (int64_t y = 0; y < box.h; ++y) {
           gather(b, box.y0 + y, box.x0, box.x1(), out + (boxes.offsets[b] + y * box.w) * channels, rows.data());
         }
       }

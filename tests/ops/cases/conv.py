@@ -189,6 +189,11 @@ def concat_conv_cases(rng: np.random.Generator) -> Iterator[Case]:
         for precision in PRECISIONS:
             inputs = [cut, *fixed[1:], x0, scale, None, z0, None, *deltas]
             yield Case(f"concat conv {title} {precision}", "IncrementalConcatConv", inputs, {"precision": precision})
+    whole = np.tile(np.array([[0, 0, 9, 11]], np.int32), (6, 1))
+    dense = [rng.standard_normal((6 * 99, channels)).astype(np.float32) for channels in (192, 64)]
+    weight = rng.standard_normal((160, 256, 1, 1)).astype(np.float32) / np.float32(16)
+    inputs = [whole, np.concatenate([whole, whole]), weight, *[None] * 5, *dense]
+    yield Case("concat conv dense", "IncrementalConcatConv", inputs)
     slices = make_slices(rng, (6, 5), 3)
     z0 = rng.standard_normal((3, 6, 5, 4)).astype(np.float32)
     inputs = [slices, slices, rng.standard_normal((4, 8, 1, 1, 1)).astype(np.float32), None, None, None, z0, None]
