@@ -139,10 +139,14 @@ def _measure(
 def _network(name: str, folder: Path, most: int) -> tuple[Path, Iterator[Case]]:
     if name in RECIPES:
         return fetch(name), _pictures(name, folder, most)
+    import torch
+
     from models.export import exported
     from models.torch_models import IMAGE_SIZES, textures
 
-    image = textures(1, IMAGE_SIZES[name]).numpy()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        image = textures(1, IMAGE_SIZES[name]).numpy()
     return exported(name), iter([Case("texture", "black", image, np.zeros_like(image))])
 
 

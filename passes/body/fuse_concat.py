@@ -28,7 +28,7 @@ _LEFT_OVER = ("IncrementalConcat", "StackBoxes", "IncrementalClip", "ShrinkBoxes
 
 
 def fuse_concat(nodes: Sequence[ir.Node]) -> tuple[list[ir.Node], int]:
-    """Fuse every such convolution, at its place; return the body's nodes, and how many nodes were changed."""
+    """Fuse every such convolution, at its place; return the body's nodes, and how many were changed or taken away."""
     body: list[ir.Node] = []
     changes = 0
     for node in nodes:
@@ -43,7 +43,7 @@ def fuse_concat(nodes: Sequence[ir.Node]) -> tuple[list[ir.Node], int]:
             _let_go(node)
         else:
             kept.append(node)
-    return kept[::-1], changes
+    return kept[::-1], changes + len(body) - len(kept)
 
 
 def _flatten(concat: ir.Node) -> bool:

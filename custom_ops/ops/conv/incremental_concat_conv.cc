@@ -20,6 +20,7 @@ namespace {
 
 // What a task's rows may take of L2, and their number.
 constexpr int64_t kScratchFloats = 1 << 17, kFewestRows = 96, kMostRows = 512;
+
 // The rows of all boxes, pixel by pixel: how many each pixel of the boxes' hull has, and tasks of neighbouring pixels.
 class PixelTasks {
  public:
