@@ -58,11 +58,14 @@ def text_of(entries: Iterable[onnx.StringStringEntryProto], path: str | Path) ->
     Raises:
         ModelError: if a key or a value is not in UTF-8.
     """
-    found = {entry.key: entry.value for entry in entries}
-    damaged = next((key for key, value in found.items() if not (isinstance(key, str) and isinstance(value, str))), None)
-    if damaged is not None:
-        raise ModelError(f"{path}: expected text in UTF-8 as metadata {damaged!r}, found other bytes. Is it damaged?")
-    return found
+    texts: dict[str, str] = {}
+    for entry in entries:
+        key: object = entry.key
+        value: object = entry.value
+        if not (isinstance(key, str) and isinstance(value, str)):
+            raise ModelError(f"{path}: expected text in UTF-8 as metadata {key!r}, found other bytes. Is it damaged?")
+        texts[key] = value
+    return texts
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
