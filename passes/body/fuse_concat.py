@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from krypton_compile.contract.schemas import DOMAIN
+from krypton_compile.passes.body.fuse_epilogue import let_go
 
 _POINT = {"kernel_shape": 1, "strides": 1, "pads": 0}
 _BOUNDS = ("min", "max")
@@ -40,7 +41,7 @@ def fuse_concat(nodes: Sequence[ir.Node]) -> tuple[list[ir.Node], int]:
     kept: list[ir.Node] = []
     for node in reversed(body):
         if node.op_type in _LEFT_OVER and not node.outputs[0].uses():
-            _let_go(node)
+            let_go(node)
         else:
             kept.append(node)
     return kept[::-1], changes + len(body) - len(kept)
@@ -119,7 +120,7 @@ def _fuse(conv: ir.Node) -> ir.Node | None:
     )
     output.replace_all_uses_with(fused.outputs[0])
     window.replace_input_with(0, boxes)
-    _let_go(conv)
+    let_go(conv)
     return fused
 
 
@@ -140,9 +141,3 @@ def _only_shrinks(node: ir.Node, window: ir.Node) -> bool:
 
 def _users(value: ir.Value) -> set[ir.Node]:
     return {node for node, _ in value.uses()}
-
-
-def _let_go(node: ir.Node) -> None:
-    """A node that goes must let go of its inputs, or these would still count its uses."""
-    for index in range(len(node.inputs)):
-        node.replace_input_with(index, None)

@@ -115,8 +115,12 @@ def _fuse(
         metadata_props=dict(kept.metadata_props),
     )
     last.outputs[0].replace_all_uses_with(replacement.outputs[0])
-    # The fused pair must let go of their inputs, or these would still count their uses.
-    for gone in (first, last):
-        for index in range(len(gone.inputs)):
-            gone.replace_input_with(index, None)
+    let_go(first)
+    let_go(last)
     return replacement
+
+
+def let_go(node: ir.Node) -> None:
+    """Drop the inputs of a node that leaves the body, or these would still count its uses."""
+    for index in range(len(node.inputs)):
+        node.replace_input_with(index, None)
